@@ -1,0 +1,55 @@
+# The two commands of the README are `make up` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+up: $(VENV)/.first-run ## install, then run the embedded store and the gateway in the foreground
+	@$(BIN)/nqgate up
+
+test: $(VENV)/.dev $(VENV)/.system ## everything: format, lint, types, units, end to end against real stores
+	@tools/check
+	@$(BIN)/python -m pytest -q -n auto --dist loadgroup -m "server or not server"
+
+check: $(VENV)/.dev ## format, lint, types and the tests that need no server, under a minute
+	@tools/check
+	@$(BIN)/python -m pytest -q -n auto -m "not server"
+
+bench: $(VENV)/.dev $(VENV)/.bench-system ## CPU per request of the gateway and of nginx proxy_pass, as ratios
+	@$(BIN)/python -m bench $(BENCH)
+
+pin: ## rewrite the two pinned requirement files from the ranges in pyproject.toml
+	@tools/pin
+
+clean: ## remove the virtual environment and caches, never ./data
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build ./*.egg-info
+
+$(BIN)/python:
+	@tools/venv $(PYTHON) $(VENV)
+
+$(VENV)/.first-run: $(BIN)/python requirements.txt pyproject.toml
+	@echo "installing the gateway and its embedded store into $(VENV) (once) …"
+	@test -e $(VENV)/.dev || $(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python requirements-dev.txt pyproject.toml
+	@echo "installing the gateway and its test tools into $(VENV) (once) …"
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.system: $(BIN)/python tools/system-packages
+	@tools/system-packages test
+	@touch $@
+
+$(VENV)/.bench-system: $(BIN)/python tools/system-packages
+	@tools/system-packages bench
+	@touch $@
+
+.PHONY: help up test check bench pin clean

@@ -1,0 +1,29 @@
+"""What the keystore raises. Knows nobody; the gateway maps these at its border."""
+
+
+class KeystoreError(Exception):
+    """Any failure of the keystore. The text says what happened and what to do; it holds no secret."""
+
+
+class KeystoreUnavailable(KeystoreError):
+    """The keystore cannot answer now: unreadable, freshness lost, KEK missing. The S3 side answers 503, never 403."""
+
+
+class RecordRefused(KeystoreUnavailable):
+    """A stored record failed its MAC, its seal or a cross-check. It is reported and never served."""
+
+
+class WrongKek(KeystoreUnavailable):
+    """The loaded key-encryption key is not the one this keystore was sealed with."""
+
+
+class NotFound(KeystoreError):
+    """No such access key, account or bucket claim."""
+
+
+class Conflict(KeystoreError):
+    """The record is not in a state that allows this, or the name is taken."""
+
+
+class InvalidInput(KeystoreError, ValueError):
+    """A label, scope, time or name that the rules do not allow."""

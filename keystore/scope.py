@@ -1,0 +1,90 @@
+"""What an access key may reach: All Buckets or Specific Buckets, and with which rights.
+
+Knows nobody. An absent scope and an empty list are errors, never "all".
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from keystore.errors import InvalidInput
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; matched whole, never by prefix.
+BUCKET_NAME: Final = re.compile(r"(?!.*\.\.)(?!\d+\.\d+\.\d+\.\d+\Z)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
+MAX_BUCKETS: Final = 1000  # a scope is carried in every cached record; a longer list is a wish for All Buckets
+
+
+class Permission(Enum):
+    """What one operation needs in one bucket. Rights are sets of these."""
+
+    PROBE = "probe"  # HeadBucket, GetBucketLocation: clients ask before they work
+    READ = "read"  # objects and their lists, tags, versioning state
+    WRITE = "write"  # objects, parts, object tags
+    DELETE = "delete"  # objects and versions
+    CONFIGURE = "configure"  # harmless configuration of a bucket, DeleteBucket, locks, governance bypass
+    CREATE_BUCKET = "create_bucket"  # a new name, All Buckets only
+
+
+class Rights(Enum):
+    """The four choices a person is given."""
+
+    READ_ONLY = "read_only"
+    WRITE_ONLY = "write_only"
+    READ_WRITE = "read_write"
+    FULL = "full"
+
+
+_P = Permission
+GRANTS: Final[dict[Rights, frozenset[Permission]]] = {
+    Rights.READ_ONLY: frozenset({_P.PROBE, _P.READ}),
+    Rights.WRITE_ONLY: frozenset({_P.PROBE, _P.WRITE}),
+    Rights.READ_WRITE: frozenset({_P.PROBE, _P.READ, _P.WRITE, _P.DELETE}),
+    Rights.FULL: frozenset({_P.PROBE, _P.READ, _P.WRITE, _P.DELETE, _P.CONFIGURE, _P.CREATE_BUCKET}),
+}
+NOTHING: Final[frozenset[Permission]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class AllBuckets:
+    """Every bucket of the key's account, those made later too."""
+
+    rights: Rights = Rights.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class BucketGrant:
+    name: str
+    rights: Rights = Rights.READ_WRITE
+
+    def __post_init__(self) -> None:
+        if not BUCKET_NAME.match(self.name):
+            raise InvalidInput(f"{self.name!r} is not a bucket name: 3-63 of a-z, 0-9, '.' and '-'")
+
+
+@dataclass(frozen=True, slots=True)
+class SpecificBuckets:
+    """One or more named buckets, each named once."""
+
+    buckets: tuple[BucketGrant, ...]
+
+    def __post_init__(self) -> None:
+        names = [grant.name for grant in self.buckets]
+        if not names:
+            raise InvalidInput("a scope of specific buckets names at least one bucket")
+        if len(names) > MAX_BUCKETS:
+            raise InvalidInput(f"a scope names at most {MAX_BUCKETS} buckets")
+        if len(set(names)) != len(names):
+            raise InvalidInput("a scope names each bucket once")
+
+
+Scope = AllBuckets | SpecificBuckets
+
+
+def permissions_by_bucket(scope: Scope) -> dict[str, frozenset[Permission]] | None:
+    """For Specific Buckets: exact bucket name → permissions (CREATE_BUCKET never among them). For All: None."""
+    match scope:
+        case AllBuckets():
+            return None
+        case SpecificBuckets(buckets=grants):
+            return {grant.name: GRANTS[grant.rights] - {Permission.CREATE_BUCKET} for grant in grants}
