@@ -4,15 +4,25 @@ Pure: reads no clock, no database, no randomness.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Final
 
-from keystore.scope import GRANTS, NOTHING, AllBuckets, Permission, Scope, permissions_by_bucket
+from keystore.errors import Conflict, InvalidInput
+from keystore.scope import GRANTS, NOTHING, AllBuckets, Permission, Scope, permissions_by_bucket, scope_json
 
 ACCESS_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{3,128}\Z")
 DEFAULT_ACCOUNT: Final = "default"
+MAX_LABEL: Final = 64  # code points, after trimming
+LATEST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second every client's date type can hold
+
+# Refused in a label: what ends a line or a terminal's patience (Cc, Zl, Zp), what no UTF-8 can carry (Cs), and what
+# turns the reading direction of the text after it (https://www.unicode.org/reports/tr9/, section 2).
+REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+BIDI_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class Status(Enum):
@@ -45,6 +55,28 @@ TRANSITIONS: Final[dict[tuple[Status, Act], Status | None]] = {
     (Status.ACTIVE, Act.DELETE): None,
     (Status.REVOKED, Act.DELETE): None,
 }
+
+
+def clean_label(label: str) -> str:
+    """The label trimmed: 1-64 code points, no control and no bidi characters. InvalidInput otherwise."""
+    trimmed = label.strip()
+    if not 1 <= len(trimmed) <= MAX_LABEL:
+        raise InvalidInput(f"a label has 1 to {MAX_LABEL} characters, this one {len(trimmed)}")
+    for character in trimmed:
+        if character in BIDI_CONTROLS or unicodedata.category(character) in REFUSED_CATEGORIES:
+            raise InvalidInput(f"a label holds no control or bidi characters, this one U+{ord(character):04X}")
+    return trimmed
+
+
+def check_times(not_before: int | None, expires_at: int | None, now: int) -> None:
+    """Unix seconds; valid iff not_before <= time < expires_at. InvalidInput when that is never, from `now` on."""
+    for name, moment in (("not_before", not_before), ("expires_at", expires_at)):
+        if moment is not None and not 0 <= moment <= LATEST:
+            raise InvalidInput(f"{name} is Unix seconds between 0 and {LATEST}")
+    if expires_at is not None and expires_at <= now:
+        raise InvalidInput("expires_at lies in the past")
+    if expires_at is not None and not_before is not None and expires_at <= not_before:
+        raise InvalidInput("expires_at must lie after not_before")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +112,64 @@ class AccessKey:
         if self.grants is None:
             return GRANTS[self.scope.rights] if isinstance(self.scope, AllBuckets) else NOTHING
         return self.grants.get(bucket, NOTHING)
+
+    def expired(self, now: float) -> bool:
+        """Whether its time is over; `now` in Unix seconds. Revoked keys expire too."""
+        return self.expires_at is not None and now >= self.expires_at
+
+
+def revoked(access_key: AccessKey, at: int, by: str, reason: RevokeReason) -> AccessKey:
+    """The record after a revoke. Revoking again keeps when and by whom it ended, and never takes COMPROMISED back.
+
+    Raises Conflict where TRANSITIONS has no way.
+    """
+    if (access_key.status, Act.REVOKE) not in TRANSITIONS:
+        raise Conflict(f"{access_key.access_key_id} is {access_key.status.value} and cannot be revoked")
+    again = access_key.status is Status.REVOKED
+    final = access_key.revoked_reason is RevokeReason.COMPROMISED
+    return replace(
+        access_key,
+        status=Status.REVOKED,
+        revoked_at=access_key.revoked_at if again else at,
+        revoked_by=access_key.revoked_by if again else by,
+        revoked_reason=RevokeReason.COMPROMISED if final else reason,
+        version=access_key.version + 1,
+    )
+
+
+def shown_status(access_key: AccessKey, now: float) -> str:
+    """What people read: "active", "revoked" or "expired". Revoked wins: it was somebody's decision."""
+    if access_key.status is Status.ACTIVE and access_key.expired(now):
+        return "expired"
+    return access_key.status.value
+
+
+def access_key_json(access_key: AccessKey, now: float) -> dict[str, object]:
+    """The one JSON object for a key, everywhere. Every field is always there, null when unset; no secret.
+
+    Times are RFC 3339 in UTC. `buckets` is "*" or the list of names; `scope` says the rights too.
+    """
+    reason = access_key.revoked_reason
+    return {
+        "access_key_id": access_key.access_key_id,
+        "account": access_key.account,
+        "label": access_key.label,
+        "scope": scope_json(access_key.scope),
+        "buckets": "*" if access_key.grants is None else list(access_key.grants),
+        "status": shown_status(access_key, now),
+        "created_at": _rfc3339(access_key.created_at),
+        "created_by": access_key.created_by,
+        "expires_at": _rfc3339(access_key.expires_at),
+        "not_before": _rfc3339(access_key.not_before),
+        "revoked_at": _rfc3339(access_key.revoked_at),
+        "revoked_by": access_key.revoked_by,
+        "revoked_reason": reason and reason.value,
+        "version": access_key.version,
+    }
+
+
+def _rfc3339(moment: int | None) -> str | None:
+    return None if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class KnownKey:

@@ -88,3 +88,43 @@ def permissions_by_bucket(scope: Scope) -> dict[str, frozenset[Permission]] | No
             return None
         case SpecificBuckets(buckets=grants):
             return {grant.name: GRANTS[grant.rights] - {Permission.CREATE_BUCKET} for grant in grants}
+
+
+def scope_json(scope: Scope) -> dict[str, object]:
+    """{"type": "all", "rights"} or {"type": "buckets", "buckets": [{"name", "rights"}, …]}."""
+    match scope:
+        case AllBuckets(rights=rights):
+            return {"type": "all", "rights": rights.value}
+        case SpecificBuckets(buckets=grants):
+            named = [{"name": grant.name, "rights": grant.rights.value} for grant in grants]
+            return {"type": "buckets", "buckets": named}
+
+
+def read_scope(value: object) -> Scope:
+    """The inverse of `scope_json`; absent rights mean the default of their kind. InvalidInput for everything else.
+
+    An unknown field is refused, not skipped: it could be a limit that this version does not know.
+    """
+    match value:
+        case {"type": "all", **rest}:
+            return AllBuckets(**_rights(rest))
+        case {"type": "buckets", "buckets": list(grants), **rest} if not rest:
+            return SpecificBuckets(tuple(_read_grant(grant) for grant in grants))
+    raise InvalidInput('a scope is {"type": "all"} or {"type": "buckets", "buckets": [{"name": …}, …]}')
+
+
+def _read_grant(value: object) -> BucketGrant:
+    match value:
+        case {"name": str(name), **rest}:
+            return BucketGrant(name, **_rights(rest))
+    raise InvalidInput('a bucket in a scope is {"name": …, "rights": …}')
+
+
+def _rights(fields: dict[object, object]) -> dict[str, Rights]:
+    """Keyword arguments for a scope or grant: nothing, or its rights."""
+    if unknown := set(fields) - {"rights"}:
+        raise InvalidInput(f"unknown in a scope: {', '.join(sorted(map(str, unknown)))}")
+    try:
+        return {"rights": Rights(fields["rights"])} if fields else {}
+    except ValueError as error:
+        raise InvalidInput(f"rights are one of {', '.join(rights.value for rights in Rights)}") from error

@@ -4,7 +4,23 @@ Knows nothing of keys, scopes or stores. Everything downstream reads this and no
 what is authorized is what is re-serialized).
 """
 
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
+
+from gateway.s3.addressing import Addressing, locate
+from gateway.s3.errors import Code, S3Error
+from gateway.s3.uri import decode, decode_query, encode, is_plain_path
+
+METHODS: Final = frozenset({b"GET", b"HEAD", b"PUT", b"POST", b"DELETE", b"OPTIONS"})
+_TARGET: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*\Z")  # origin-form, visible ASCII, no `#`
+_META: Final = b"x-amz-meta-"
+# Said twice, these could be read differently here and behind: refused. Any other repeated name is joined or dropped.
+_SINGLETONS: Final = frozenset(
+    b"authorization cache-control content-disposition content-encoding content-language content-length content-md5 "
+    b"content-type date expect expires host if-match if-modified-since if-none-match if-unmodified-since range "
+    b"transfer-encoding".split()
+)
+_NO_QUERY: Final[dict[bytes, bytes]] = {}
 
 
 class RequestHead(NamedTuple):
@@ -57,3 +73,67 @@ class S3Request:
     bucket: str
     object_key: bytes
     virtual_hosted: bool
+
+
+def parse_request(head: RequestHead, addressing: Addressing) -> S3Request:
+    """One head → one addressed request.
+
+    S3Error METHOD_NOT_ALLOWED, INVALID_URI, BAD_REQUEST, INVALID_ARGUMENT, INVALID_BUCKET_NAME, KEY_TOO_LONG.
+    """
+    method, target, headers, repeated, http_minor = head
+    if method not in METHODS:
+        raise S3Error(Code.METHOD_NOT_ALLOWED, "unknown method")
+    if not _TARGET.match(target):
+        raise S3Error(Code.INVALID_URI, "not an origin-form target of visible ASCII")
+    host = headers.get(b"host")
+    if not host:
+        raise S3Error(Code.BAD_REQUEST, "no Host", message="The Host header is missing or empty.")
+    if repeated:
+        _check_repeated(repeated)
+    request = S3Request()
+    raw_path, _, raw_query = target.partition(b"?")
+    request.method = method
+    request.raw_path = raw_path
+    request.raw_query = raw_query
+    request.query = _parse_query(raw_query) if raw_query else _NO_QUERY
+    if is_plain_path(raw_path):
+        decoded = request.canonical_path = raw_path
+    else:
+        decoded = decode(raw_path)
+        request.canonical_path = encode(decoded, keep_slash=True)
+    request.bucket, request.object_key, request.virtual_hosted = locate(host, raw_path, decoded, addressing)
+    request.all_headers = headers
+    request.headers = _without_underscores(headers) if any(b"_" in name for name in headers) else headers
+    request.repeated = repeated
+    request.http_minor = http_minor
+    return request
+
+
+def _check_repeated(repeated: frozenset[bytes]) -> None:
+    for name in repeated:
+        if name in _SINGLETONS or (name.startswith(b"x-amz-") and not name.startswith(_META)):
+            shown = name.decode("ascii", "replace")
+            raise S3Error(Code.INVALID_REQUEST, f"{shown} given twice", message=f"The header {shown} was given twice.")
+
+
+def _without_underscores(headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Stores read `_` as `-` (radosgw 16 copied for `x_amz_copy_source`): such names are gone, metadata excepted."""
+    return {name: value for name, value in headers.items() if b"_" not in name or name.startswith(_META)}
+
+
+def _parse_query(raw: bytes) -> dict[bytes, bytes]:
+    """Split on `&` only, at the first `=`; `;` is data. A name given twice is refused: readers differ on it."""
+    query: dict[bytes, bytes] = {}
+    for piece in raw.split(b"&"):
+        if not piece:
+            continue
+        name, _, value = piece.partition(b"=")
+        decoded = decode_query(name)
+        if not decoded:
+            raise S3Error(Code.INVALID_ARGUMENT, "a query parameter without a name")
+        if decoded in query:
+            raise S3Error(
+                Code.INVALID_ARGUMENT, "a query parameter given twice", message="A query parameter was given twice."
+            )
+        query[decoded] = decode_query(value)
+    return query

@@ -1,0 +1,26 @@
+"""What takes part in a run. Knows no program."""
+
+from typing import NamedTuple
+
+from bench.child import LOOPBACK
+
+
+class Contender(NamedTuple):
+    """An S3 endpoint on loopback and the process whose family does its work."""
+
+    name: str
+    port: int
+    pid: int
+    version: str
+
+    @property
+    def origin(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+
+class Credential(NamedTuple):
+    access_key_id: str
+    secret_access_key: str
+
+    def __repr__(self) -> str:
+        return f"Credential({self.access_key_id}, <hidden>)"

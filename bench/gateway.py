@@ -1,0 +1,104 @@
+"""The gateway as a contender: configured, given a key and served by its own command, as an operator would."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from bench.child import LOOPBACK, child, free_port
+from bench.contender import Contender, Credential
+from bench.errors import BenchError
+from bench.machine import installed
+from bench.placement import pinned
+from bench.signed import REGION
+
+COMMAND: Final = str(Path(sys.executable).parent / "nqgate")
+
+_CONFIGURATION: Final = """\
+[s3]
+listen = "{address}:{port}"
+
+[console]
+listen = "{address}:{console_port}"
+
+[upstream]
+endpoint = "http://{address}:{upstream_port}"
+profile = "generic"
+region = "{region}"
+access_key_id = "upstream"
+secret_access_key = "the-upstream-ignores-this"
+
+[keystore]
+url = "sqlite:///{folder}/keystore.db"
+kek_file = "{folder}/kek"
+"""
+
+
+def configuration(folder: Path, port: int, console_port: int, upstream_port: int) -> str:
+    """gateway.toml; what is not in it is the gateway's default, one worker included."""
+    return _CONFIGURATION.format(
+        address=LOOPBACK,
+        port=port,
+        console_port=console_port,
+        upstream_port=upstream_port,
+        region=REGION,
+        folder=folder,
+    )
+
+
+@contextmanager
+def serving_gateway(folder: Path, upstream_port: int, cpus: Sequence[int]) -> Iterator[tuple[Contender, Credential]]:
+    """A gateway in front of the upstream, and a key for all buckets. Raises BenchError if it does not come up."""
+    port, console_port = free_port(), free_port()
+    folder.mkdir()
+    file = folder / "gateway.toml"
+    file.touch(mode=0o600)
+    file.write_text(configuration(folder, port, console_port, upstream_port))
+    environment = _environment(file)
+    _nqgate(environment, "kek", "create", str(folder / "kek"))
+    ready = f"http://{LOOPBACK}:{console_port}/readyz"
+    command = pinned([COMMAND, "serve"], cpus)
+    with child("the gateway", command, folder / "log", lambda: _is_ready(ready), environment) as pid:
+        issued = _nqgate(environment, "keys", "create", "--label", "bench", "--all-buckets", "--json")
+        yield Contender("gateway", port, pid, f"nqgate {installed('nqgate')}"), read_credential(issued)
+
+
+def read_credential(text: str) -> Credential:
+    """The key in the output of `nqgate keys create --json`. Raises BenchError, without the text, if there is none."""
+    try:
+        record = json.loads(text)
+        return Credential(record["access_key_id"], record["secret_access_key"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BenchError("`nqgate keys create --json` did not print a key") from error
+
+
+def _environment(file: Path) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("NQGATE_")}
+    return {**inherited, "NQGATE_CONFIG": str(file)}
+
+
+def _nqgate(environment: dict[str, str], *arguments: str) -> str:
+    said = f"nqgate {' '.join(arguments[:2])}"
+    try:
+        done = subprocess.run(
+            [COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BenchError(f"{said} cannot be run: {error}") from error
+    if done.returncode != 0:
+        raise BenchError(f"{said} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
+    return done.stdout
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

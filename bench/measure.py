@@ -1,0 +1,64 @@
+"""One run of one contender: load on, processor time before and after."""
+
+import time
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bench.contender import Contender
+from bench.errors import BenchError
+from bench.proc import cpu_time
+from bench.scenario import Scenario
+from bench.wrk import check_result, run_wrk
+
+# The contender closes its connections after wrk has ended; that work belongs to this run.
+SETTLE_SECONDS: Final = 0.1
+
+
+class Sample(NamedTuple):
+    """One run. Processor time is user + system of every process of the contender; the upstream's is nobody's."""
+
+    scenario: str
+    contender: str
+    round: int
+    requests: int
+    seconds: float
+    cpu_seconds: float
+    p50_us: int
+    p99_us: int
+
+    @property
+    def cpu_per_request_us(self) -> float:
+        return self.cpu_seconds / self.requests * 1e6
+
+    @property
+    def requests_per_second(self) -> float:
+        return self.requests / self.seconds
+
+    @property
+    def busy(self) -> float:
+        """Cores in use; well below the workers' number, something else limited the throughput."""
+        return self.cpu_seconds / self.seconds
+
+
+def measure(
+    contender: Contender, scenario: Scenario, script: Path, *, number: int, seconds: int, cpus: tuple[int, ...]
+) -> Sample:
+    """Load the contender for `seconds`. Raises BenchError if a reply was not a whole object."""
+    before = cpu_time(contender.pid)
+    result = run_wrk(contender.origin, script, connections=scenario.connections, seconds=seconds, cpus=cpus)
+    time.sleep(SETTLE_SECONDS)
+    used = cpu_time(contender.pid).since(before)
+    try:
+        check_result(result, scenario.size)
+    except BenchError as error:
+        raise BenchError(f"{contender.name}, {scenario.title}: {error}") from error
+    return Sample(
+        scenario=scenario.name,
+        contender=contender.name,
+        round=number,
+        requests=result.requests,
+        seconds=result.duration_us / 1e6,
+        cpu_seconds=used,
+        p50_us=result.p50_us,
+        p99_us=result.p99_us,
+    )

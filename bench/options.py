@@ -1,0 +1,83 @@
+"""The command line of the bench.
+
+Many short rounds rather than few long ones. On a virtual machine whose neighbours share its cores, the processor time
+of one and the same loop varied by up to 1.6 for seconds at a time; identical contenders then differed by 10 to 20 %
+(standard deviation) in a round, whatever its length, and only the number of rounds brings the median to rest.
+Pinning: with two cores it halved that deviation (0.08 against 0.15); with four it changed nothing.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bench.errors import BenchError
+from bench.scenario import QUICK, SCENARIOS, Scenario, select
+
+RIVALS: Final = ("gateway", "twin")
+
+
+class Options(NamedTuple):
+    """`rivals`: the contenders measured against the yardstick; `seconds`: the length of one run."""
+
+    scenarios: tuple[Scenario, ...]
+    rivals: tuple[str, ...]
+    rounds: int
+    seconds: int
+    pinned: bool
+    json_file: Path | None
+
+
+def parse_options(arguments: Sequence[str]) -> Options:
+    """Raises BenchError for a scenario that does not exist; exits with 2 on any other misuse."""
+    given = _parser().parse_args(arguments)
+    patterns = given.scenario or ([QUICK] if given.quick else ["*"])
+    rounds, seconds = (3, 3) if given.quick else (9, 2)
+    return Options(
+        scenarios=tuple(select(patterns)),
+        rivals=_rivals(given.against),
+        rounds=given.rounds or rounds,
+        seconds=given.seconds or seconds,
+        pinned=given.pin,
+        json_file=given.json,
+    )
+
+
+def _rivals(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split(",")))
+    unknown = [name for name in names if name not in RIVALS]
+    if unknown:
+        raise BenchError(f"--against knows {' and '.join(RIVALS)}, not {', '.join(unknown)}")
+    return names
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="The gateway beside nginx proxy_pass, as ratios."
+    )
+    parser.add_argument("--quick", action="store_true", help=f"only {QUICK}, 3 rounds of 3 s")
+    names = ", ".join(scenario.name for scenario in SCENARIOS)
+    parser.add_argument("--scenario", action="append", metavar="PATTERN", help=f"repeatable; of: {names}")
+    parser.add_argument(
+        "--against",
+        default="gateway",
+        metavar="NAMES",
+        help="comma list of what is compared with nginx: gateway, twin (the same nginx again: it shows the noise)",
+    )
+    parser.add_argument("--rounds", type=_positive, metavar="N", help="runs of each contender (default 9)")
+    parser.add_argument("--seconds", type=_positive, metavar="N", help="length of one run (default 2)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every run and every ratio to FILE")
+    parser.add_argument(
+        "--pin",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="give contender, upstream and load generator cores of their own (where there are two or more)",
+    )
+    return parser

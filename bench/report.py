@@ -1,0 +1,73 @@
+"""The result for people and for programs. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from bench.measure import Sample
+from bench.ratios import QUANTITIES, Comparison, Ratio
+from bench.scenario import Scenario
+
+WIDTHS: Final = (13, 20, 20, 20, 20, 10)
+_HEADINGS: Final = dict(zip(QUANTITIES, ("CPU per request", "throughput", "p50", "p99"), strict=True))
+
+
+def render_table(title: str, comparisons: Iterable[Comparison], yardstick: str) -> str:
+    """One scenario: a line per contender; the yardstick's says what 1.00 was."""
+    lines = [title, _line("", ["CPU at best", *_HEADINGS.values(), "cores busy"])]
+    for comparison in comparisons:
+        cells = [_cell(comparison, quantity, yardstick) for quantity in QUANTITIES]
+        lines.append(_line(comparison.contender, [f"{comparison.at_best:.2f}", *cells, f"{comparison.busy:.2f}"]))
+    return "\n".join(lines)
+
+
+def render_machine(machine: Mapping[str, str]) -> str:
+    return "\n".join(f"  {name:<12}{value}" for name, value in machine.items())
+
+
+def render_json(
+    machine: Mapping[str, str],
+    settings: Mapping[str, Any],
+    scenarios: Sequence[Scenario],
+    samples: Sequence[Sample],
+    comparisons: Sequence[Comparison],
+) -> str:
+    """Everything that was measured, from which the table can be made again."""
+    document = {
+        "machine": dict(machine),
+        "settings": dict(settings),
+        "scenarios": [scenario._asdict() for scenario in scenarios],
+        "comparisons": [_plain(comparison) for comparison in comparisons],
+        "samples": [sample._asdict() for sample in samples],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def ratio_text(ratio: Ratio) -> str:
+    return f"{ratio.median:.2f} ({ratio.low:.2f}–{ratio.high:.2f})"
+
+
+def figure_text(quantity: str, value: float) -> str:
+    match quantity:
+        case "requests_per_second":
+            return f"{value:,.0f}/s"
+        case _ if value >= 1000:
+            return f"{value / 1000:.2f} ms"
+        case _:
+            return f"{value:.1f} µs"
+
+
+def _cell(comparison: Comparison, quantity: str, yardstick: str) -> str:
+    if comparison.contender == yardstick:
+        return f"1.00 = {figure_text(quantity, comparison.figures[quantity])}"
+    return ratio_text(comparison.ratios[quantity])
+
+
+def _line(name: str, cells: Sequence[str]) -> str:
+    padded = (f"{cell:<{width}}" for cell, width in zip(cells, WIDTHS, strict=True))
+    return f"  {name:<10}{''.join(padded)}".rstrip()
+
+
+def _plain(comparison: Comparison) -> dict[str, Any]:
+    ratios = {quantity: ratio._asdict() for quantity, ratio in comparison.ratios.items()}
+    return {**comparison._asdict(), "ratios": ratios}

@@ -1,0 +1,122 @@
+"""The load generator: its script, its run, and what it says afterwards.
+
+wrk's text report rounds to three digits; the script prints the same figures as whole numbers on one line instead.
+"""
+
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bench.errors import BenchError
+from bench.placement import pinned
+
+_FIGURES: Final = re.compile(r"^nqbench((?: [a-z0-9_]+=\d+)+)$", re.MULTILINE)
+
+# `setup` runs once per thread, and spreads the threads over the list; `request` answers with the next of the list.
+_SCRIPT: Final = """\
+local requests = {{
+{requests}
+}}
+local threads = 0
+function setup(thread)
+  thread:set("offset", threads * 97)
+  threads = threads + 1
+end
+function request()
+  offset = offset % #requests + 1
+  return requests[offset]
+end
+function done(summary, latency, _)
+  local errors = summary.errors
+  io.write(string.format(
+    "nqbench requests=%d duration_us=%d bytes=%d p50_us=%d p99_us=%d " ..
+    "connect=%d read=%d write=%d status=%d timeout=%d\\n",
+    summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99),
+    errors.connect, errors.read, errors.write, errors.status, errors.timeout))
+end
+"""
+
+
+class WrkResult(NamedTuple):
+    """One run as wrk saw it. `status` counts replies of 400 and above, `bytes` heads and bodies."""
+
+    requests: int
+    duration_us: int
+    bytes: int
+    p50_us: int
+    p99_us: int
+    connect: int
+    read: int
+    write: int
+    status: int
+    timeout: int
+
+    @property
+    def errors(self) -> dict[str, int]:
+        counted = {"connect": self.connect, "read": self.read, "write": self.write}
+        counted |= {"status": self.status, "timeout": self.timeout}
+        return {kind: count for kind, count in counted.items() if count}
+
+
+def render_script(requests: Sequence[bytes]) -> str:
+    """The Lua script that sends these requests in turn."""
+    return _SCRIPT.format(requests=",\n".join(lua_string(request) for request in requests))
+
+
+def lua_string(octets: bytes) -> str:
+    """A Lua literal of any bytes; what is not plain is a three-digit decimal escape."""
+    plain = set(range(0x20, 0x7F)) - set(b'"\\')
+    return '"' + "".join(chr(octet) if octet in plain else f"\\{octet:03}" for octet in octets) + '"'
+
+
+def read_result(output: str) -> WrkResult:
+    """Raises BenchError when the script's line is missing or incomplete."""
+    found = _FIGURES.search(output)
+    if found is None:
+        raise BenchError(f"wrk did not report its figures:\n{output.strip()}")
+    figures = dict(pair.split("=") for pair in found[1].split())
+    try:
+        return WrkResult(**{name: int(value) for name, value in figures.items()})
+    except TypeError as error:
+        raise BenchError(f"wrk reported other figures than expected: {found[1].strip()}") from error
+
+
+def check_result(result: WrkResult, size: int) -> None:
+    """Raises BenchError unless every reply was served whole, with a body of `size` bytes.
+
+    wrk counts 3xx and 204 among the good ones; they are seen by their missing bodies.
+    """
+    if result.errors:
+        raise BenchError(f"not every request was served: {result.requests} requests, errors {result.errors}")
+    if result.requests == 0:
+        raise BenchError("no request was answered")
+    if result.bytes < result.requests * size:
+        raise BenchError(f"{result.requests} replies of {size} bytes cannot fit into the {result.bytes} bytes received")
+
+
+def run_wrk(origin: str, script: Path, *, connections: int, seconds: int, cpus: Sequence[int]) -> WrkResult:
+    """Load `origin` for `seconds`. Raises BenchError if wrk is missing or fails."""
+    threads = min(connections, len(cpus) or 1)
+    sizes = [f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
+    command = pinned(["wrk", *sizes, "--script", str(script), origin], cpus)
+    done = _run(command, timeout=seconds + 30)
+    if done.returncode != 0:
+        raise BenchError(f"wrk failed: {(done.stderr or done.stdout).strip()}")
+    return read_result(done.stdout)
+
+
+def wrk_version() -> str:
+    """Such as "wrk debian/4.1.0-3+b2 [epoll]". Raises BenchError if wrk is not installed."""
+    first, *_ = _run(["wrk", "-v"], timeout=10).stdout.splitlines() or ["wrk"]
+    return first.partition(" Copyright")[0]
+
+
+def _run(command: Sequence[str], timeout: float) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    except FileNotFoundError as error:
+        raise BenchError(f"{error.filename} is not installed (Debian: apt-get install wrk util-linux)") from error
+    except subprocess.TimeoutExpired as error:
+        raise BenchError("wrk did not end in time") from error

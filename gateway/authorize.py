@@ -1,0 +1,213 @@
+"""May this access key do this? Every bucket a request names becomes a demand; every demand must be granted.
+
+The one place where an `Authorized` is built. It knows the key's grants, the operation table and the header policy; it
+does not know the store, the clock or the body. The order is the law: operation → buckets → rights → headers → body.
+"""
+
+from typing import Final, NamedTuple
+
+from gateway.header_policy import choose_headers
+from gateway.s3.control import rebuild_control
+from gateway.s3.copy_source import CopySource, parse_copy_source
+from gateway.s3.errors import Code, S3Error
+from gateway.s3.operation import Body, Operation, classify
+from gateway.s3.profile import Profile
+from gateway.s3.request import S3Request
+from gateway.sigv4.verify import Authenticated
+from keystore.access_key import AccessKey
+from keystore.scope import Permission
+
+EMPTY_SHA256: Final = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+SERVICE: Final = "/"  # stands for the bucket of ListBuckets; no bucket can have this name
+# Sub-resources that open data to readers without an access key, or name another bucket or sink.
+_OPENING: Final = frozenset(
+    b"acl policy policyStatus publicAccessBlock ownershipControls website cors replication logging notification "
+    b"inventory analytics session".split()
+)
+
+
+class Policy(NamedTuple):
+    """What the operator configured. `allow_operations`: names of operations otherwise refused for every key."""
+
+    profile: Profile
+    allow_operations: frozenset[str]
+    dot_segments: bool
+
+
+class Demand(NamedTuple):
+    """One thing a request needs: `permission` in `bucket`, for `object_key` (b"" = the bucket itself)."""
+
+    permission: Permission
+    bucket: str
+    object_key: bytes
+
+
+class Authorized:
+    """Proof that a verified key may do what its request asks. Built only by `authorize`.
+
+    `headers`: what goes on to the store, chosen and checked, each name once. `only_probes`: a CreateBucket by a key
+    that may not create, only ask: the store is asked whether the bucket exists, and nothing is made. `dot_segments`:
+    whether object keys in the body may hold `.` and `..` segments.
+    """
+
+    __slots__ = (
+        "access_key",
+        "authenticated",
+        "copy_source",
+        "dot_segments",
+        "headers",
+        "only_probes",
+        "operation",
+        "request",
+    )
+
+    def __init__(
+        self,
+        authenticated: Authenticated,
+        operation: Operation,
+        copy_source: CopySource | None,
+        headers: list[tuple[bytes, bytes]],
+        only_probes: bool,
+        dot_segments: bool,
+    ) -> None:
+        self.authenticated = authenticated
+        self.request = authenticated.request
+        self.access_key = authenticated.access_key
+        self.operation = operation
+        self.copy_source = copy_source
+        self.headers = headers
+        self.only_probes = only_probes
+        self.dot_segments = dot_segments
+
+
+def demands(request: S3Request, operation: Operation, copy_source: CopySource | None) -> tuple[Demand, ...]:
+    """Everything that must be granted before the request may pass; never empty.
+
+    Raises S3Error NOT_IMPLEMENTED for an operation without a permission, ACCESS_DENIED for one without a bucket.
+    """
+    permission = operation.permission
+    if permission is None:
+        raise _not_implemented(operation)
+    if not request.bucket:
+        if operation.name != "ListBuckets":
+            raise S3Error(Code.ACCESS_DENIED, f"{operation.name} without a bucket")
+        return (Demand(permission, SERVICE, b""),)
+    target = Demand(permission, request.bucket, request.object_key)
+    if copy_source is None:
+        return (target,)
+    return (target, Demand(Permission.READ, copy_source.bucket, copy_source.object_key))
+
+
+def all_granted(asked: tuple[Demand, ...], access_key: AccessKey) -> bool:
+    """No demand at all is a bug in a table, and refused: it must never be vacuously true.
+
+    ListBuckets is open to every key: what it shows is filtered by scope.
+    """
+    for permission, bucket, _ in asked:
+        if bucket != SERVICE and permission not in access_key.permissions(bucket):
+            return False
+    return bool(asked)
+
+
+def authorize(authenticated: Authenticated, policy: Policy) -> Authorized:
+    """The last gate before the store.
+
+    Raises S3Error: NOT_IMPLEMENTED for what is not offered, ACCESS_DENIED for what is not granted (the same answer
+    whether or not a bucket exists), and what the header policy refuses. The body's own digests are still to be checked.
+    """
+    request, access_key = authenticated.request, authenticated.access_key
+    # operation
+    operation = classify(request)
+    if operation.permission is None:
+        operation = _allowed_by_operator(operation, policy)
+    elif operation.name not in policy.profile.offered:
+        raise _not_implemented(operation)
+    if request.query.get(b"versionId") == b"":
+        raise S3Error(Code.INVALID_ARGUMENT, "an empty versionId", message="Version id cannot be the empty string.")
+    # buckets
+    copy_source = _copy_source(request, policy) if operation.copies else None
+    asked = demands(request, operation, copy_source)
+    # rights
+    only_probes = False
+    if not all_granted(asked, access_key):
+        if not _may_only_probe(operation, request.bucket, access_key):
+            raise S3Error(Code.ACCESS_DENIED, f"{operation.name} is outside the grants of {access_key.access_key_id}")
+        only_probes = True
+    # headers
+    headers = choose_headers(authenticated, operation)
+    # body
+    if operation.body is Body.NONE:
+        _refuse_body(authenticated)
+    elif operation.name == "DeleteObjects":
+        _require_digest(request)
+    return Authorized(authenticated, operation, copy_source, headers, only_probes, policy.dot_segments)
+
+
+def rebuild_body(authorized: Authorized, body: bytes, upstream_region: bytes) -> bytes:
+    """The document that goes to the store in place of `body`, whose digests held; b"" = none.
+
+    Raises S3Error MALFORMED_XML, INVALID_URI, KEY_TOO_LONG or NOT_IMPLEMENTED: what it names is checked like a path.
+    """
+    document = rebuild_control(
+        authorized.operation.name,
+        body,
+        dot_segments=authorized.dot_segments,
+        upstream_region=upstream_region.decode("ascii"),
+    )
+    return b"" if authorized.only_probes else document
+
+
+def _allowed_by_operator(operation: Operation, policy: Policy) -> Operation:
+    """An operation refused for every key, unless the operator listed it; then it is configuration of the bucket.
+
+    Its document would have to be read for every bucket it names: only those without one can be listed.
+    """
+    if operation.name in policy.allow_operations and operation.body is Body.NONE:
+        return operation._replace(permission=Permission.CONFIGURE)
+    if operation.selector in _OPENING:
+        raise S3Error(Code.ACCESS_DENIED, f"{operation.name} is refused for every access key")
+    raise _not_implemented(operation)
+
+
+def _may_only_probe(operation: Operation, bucket: str, access_key: AccessKey) -> bool:
+    """Clients make sure of their bucket by creating it: in scope they learn that it is there, as HeadBucket tells."""
+    return operation.name == "CreateBucket" and Permission.PROBE in access_key.permissions(bucket)
+
+
+def _copy_source(request: S3Request, policy: Policy) -> CopySource:
+    copy_source = parse_copy_source(request.headers[b"x-amz-copy-source"], dot_segments=policy.dot_segments)
+    if copy_source.bucket in policy.profile.reserved:
+        raise S3Error(Code.INVALID_BUCKET_NAME, "the copy source is a name the store reserves for itself")
+    return copy_source
+
+
+def _refuse_body(authenticated: Authenticated) -> None:
+    """A Content-Length that went on without its body would take the next request's head for it."""
+    headers = authenticated.request.headers
+    if b"transfer-encoding" in headers or headers.get(b"content-length", b"").strip(b"0"):
+        raise S3Error(
+            Code.INVALID_REQUEST, "a body on an operation that takes none", message="This operation takes no body."
+        )
+    sha256 = authenticated.payload.sha256
+    if sha256 is not None and sha256 != EMPTY_SHA256:
+        raise S3Error(Code.XAMZ_CONTENT_SHA256_MISMATCH, "a hash of something, and no body")
+
+
+def _require_digest(request: S3Request) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html: the body must come with a digest."""
+    names = request.headers
+    if b"content-md5" in names or any(name.startswith(b"x-amz-checksum-") for name in names):
+        return
+    raise S3Error(
+        Code.INVALID_REQUEST,
+        "DeleteObjects without a digest",
+        message="Missing required header for this request: Content-MD5 OR x-amz-checksum-*.",
+    )
+
+
+def _not_implemented(operation: Operation) -> S3Error:
+    return S3Error(
+        Code.NOT_IMPLEMENTED,
+        f"{operation.name} is not offered",
+        message=f"{operation.name} is not implemented by this gateway or not offered by the store behind it.",
+    )

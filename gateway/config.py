@@ -1,0 +1,268 @@
+"""The configuration: every setting with its default, its bounds and one line of why. Read once, at start.
+
+Order of precedence: environment (`NQGATE_SECTION__NAME`), then the one file that was found. An unknown setting is an
+error, and all errors are told at once, by path.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX: Final = "NQGATE_"
+SEARCHED: Final = (Path("gateway.toml"), Path("data/gateway.toml"), Path("/etc/nqgate/gateway.toml"))
+_Bytes = Annotated[int, Field(ge=1024, le=2**40)]
+_Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used. The text names every setting that is wrong, one a line."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def _address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT, for example 127.0.0.1:9000 or [::1]:9000")
+    return value
+
+
+class S3Settings(_Section):
+    """The S3 listener."""
+
+    listen: str = Field("127.0.0.1:9000", description="HOST:PORT on which S3 clients connect.")
+    domains: tuple[str, ...] = Field(
+        (), description="Base domains of virtual-hosted-style requests; empty: every Host is path-style."
+    )
+    regions: tuple[str, ...] = Field(
+        ("*",), description="Regions that may be signed for; '*' is any. The first concrete one is reported to clients."
+    )
+    sigv2_presigned: bool = Field(
+        True, description="Accept SigV2 presigned GET, HEAD and PUT, which boto3 and aws-cli v1 produce by default."
+    )
+    allow_operations: tuple[str, ...] = Field(
+        (), description="Operations refused for every key (they open data or name another bucket) to allow after all."
+    )
+    echo_canonical_request: bool = Field(
+        False, description="Show the client its own canonical request in SignatureDoesNotMatch; for debugging a client."
+    )
+
+    _check_listen = field_validator("listen")(_address)
+
+    @field_validator("domains")
+    @classmethod
+    def _lower(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(domain.lower().strip(".") for domain in value)
+
+
+class ConsoleSettings(_Section):
+    """The control plane."""
+
+    listen: str = Field("127.0.0.1:9001", description="HOST:PORT of /healthz and /readyz; never the S3 listener.")
+
+    _check_listen = field_validator("listen")(_address)
+
+
+class UpstreamSettings(_Section):
+    """The object store behind."""
+
+    endpoint: str = Field(description="http:// or https:// address of the store; no bucket, no query.")
+    profile: Literal["generic", "aws", "rgw", "garage", "seaweedfs", "minio", "rclone", "moto"] = Field(
+        "generic", description="Which store it is, and so what it can do; what a profile lacks is 501, never forwarded."
+    )
+    region: str = Field("us-east-1", description="Region that requests to the store are signed for.")
+    access_key_id: str = Field(description="The store's own access key id.")
+    secret_access_key: SecretStr | None = Field(None, description="Its secret; better in a file of its own.")
+    secret_access_key_file: Path | None = Field(
+        None, description="File that holds only the secret; refused if group or others can read it."
+    )
+    dot_segments: Literal["refuse", "pass"] = Field(
+        "refuse", description="Object keys with '.' or '..' segments: 'pass' only for stores that keep keys opaque."
+    )
+    ca_file: Path | None = Field(None, description="Authorities for https; the system's when absent.")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _check_endpoint(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be http://HOST[:PORT] or https://HOST[:PORT]")
+        if parts.username or parts.password:
+            raise ValueError("must not hold a credential; use access_key_id and secret_access_key_file")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        if (self.secret_access_key is None) == (self.secret_access_key_file is None):
+            raise ValueError("give exactly one of secret_access_key and secret_access_key_file")
+        return self
+
+    def secret(self) -> str:
+        """The store's secret. SettingsError when its file cannot be read or others can read it."""
+        if self.secret_access_key is not None:
+            return self.secret_access_key.get_secret_value()
+        path = self.secret_access_key_file
+        assert path is not None
+        try:
+            if path.stat().st_mode & 0o077:
+                raise SettingsError(f"upstream.secret_access_key_file: others can read {path}; run: chmod 600 {path}")
+            return path.read_text().strip()
+        except OSError as error:
+            raise SettingsError(f"upstream.secret_access_key_file: {path}: {error.strerror}") from error
+
+
+class KeystoreSettings(_Section):
+    """Where access keys live."""
+
+    url: str = Field("sqlite:///data/keystore.db", description="sqlite:///PATH; relative to the configuration file.")
+    kek_file: Path = Field(
+        Path("data/kek"), description="File with the key-encryption key; make it with `nqgate kek create FILE`."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        if not value.startswith("sqlite:///") or len(value) == len("sqlite:///"):
+            raise ValueError("must be sqlite:///PATH")
+        return value
+
+    @property
+    def path(self) -> Path:
+        return Path(self.url.removeprefix("sqlite:///"))
+
+
+class LimitsSettings(_Section):
+    """Every bound of the wire. Sizes in bytes, times in seconds."""
+
+    head_bytes: _Bytes = Field(
+        65536,
+        description="One request head. S3 allows 8 KiB of headers and 2 KiB of metadata; long keys and policies need more.",
+    )
+    head_count: int = Field(256, ge=16, le=4096, description="Header fields in one head: parsing costs by the field.")
+    head_timeout: _Seconds = Field(10, description="From the first byte of a head to its last: ends slow-head attacks.")
+    keep_alive_timeout: _Seconds = Field(
+        75, description="Idle time between requests; longer than the pools of SDKs keep one."
+    )
+    body_idle_timeout: _Seconds = Field(
+        60, description="Longest silence inside a body, either way; never a total time."
+    )
+    connections: int = Field(10000, ge=1, le=1_000_000, description="Open client connections; more are told SlowDown.")
+    pipelined_bytes: _Bytes = Field(65536, description="What a client may send ahead while a request is served.")
+    linger_timeout: _Seconds = Field(
+        2, description="How long a refused body is thrown away before closing, so that the refusal can be read."
+    )
+    read_buffer: int = Field(
+        262144, ge=16384, le=16777216, description="One read from a socket; larger reads cost fewer calls."
+    )
+    small_body: int = Field(
+        1048576, ge=0, le=67108864, description="Bodies up to here are verified before the store hears of them."
+    )
+    buffer_total: _Bytes = Field(268435456, description="Memory for all request bodies held at once; then SlowDown.")
+    control_body: _Bytes = Field(2097152, description="One control document: 1,000 object keys of 1 KiB, escaped, fit.")
+    reply_document: _Bytes = Field(
+        8388608, description="A document of the store that must be rebuilt: 1,000 entries fit."
+    )
+    object_size: _Bytes = Field(5368709120, description="One upload request: S3 allows 5 GiB.")
+    upstream_connections: int = Field(256, ge=1, le=65535, description="Connections to the store at once.")
+    upstream_connect_timeout: _Seconds = Field(3, description="To reach the store; a dead one is answered 503 in time.")
+    upstream_wait_timeout: _Seconds = Field(4, description="Waiting for a free connection; then SlowDown.")
+    upstream_reply_timeout: _Seconds = Field(
+        120, description="From the request's last byte to the reply's first: completing a large upload takes long."
+    )
+    upstream_idle: _Seconds = Field(
+        30, description="Idle connections to the store are closed after this, before the store does it."
+    )
+    drain_timeout: _Seconds = Field(30, description="How long a stop waits for running requests.")
+
+
+class LogSettings(_Section):
+    """The log, on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="From which level on lines are written."
+    )
+    format: Literal["json", "text"] = Field("text", description="json: one object a line, for machines.")
+
+
+class Config(BaseSettings):
+    """All sections."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter="__", validate_default=True
+    )
+
+    s3: S3Settings = S3Settings()
+    console: ConsoleSettings = ConsoleSettings()
+    upstream: UpstreamSettings
+    keystore: KeystoreSettings = KeystoreSettings()
+    limits: LimitsSettings = LimitsSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def find_config(named: Path | None = None) -> Path | None:
+    """The file to read: the one named, NQGATE_CONFIG, or the first of SEARCHED that exists; None when there is none."""
+    if named is not None:
+        return named
+    if os.environ.get(f"{PREFIX}CONFIG"):
+        return Path(os.environ[f"{PREFIX}CONFIG"])
+    return next((path for path in SEARCHED if path.is_file()), None)
+
+
+def load_config(named: Path | None = None) -> Config:
+    """Raises SettingsError with every setting that is wrong."""
+    path = find_config(named)
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text())
+        except OSError as error:
+            raise SettingsError(f"{path}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path} is not TOML: {error}") from error
+        _resolve_paths(values, path.resolve().parent)
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        where = str(path) if path is not None else "the environment (no gateway.toml was found)"
+        lines = [f"{'.'.join(str(part) for part in one['loc'])}: {_said(one['msg'])}" for one in error.errors()]
+        raise SettingsError(f"{where}:\n  " + "\n  ".join(lines)) from None
+
+
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Extra inputs are not permitted", "no such setting")
+
+
+_PATHS: Final = (
+    ("upstream", "secret_access_key_file"),
+    ("upstream", "ca_file"),
+    ("keystore", "kek_file"),
+)
+
+
+def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
+    """Relative paths in a file are relative to that file."""
+    for section, name in _PATHS:
+        inside = values.get(section)
+        if isinstance(inside, dict) and isinstance(inside.get(name), str):
+            inside[name] = str(folder / inside[name])
+    keystore = values.get("keystore")
+    if isinstance(keystore, dict) and str(keystore.get("url", "")).startswith("sqlite:///"):
+        keystore["url"] = f"sqlite:///{folder / str(keystore['url']).removeprefix('sqlite:///')}"

@@ -1,0 +1,142 @@
+"""The request as the store gets it: written anew from what was authorized, signed with the store's credential.
+
+Nothing of the client's request line or header block is copied: the path comes from bucket and object key, the query
+from the parameters the operation knows, the headers from those chosen in `header_policy`. It knows no socket.
+"""
+
+from typing import Final, NamedTuple
+
+from gateway.authorize import EMPTY_SHA256, Authorized
+from gateway.s3.copy_source import render
+from gateway.s3.operation import Body
+from gateway.s3.request import S3Request
+from gateway.s3.uri import encode
+from gateway.sigv4.signing import UpstreamSigner
+
+UNSIGNED_PAYLOAD: Final = b"UNSIGNED-PAYLOAD"
+# Ours in every request: compressed answers would not be the object's bytes.
+_TAIL: Final = b"accept-encoding: identity\r\nuser-agent: nqgate\r\n"
+_DECLARING_LENGTH: Final = frozenset({b"PUT", b"POST"})  # RFC 9110, 8.6: also without a body; radosgw 16: 411
+
+
+class UpstreamTarget(NamedTuple):
+    """Where the store is. `host_header`: host[:port]. `base_path`: encoded, without a trailing `/`; mostly b""."""
+
+    host_header: bytes
+    base_path: bytes
+    region: bytes
+
+
+class UpstreamRequest(NamedTuple):
+    """`head`: request line, headers and the empty line, complete. A body of the declared length follows it."""
+
+    method: bytes
+    path_and_query: bytes
+    head: bytes
+
+
+class _Unsigned(NamedTuple):
+    """`payload_line`: the value of x-amz-content-sha256. `content_length`: None where no body follows."""
+
+    method: bytes
+    path: bytes
+    query: bytes = b""
+    headers: list[tuple[bytes, bytes]] | tuple[()] = ()
+    payload_line: bytes = EMPTY_SHA256
+    content_length: int | None = None
+
+
+def plan(
+    authorized: Authorized,
+    target: UpstreamTarget,
+    signer: UpstreamSigner,
+    now: float,
+    *,
+    content_length: int | None,
+    body_sha256: bytes | None = None,
+    body_md5: bytes | None = None,
+) -> UpstreamRequest:
+    """Re-sign an authorized request. `now`: Unix seconds.
+
+    `content_length`: bytes of the body that will follow, None for an operation without one. `body_sha256` (lower-case
+    hex) and `body_md5` (base64): of a control document that was rebuilt.
+    """
+    request = authorized.request
+    if authorized.only_probes:
+        return _sign(_Unsigned(b"HEAD", bucket_path(target, request)), target, signer, now)
+    headers = authorized.headers
+    if authorized.copy_source is not None:
+        headers = [*headers, (b"x-amz-copy-source", render(authorized.copy_source))]
+    if body_md5 is not None:
+        headers = [*headers, (b"content-md5", body_md5)]
+    unsigned = _Unsigned(
+        request.method,
+        object_path(target, request),
+        canonical_query(request, authorized.operation.parameters) if request.query else b"",
+        headers,
+        body_sha256 or _payload_line(authorized),
+        content_length,
+    )
+    return _sign(unsigned, target, signer, now)
+
+
+def plan_list_buckets(
+    target: UpstreamTarget, signer: UpstreamSigner, now: float, continuation_token: str | None
+) -> UpstreamRequest:
+    """One page of the store's own list of buckets; `continuation_token` as the page before named it."""
+    query = b""
+    if continuation_token is not None:
+        query = b"continuation-token=" + encode(continuation_token.encode(), keep_slash=False)
+    return _sign(_Unsigned(b"GET", target.base_path + b"/", query), target, signer, now)
+
+
+def object_path(target: UpstreamTarget, request: S3Request) -> bytes:
+    """Path-style, whatever the client used. A path-style path, decoded once and encoded, is already these bytes."""
+    if not request.virtual_hosted:
+        return target.base_path + request.canonical_path
+    if not request.object_key:
+        return bucket_path(target, request)
+    return b"%b/%b" % (bucket_path(target, request), encode(request.object_key, keep_slash=True))
+
+
+def bucket_path(target: UpstreamTarget, request: S3Request) -> bytes:
+    return b"%b/%b" % (target.base_path, request.bucket.encode())
+
+
+def canonical_query(request: S3Request, parameters: frozenset[bytes]) -> bytes:
+    """The parameters the operation knows, encoded, sorted by encoded name, then value.
+
+    What an operation does not know was refused when it was classified; signatures, hoisted headers and x-id stay here.
+    """
+    known = [
+        (encode(name, keep_slash=False), encode(value, keep_slash=False))
+        for name, value in request.query.items()
+        if name in parameters
+    ]
+    known.sort()
+    return b"&".join([b"%b=%b" % pair for pair in known])
+
+
+def _payload_line(authorized: Authorized) -> bytes:
+    """A hash the client declared binds the store too; bodies are never sent with a signature of their own chunks."""
+    if authorized.operation.body is Body.NONE:
+        return EMPTY_SHA256
+    return authorized.authenticated.payload.sha256 or UNSIGNED_PAYLOAD
+
+
+def _sign(unsigned: _Unsigned, target: UpstreamTarget, signer: UpstreamSigner, now: float) -> UpstreamRequest:
+    """The one place where a head is written. Every header in it is signed but accept-encoding, user-agent, length."""
+    method, path, query, headers, payload_line, content_length = unsigned
+    host = target.host_header
+    date, authorization = signer.sign(method, path, query, [(b"host", host), *headers], payload_line, now)
+    path_and_query = b"%b?%b" % (path, query) if query else path
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers]) if headers else b""
+    if content_length is not None:
+        lines += b"content-length: %d\r\n" % content_length
+    elif method in _DECLARING_LENGTH:
+        lines += b"content-length: 0\r\n"
+    head = (
+        b"%b %b HTTP/1.1\r\nhost: %b\r\nx-amz-date: %b\r\nx-amz-content-sha256: %b\r\nauthorization: %b\r\n%b%b\r\n"
+        % (method, path_and_query, host, date, payload_line, authorization, _TAIL, lines)
+    )
+    return UpstreamRequest(method, path_and_query, head)

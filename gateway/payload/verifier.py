@@ -1,0 +1,154 @@
+"""Every integrity value a request declares of its body, checked while the body passes.
+
+The declared values are read and their syntax refused before any body byte; `finish` is the gate: until it returned,
+the last bytes must not leave.
+"""
+
+import base64
+import binascii
+import hmac
+from typing import Final
+
+from gateway.payload.checksums import ALGORITHMS, Block, Digest, md5
+from gateway.payload.mode import Payload
+from gateway.s3.errors import Code, S3Error
+from gateway.s3.request import S3Request
+
+_PREFIX: Final = b"x-amz-checksum-"
+_NOT_A_CHECKSUM: Final = frozenset(_PREFIX + word for word in (b"algorithm", b"type", b"mode"))
+_SDK_ALGORITHM: Final = b"x-amz-sdk-checksum-algorithm"
+_SHA256: Final = b"sha256"
+
+
+class _Expected:
+    """One digest and what it must come to."""
+
+    __slots__ = ("digest", "error", "value")
+
+    def __init__(self, digest: Digest, value: bytes, error: S3Error) -> None:
+        self.digest = digest
+        self.value = value
+        self.error = error
+
+
+class BodyVerifier:
+    """Feed every byte of the body to `update`, in order, then call `finish` once."""
+
+    __slots__ = ("_expected", "_sha256", "_updates")
+
+    def __init__(self, expected: list[_Expected], sha256: tuple[Digest, bytes] | None) -> None:
+        self._expected = expected
+        self._sha256 = sha256
+        self._updates = [one.digest.update for one in expected]
+        if sha256 is not None:
+            self._updates.append(sha256[0].update)
+
+    def update(self, block: Block) -> None:
+        for update in self._updates:
+            update(block)
+
+    def finish(self) -> None:
+        """S3Error XAMZ_CONTENT_SHA256_MISMATCH or BAD_DIGEST for the first value that does not hold."""
+        if self._sha256 is not None:
+            digest, declared = self._sha256
+            computed = digest.digest().hex().encode()
+            if not hmac.compare_digest(computed, declared):
+                raise S3Error(
+                    Code.XAMZ_CONTENT_SHA256_MISMATCH,
+                    "the body's SHA-256 differs",
+                    extra=(
+                        ("ClientComputedContentSHA256", declared.decode()),
+                        ("S3ComputedContentSHA256", computed.decode()),
+                    ),
+                )
+        for one in self._expected:
+            if not hmac.compare_digest(one.digest.digest(), one.value):
+                raise one.error
+
+
+def body_verifier(request: S3Request, payload: Payload, *, checksum_in_headers: bool) -> BodyVerifier:
+    """What this request declares: x-amz-content-sha256, Content-MD5, and one x-amz-checksum-* where it describes the
+    body. S3Error INVALID_DIGEST, INVALID_REQUEST, NOT_IMPLEMENTED (an algorithm that S3 does not know)."""
+    expected = []
+    content_md5 = request.headers.get(b"content-md5")
+    if content_md5 is not None:
+        expected.append(_content_md5(content_md5))
+    if checksum_in_headers:
+        expected += _checksum(request)
+    sha256 = None
+    if payload.sha256 is not None:
+        sha256 = (ALGORITHMS[_SHA256][1](), payload.sha256)
+    return BodyVerifier(expected, sha256)
+
+
+def _base64(value: bytes, size: int) -> bytes | None:
+    try:
+        decoded = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return decoded if len(decoded) == size else None
+
+
+def _content_md5(value: bytes) -> _Expected:
+    decoded = _base64(value, 16)
+    if decoded is None:
+        raise S3Error(Code.INVALID_DIGEST, "Content-MD5 is not 16 bytes of base64")
+    error = S3Error(
+        Code.BAD_DIGEST, "Content-MD5 differs", message="The Content-MD5 you specified did not match what we received."
+    )
+    return _Expected(md5(), decoded, error)
+
+
+def _checksum(request: S3Request) -> list[_Expected]:
+    declared = [
+        (name.removeprefix(_PREFIX), value)
+        for name, value in request.headers.items()
+        if name.startswith(_PREFIX) and name not in _NOT_A_CHECKSUM
+    ]
+    named = request.headers.get(_SDK_ALGORITHM)
+    if named is not None and named.lower() not in ALGORITHMS:
+        raise _unknown(named)
+    if not declared:
+        if named is not None:
+            raise S3Error(
+                Code.INVALID_REQUEST,
+                "an algorithm without a checksum",
+                message="x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or "
+                "x-amz-trailer headers were found.",
+            )
+        return []
+    if len(declared) > 1:
+        raise S3Error(
+            Code.INVALID_REQUEST,
+            "two checksums",
+            message="Expecting a single x-amz-checksum- header. Multiple checksum types are not allowed.",
+        )
+    algorithm, value = declared[0]
+    if algorithm not in ALGORITHMS:
+        raise _unknown(algorithm)
+    shown = algorithm.decode()
+    if named is not None and named.lower() != algorithm:
+        raise S3Error(
+            Code.INVALID_REQUEST,
+            "two algorithms",
+            message=f"Value for x-amz-sdk-checksum-algorithm header is invalid: x-amz-checksum-{shown} was sent.",
+        )
+    size, begin = ALGORITHMS[algorithm]
+    decoded = _base64(value, size)
+    if decoded is None:
+        raise S3Error(
+            Code.INVALID_REQUEST,
+            f"x-amz-checksum-{shown} has another form",
+            message=f"Value for x-amz-checksum-{shown} header is invalid.",
+        )
+    message = f"The {shown.upper()} you specified did not match the calculated checksum."
+    return [_Expected(begin(), decoded, S3Error(Code.BAD_DIGEST, f"{shown} differs", message=message))]
+
+
+def _unknown(algorithm: bytes) -> S3Error:
+    shown = algorithm[:32].decode("ascii", "replace")
+    return S3Error(
+        Code.NOT_IMPLEMENTED,
+        f"checksum algorithm {shown}",
+        message=f"The checksum algorithm {shown} is not implemented.",
+    )

@@ -1,0 +1,64 @@
+"""The road of a request: one way, no way back. Pure: `find` and `now` are handed in."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gateway.authorize import Authorized, Policy, authorize
+from gateway.s3.addressing import Addressing
+from gateway.s3.errors import Code, S3Error
+from gateway.s3.request import RequestHead, parse_request
+from gateway.sigv4.claim import ClaimRules, check_time, read_claim
+from gateway.sigv4.verify import authenticate
+from keystore.access_key import KnownKey
+from keystore.errors import KeystoreError
+
+Find = Callable[[str, bytes], KnownKey | None]
+
+
+class Rules(NamedTuple):
+    """What the operator configured, in the form in which each stage takes it.
+
+    `dummy_date_key`: 32 random bytes, so that an unknown access key id costs the same HMAC as a known one.
+    """
+
+    addressing: Addressing
+    claim: ClaimRules
+    policy: Policy
+    dummy_date_key: bytes
+
+
+def admit(head: RequestHead, find: Find, now: float, rules: Rules) -> Authorized:
+    """bytes → S3Request → Claim → AccessKey → Authenticated → Authorized, or the S3Error that refuses it.
+
+    `now`: Unix seconds. A keystore that cannot answer is 503, never 403 and never open.
+    """
+    request = parse_request(head, rules.addressing)
+    claim = read_claim(request, rules.claim)
+    check_time(claim, now)
+    try:
+        known = find(claim.access_key_id, claim.date)
+    except KeystoreError as error:
+        raise _unavailable(error) from error
+    return authorize(authenticate(request, claim, known, now, dummy_date_key=rules.dummy_date_key), rules.policy)
+
+
+def admit_again(authorized: Authorized, find: Find, now: float, rules: Rules) -> Authorized:
+    """Before anything more of an admitted request is released: is the record it was admitted under still the one?
+
+    An unchanged record costs one look-up. A changed one sends the request down the road again: a revoked, deleted or
+    narrowed key raises here. A key that merely expired in the meantime lets the transfer finish.
+    """
+    authenticated = authorized.authenticated
+    claim = authenticated.claim
+    try:
+        known = find(claim.access_key_id, claim.date)
+    except KeystoreError as error:
+        raise _unavailable(error) from error
+    if known is not None and known.access_key is authenticated.access_key:
+        return authorized
+    again = authenticate(authenticated.request, claim, known, now, dummy_date_key=rules.dummy_date_key)
+    return authorize(again, rules.policy)
+
+
+def _unavailable(error: KeystoreError) -> S3Error:
+    return S3Error(Code.SERVICE_UNAVAILABLE, f"keystore: {error}", retry_after=1)

@@ -1,0 +1,250 @@
+"""Every head that reaches the client, and every small document: the store's, filtered or rewritten, and our own.
+
+It decides how a reply travels – relayed, rebuilt, or trickled – and sees heads and whole small documents, never a
+stream. A head here is the status line and header lines, each ending in CRLF, without content-length,
+transfer-encoding, connection and the empty line: whoever sends the body adds those.
+"""
+
+import re
+from collections.abc import Callable
+from enum import Enum
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+from gateway.authorize import Authorized
+from gateway.reply_documents import DECLARATION, location_constraint, name_account, replace_element, root_element
+from gateway.reply_policy import choose_error_headers, choose_reply_headers
+from gateway.s3.errors import Code, S3Error
+from gateway.s3.listing import ListedBucket, page, render_buckets
+from gateway.s3.xml import error_document, escape
+from gateway.store_errors import StoreError, error_inside, store_error
+
+_STATUS_LINES: Final = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
+}
+_XML: Final = b"content-type: application/xml\r\n"
+# An answer about a key, a signature or an instant: nobody in between may give it to somebody else.
+_PRIVATE: Final = b"cache-control: private\r\n"
+_NOT_IN_A_HEADER: Final = re.compile(r"[^\x20-\x7e]+")
+
+
+class ReplyHead(NamedTuple):
+    """The store's reply. `headers`: as received, names in lower case, in order."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+
+
+class ReplyAction(Enum):
+    """How a reply travels."""
+
+    RELAY = "relay"  # the head as planned, the body as it comes
+    REBUILD = "rebuild"  # the body is collected, within a limit, then `rebuild` writes head and body
+    TRICKLE = "trickle"  # the head as planned and white space at once, the document by `rebuild` when it is whole
+
+
+class ReplyPlan(NamedTuple):
+    """`head`: b"" for REBUILD."""
+
+    action: ReplyAction
+    head: bytes
+    status: int
+
+
+class ReplyRules(NamedTuple):
+    """`reported_region`: what we say of every bucket. `scheme`: how clients reach us. `hidden`: what no error message
+    may contain, in lower case: the store's host, our access key id there.
+    """
+
+    reported_region: bytes
+    scheme: bytes = b"http"
+    hidden: tuple[str, ...] = ()
+
+
+_Rewrite = Callable[[bytes, Authorized, ReplyRules], bytes]
+
+
+def _with_our_owner(body: bytes, authorized: Authorized, rules: ReplyRules) -> bytes:
+    return name_account(body, authorized.access_key.account)
+
+
+def _with_our_region(body: bytes, authorized: Authorized, rules: ReplyRules) -> bytes:
+    return location_constraint(rules.reported_region)
+
+
+def _with_our_address(body: bytes, authorized: Authorized, rules: ReplyRules) -> bytes:
+    """The address under which the client reached the object, in the style it used."""
+    request = authorized.request
+    host = request.headers[b"host"].decode("latin-1")
+    address = b"%b://%b%b" % (rules.scheme, escape(host).encode(), request.canonical_path)
+    return replace_element(_result(body, authorized, rules), b"Location", address)
+
+
+def _result(body: bytes, authorized: Authorized, rules: ReplyRules) -> bytes:
+    """The document behind a declaration of ours: the store's may have gone out already."""
+    return DECLARATION + root_element(body)
+
+
+# Operation → how its document is rewritten. Lists name the store's owner in every entry; ListObjectsV2 only where the
+# client asked with fetch-owner, so the plain one, the busiest of all, streams.
+_REWRITES: Final[dict[str, _Rewrite]] = {
+    "GetBucketLocation": _with_our_region,
+    "ListObjects": _with_our_owner,
+    "ListObjectsV2": _with_our_owner,
+    "ListObjectVersions": _with_our_owner,
+    "ListMultipartUploads": _with_our_owner,
+    "ListParts": _with_our_owner,
+    "CopyObject": _result,
+    "UploadPartCopy": _result,
+    "CompleteMultipartUpload": _with_our_address,
+}
+# These report failure inside a 200, after white space that keeps the connection alive for minutes.
+_TRICKLING: Final = frozenset({"CopyObject", "UploadPartCopy", "CompleteMultipartUpload"})
+
+
+def plan_reply(reply: ReplyHead, authorized: Authorized, request_id: bytes, rules: ReplyRules) -> ReplyPlan:
+    """How this reply of the store travels, and its head for the client. Raises S3Error INTERNAL_ERROR for nonsense."""
+    status = reply.status
+    action = _action(status, authorized)
+    if action is ReplyAction.REBUILD:
+        return ReplyPlan(action, b"", status)
+    headers, partial = choose_reply_headers(reply.headers, authorized.request)
+    if partial and status == 200:  # rclone answers a range with 200; SDKs look at the status
+        status = 206
+    return ReplyPlan(action, _relayed_head(status, headers, authorized, request_id, rules), status)
+
+
+def _action(status: int, authorized: Authorized) -> ReplyAction:
+    if status == 200:
+        name = authorized.operation.name
+        if name in _TRICKLING:
+            return ReplyAction.TRICKLE
+        if authorized.only_probes or (name in _REWRITES and _names_the_store(name, authorized)):
+            return ReplyAction.REBUILD
+        return ReplyAction.RELAY
+    if status < 200:
+        raise S3Error(Code.INTERNAL_ERROR, f"the store answered {status}")
+    if authorized.only_probes or (status >= 300 and status != 304):
+        return ReplyAction.REBUILD
+    return ReplyAction.RELAY
+
+
+def _names_the_store(name: str, authorized: Authorized) -> bool:
+    return name != "ListObjectsV2" or b"fetch-owner" in authorized.request.query
+
+
+def _relayed_head(
+    status: int, headers: list[tuple[bytes, bytes]], authorized: Authorized, request_id: bytes, rules: ReplyRules
+) -> bytes:
+    ours = b""
+    name = authorized.operation.name
+    if name == "CreateBucket":
+        ours = b"location: /%b\r\n" % authorized.request.bucket.encode()
+    elif name == "HeadBucket":
+        ours = b"x-amz-bucket-region: %b\r\n" % rules.reported_region
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    return b"%b%b%b%b" % (_status_line(status), lines, ours, _ids(request_id))
+
+
+def rebuild(
+    reply: ReplyHead, body: bytes, authorized: Authorized, request_id: bytes, rules: ReplyRules
+) -> tuple[bytes, bytes]:
+    """(head, document) for a reply whose action was REBUILD or TRICKLE. `body`: the store's, whole.
+
+    Raises S3Error INTERNAL_ERROR where the store's answer makes no sense.
+    """
+    if authorized.only_probes and (reply.status < 300 or reply.status == 404):
+        return _probed(authorized, request_id, found=reply.status < 300)
+    if reply.status >= 300:
+        return _rebuilt_error(reply, body, authorized, request_id, rules)
+    headers, _ = choose_reply_headers(reply.headers, authorized.request)
+    if any(name == b"content-encoding" and value.lower() != b"identity" for name, value in headers):
+        raise S3Error(Code.INTERNAL_ERROR, "the store compressed a document unasked")
+    name = authorized.operation.name
+    failed = error_inside(root_element(body), rules.hidden) if name in _TRICKLING else None
+    if failed is not None:
+        document = _document(failed, authorized, request_id)
+    else:
+        rewrite = _REWRITES.get(name)
+        document = body if rewrite is None else rewrite(body, authorized, rules)
+    return _relayed_head(reply.status, headers, authorized, request_id, rules), document
+
+
+def _probed(authorized: Authorized, request_id: bytes, *, found: bool) -> tuple[bytes, bytes]:
+    if found:
+        error = S3Error(Code.BUCKET_ALREADY_OWNED_BY_YOU)
+    else:
+        error = S3Error(Code.ACCESS_DENIED, "CreateBucket needs a key for All Buckets with Full rights")
+    return error_reply(error, request_id, head_request=False, resource=_resource(authorized))
+
+
+def _rebuilt_error(
+    reply: ReplyHead, body: bytes, authorized: Authorized, request_id: bytes, rules: ReplyRules
+) -> tuple[bytes, bytes]:
+    request = authorized.request
+    if request.method == b"HEAD":
+        body = _told_in_headers(reply)
+    failed = store_error(reply.status, body, of_object=bool(request.object_key), hidden=rules.hidden)
+    headers = [] if failed.ours else choose_error_headers(reply.headers)
+    if failed.status == Code.SERVICE_UNAVAILABLE.status and not any(name == b"retry-after" for name, _ in headers):
+        headers.append((b"retry-after", b"1"))
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    head = b"%b%b%b%b%b" % (_status_line(failed.status), _XML, _PRIVATE, lines, _ids(request_id))
+    if request.method == b"HEAD":
+        return head + _in_headers(failed.code, failed.message), b""
+    return head, _document(failed, authorized, request_id)
+
+
+def _told_in_headers(reply: ReplyHead) -> bytes:
+    """A HEAD has no document; MinIO and gateways like this one say the code in a header."""
+    for name, value in reply.headers:
+        if name in (b"x-amz-error-code", b"x-minio-error-code"):
+            code = escape(value.decode("latin-1"))
+            return f"<Error><Code>{code}</Code><Message></Message></Error>".encode()
+    return b""
+
+
+def _document(failed: StoreError, authorized: Authorized, request_id: bytes) -> bytes:
+    return error_document(failed.code, failed.message, _resource(authorized), request_id.decode(), ())
+
+
+def _resource(authorized: Authorized) -> str:
+    return authorized.request.canonical_path.decode("ascii")
+
+
+def error_reply(error: S3Error, request_id: bytes, *, head_request: bool, resource: str) -> tuple[bytes, bytes]:
+    """(head, document) of a refusal of ours. `resource`: the path as the client wrote it. A HEAD gets the code and the
+    message in headers and no document.
+    """
+    retry = b"" if error.retry_after is None else b"retry-after: %d\r\n" % error.retry_after
+    head = b"%b%b%b%b%b" % (_status_line(error.code.status), _XML, _PRIVATE, retry, _ids(request_id))
+    if head_request:
+        return head + _in_headers(error.code.wire_name, error.message), b""
+    return head, error_document(error.code.wire_name, error.message, resource, request_id.decode(), error.extra)
+
+
+def list_buckets_reply(
+    authorized: Authorized, buckets: list[ListedBucket], request_id: bytes, rules: ReplyRules
+) -> tuple[bytes, bytes]:
+    """(head, document) of ListBuckets: of all the store's `buckets` those the key may touch, then a page of them."""
+    access_key, query = authorized.access_key, authorized.request.query
+    reachable = [bucket for bucket in buckets if access_key.permissions(bucket.name)]
+    if query.get(b"bucket-region", rules.reported_region) != rules.reported_region:
+        reachable = []
+    shown, token = page(reachable, query)
+    prefix = query.get(b"prefix", b"").decode("utf-8", "replace")
+    document = render_buckets(shown, owner=access_key.account, prefix=prefix, token=token)
+    return b"%b%b%b" % (_status_line(200), _XML, _ids(request_id)), document
+
+
+def _in_headers(code: str, message: str) -> bytes:
+    printable = _NOT_IN_A_HEADER.sub(" ", message)
+    return b"x-amz-error-code: %b\r\nx-amz-error-message: %b\r\n" % (code.encode(), printable.encode())
+
+
+def _ids(request_id: bytes) -> bytes:
+    return b"x-amz-request-id: %b\r\nx-amz-id-2: %b\r\n" % (request_id, request_id)
+
+
+def _status_line(status: int) -> bytes:
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status

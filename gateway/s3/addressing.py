@@ -1,0 +1,98 @@
+"""Which bucket and object key a Host and a path name. Parsed once; what is authorized is what is written upstream.
+
+Nothing is normalized: a spelling that some store could read differently is refused.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from gateway.s3.errors import Code, S3Error
+from keystore.scope import BUCKET_NAME
+
+MAX_OBJECT_KEY: Final = 1024  # bytes of UTF-8; https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_IP_LITERAL: Final = re.compile(rb"(?:\[[0-9a-fA-F:.]+\]|\d{1,3}(?:\.\d{1,3}){3})\Z")
+
+
+class Addressing(NamedTuple):
+    """`domains`: lower case, without port; empty = every host is path-style. `reserved`: names the store keeps for
+    itself. `dot_segments`: whether object keys may hold `.` and `..` segments."""
+
+    domains: tuple[bytes, ...]
+    reserved: frozenset[str]
+    dot_segments: bool
+
+
+class Address(NamedTuple):
+    """`bucket` is "" on service level; `object_key` is b"" on service and bucket level."""
+
+    bucket: str
+    object_key: bytes
+    virtual_hosted: bool
+
+
+def bucket_of_host(host: bytes, domains: tuple[bytes, ...]) -> bytes | None:
+    """The bucket that a virtual-hosted Host names, or None for path-style. S3Error BAD_REQUEST for a foreign host."""
+    if not domains:
+        return None
+    name = host.lower()
+    if not name.endswith(b"]"):
+        before, colon, port = name.rpartition(b":")
+        if colon and port.isdigit():
+            name = before
+    name = name.removesuffix(b".")
+    if name in domains or name == b"localhost" or _IP_LITERAL.match(name):
+        return None
+    for domain in domains:
+        if name.endswith(b"." + domain):
+            return name[: -len(domain) - 1]
+    raise S3Error(Code.BAD_REQUEST, "a Host that is not served here", message="The Host is not one served here.")
+
+
+def check_bucket(raw: bytes, reserved: frozenset[str]) -> str:
+    """A bucket name exactly as S3 defines it. S3Error INVALID_BUCKET_NAME."""
+    try:
+        name = raw.decode("ascii")
+    except UnicodeDecodeError:
+        name = ""
+    if not BUCKET_NAME.match(name) or name in reserved:
+        raise S3Error(Code.INVALID_BUCKET_NAME, "not a bucket name")
+    return name
+
+
+def check_object_key(object_key: bytes, *, dot_segments: bool) -> None:
+    """The rules of every object key, wherever it stands. S3Error INVALID_URI or KEY_TOO_LONG."""
+    if len(object_key) > MAX_OBJECT_KEY:
+        raise S3Error(Code.KEY_TOO_LONG, "object key too long")
+    if not object_key.isascii():
+        try:
+            object_key.decode("utf-8")
+        except UnicodeDecodeError:
+            raise S3Error(Code.INVALID_URI, "object key is not UTF-8") from None
+    if b"\0" in object_key:
+        raise S3Error(Code.INVALID_URI, "NUL in object key")
+    if not dot_segments and b"." in object_key and not {b".", b".."}.isdisjoint(object_key.split(b"/")):
+        raise S3Error(
+            Code.INVALID_URI,
+            "dot segment in object key",
+            message="Object keys with '.' or '..' segments are not supported here.",
+        )
+
+
+def locate(host: bytes, raw_path: bytes, decoded_path: bytes, addressing: Addressing) -> Address:
+    """`raw_path` and its decoding, both beginning with `/`.
+
+    S3Error BAD_REQUEST, INVALID_BUCKET_NAME, INVALID_URI, KEY_TOO_LONG.
+    """
+    hosted = bucket_of_host(host, addressing.domains)
+    if hosted is not None:
+        bucket, object_key = check_bucket(hosted, addressing.reserved), decoded_path[1:]
+    else:
+        if decoded_path == b"/":
+            return Address("", b"", virtual_hosted=False)
+        # The bucket is what stands before the first raw `/`: an encoded one is part of the name, and refused there.
+        segment, _, rest = raw_path[1:].partition(b"/")
+        bucket = check_bucket(segment, addressing.reserved)
+        object_key = decoded_path[len(segment) + 2 :] if rest else b""
+    if object_key:
+        check_object_key(object_key, dot_segments=addressing.dot_segments)
+    return Address(bucket, object_key, hosted is not None)

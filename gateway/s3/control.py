@@ -1,0 +1,144 @@
+"""Control documents: parsed into what they say, then written anew. None is forwarded as it was received.
+
+What a document may hold is listed here; an element nobody listed refuses the document.
+"""
+
+from collections.abc import Callable
+from typing import Final
+from xml.etree.ElementTree import Element
+
+from gateway.s3.addressing import check_object_key
+from gateway.s3.errors import Code, S3Error
+from gateway.s3.xml import DECLARATION, NAMESPACE, element, local_name, parse
+
+MAX_DELETES: Final = 1000  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+MAX_PARTS: Final = 10_000  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+_CHECKSUMS: Final = frozenset(
+    f"Checksum{name}" for name in "CRC32 CRC32C CRC64NVME SHA1 SHA256 SHA512 MD5 XXHASH64 XXHASH3 XXHASH128".split()
+)
+_OF_DELETED: Final = frozenset({"Key", "VersionId", "ETag", "LastModifiedTime", "Size"})
+_OF_PART: Final = frozenset({"PartNumber", "ETag"}) | _CHECKSUMS
+
+
+def _malformed(reason: str) -> S3Error:
+    return S3Error(Code.MALFORMED_XML, reason)
+
+
+def _root(body: bytes, name: str) -> Element:
+    root = parse(body)
+    if local_name(root) != name:
+        raise _malformed(f"not a {name} document")
+    return root
+
+
+def _texts(parent: Element, allowed: frozenset[str]) -> dict[str, str]:
+    """The children as name → text, each known and at most once."""
+    texts: dict[str, str] = {}
+    for child in parent:
+        name = local_name(child)
+        if name not in allowed or name in texts or len(child):
+            raise _malformed("an element that is unknown, repeated or nested")
+        texts[name] = child.text or ""
+    return texts
+
+
+def _written(root: str, inside: str) -> bytes:
+    return f'{DECLARATION}<{root} xmlns="{NAMESPACE}">{inside}</{root}>'.encode()
+
+
+def _elements(texts: dict[str, str]) -> str:
+    return "".join([element(name, text) for name, text in texts.items()])
+
+
+def delete_objects(body: bytes, *, dot_segments: bool) -> bytes:
+    """1 to 1,000 objects. Object keys obey the rules of paths. S3Error MALFORMED_XML, INVALID_URI, KEY_TOO_LONG."""
+    rows = []
+    quiet = ""
+    for child in _root(body, "Delete"):
+        match local_name(child):
+            case "Object":
+                texts = _texts(child, _OF_DELETED)
+                if not texts.get("Key"):
+                    raise _malformed("an object without a key")
+                check_object_key(texts["Key"].encode("utf-8", "surrogatepass"), dot_segments=dot_segments)
+                rows.append(f"<Object>{_elements(texts)}</Object>")
+            case "Quiet" if not quiet:
+                quiet = element("Quiet", "true" if (child.text or "").strip().lower() == "true" else "false")
+            case _:
+                raise _malformed("an element that is unknown or repeated")
+    if not 1 <= len(rows) <= MAX_DELETES:
+        raise _malformed(f"{len(rows)} objects to delete")
+    return _written("Delete", quiet + "".join(rows))
+
+
+def complete_multipart_upload(body: bytes) -> bytes:
+    """1 to 10,000 parts with number, ETag and checksums. S3Error MALFORMED_XML."""
+    rows = []
+    for child in _root(body, "CompleteMultipartUpload"):
+        texts = _texts(child, _OF_PART)
+        number = texts.get("PartNumber", "").strip()
+        if local_name(child) != "Part" or not (number.isascii() and number.isdigit()) or "ETag" not in texts:
+            raise _malformed("a part without number or ETag")
+        rows.append(f"<Part>{_elements(texts)}</Part>")
+    if not 1 <= len(rows) <= MAX_PARTS:
+        raise _malformed(f"{len(rows)} parts")
+    return _written("CompleteMultipartUpload", "".join(rows))
+
+
+def create_bucket_configuration(body: bytes, upstream_region: str) -> bytes:
+    """The client's LocationConstraint is consumed; the store gets its own region, us-east-1 as no document at all.
+
+    S3Error MALFORMED_XML, NOT_IMPLEMENTED for anything else in it.
+    """
+    if body.strip():
+        for child in _root(body, "CreateBucketConfiguration"):
+            if local_name(child) != "LocationConstraint" or len(child):
+                raise S3Error(Code.NOT_IMPLEMENTED, "a bucket configuration other than LocationConstraint")
+    if upstream_region in ("", "us-east-1"):
+        return b""
+    return _written("CreateBucketConfiguration", element("LocationConstraint", upstream_region))
+
+
+def tagging(body: bytes) -> bytes:
+    """A set of tags. S3Error MALFORMED_XML."""
+    root = _root(body, "Tagging")
+    if len(root) != 1 or local_name(root[0]) != "TagSet":
+        raise _malformed("not one TagSet")
+    rows = []
+    for child in root[0]:
+        texts = _texts(child, frozenset({"Key", "Value"}))
+        if local_name(child) != "Tag" or "Key" not in texts:
+            raise _malformed("a tag without a key")
+        rows.append(f"<Tag>{_elements(texts)}</Tag>")
+    return _written("Tagging", f"<TagSet>{''.join(rows)}</TagSet>")
+
+
+def versioning(body: bytes) -> bytes:
+    """Enabled or Suspended; MFA delete is not offered. S3Error MALFORMED_XML."""
+    status = _texts(_root(body, "VersioningConfiguration"), frozenset({"Status"})).get("Status")
+    if status not in ("Enabled", "Suspended"):
+        raise _malformed("a versioning status that is neither Enabled nor Suspended")
+    return _written("VersioningConfiguration", element("Status", status))
+
+
+_REBUILDERS: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "CompleteMultipartUpload": complete_multipart_upload,
+    "PutObjectTagging": tagging,
+    "PutBucketTagging": tagging,
+    "PutBucketVersioning": versioning,
+}
+
+
+def rebuild_control(operation: str, body: bytes, *, dot_segments: bool, upstream_region: str) -> bytes:
+    """The document that goes to the store in place of `body`; b"" = none.
+
+    S3Error MALFORMED_XML, INVALID_URI, KEY_TOO_LONG, NOT_IMPLEMENTED; an operation without a rule is never forwarded.
+    """
+    if operation == "DeleteObjects":
+        return delete_objects(body, dot_segments=dot_segments)
+    if operation == "CreateBucket":
+        return create_bucket_configuration(body, upstream_region)
+    rebuild = _REBUILDERS.get(operation)
+    if rebuild is None:
+        raise S3Error(Code.NOT_IMPLEMENTED, f"no rule to rebuild the document of {operation}")
+    return rebuild(body)

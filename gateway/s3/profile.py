@@ -1,0 +1,51 @@
+"""What each store can do without harm. An operation that a profile does not offer is 501 and never forwarded.
+
+Evidence, from running them: rclone serve s3 1.75 writes the request body over the object on PUT ?tagging, ?acl and
+?legal-hold; SeaweedFS 4.48 does so on PUT with an unknown sub-resource. So nothing is offered because it exists in S3,
+only because the store named does it.
+"""
+
+from typing import Final, NamedTuple
+
+
+class Profile(NamedTuple):
+    """`offered`: names of operations. `reserved`: what this store answers itself where a bucket could stand."""
+
+    name: str
+    offered: frozenset[str]
+    reserved: frozenset[str]
+
+
+_GENERIC: Final = frozenset(
+    "ListBuckets HeadBucket GetBucketLocation CreateBucket DeleteBucket ListObjects ListObjectsV2 GetObject HeadObject "
+    "PutObject CopyObject DeleteObject DeleteObjects CreateMultipartUpload UploadPart UploadPartCopy "
+    "CompleteMultipartUpload AbortMultipartUpload ListParts ListMultipartUploads".split()
+)
+_OBJECT_TAGGING: Final = frozenset("GetObjectTagging PutObjectTagging DeleteObjectTagging".split())
+_BUCKET_TAGGING: Final = frozenset("GetBucketTagging PutBucketTagging DeleteBucketTagging".split())
+_VERSIONING: Final = frozenset("ListObjectVersions GetBucketVersioning PutBucketVersioning".split())
+_ATTRIBUTES: Final = frozenset({"GetObjectAttributes"})
+_CONFIGURATION: Final = frozenset(
+    "GetBucketEncryption GetBucketLifecycleConfiguration GetObjectLockConfiguration".split()
+)
+_ALL: Final = _GENERIC | _OBJECT_TAGGING | _BUCKET_TAGGING | _VERSIONING | _ATTRIBUTES | _CONFIGURATION
+# Names that could pass as a bucket and reach the administration of a store instead.
+_MINIO_NAMES: Final = frozenset({"minio", "minio-console"})
+_RGW_NAMES: Final = frozenset({"admin", "swift", "auth"})
+_SEAWEEDFS_NAMES: Final = frozenset({"status", "healthz", "readyz", "buckets", "metrics"})
+_GARAGE_NAMES: Final = frozenset({"metrics", "health"})
+_EVERY_NAME: Final = _MINIO_NAMES | _RGW_NAMES | _SEAWEEDFS_NAMES | _GARAGE_NAMES
+
+PROFILES: Final[dict[str, Profile]] = {
+    profile.name: profile
+    for profile in (
+        Profile("generic", _GENERIC, _EVERY_NAME),
+        Profile("aws", _ALL, frozenset()),
+        Profile("rgw", _ALL - _ATTRIBUTES, _RGW_NAMES),
+        Profile("garage", _GENERIC, _GARAGE_NAMES),
+        Profile("seaweedfs", _GENERIC | _OBJECT_TAGGING | _VERSIONING, _SEAWEEDFS_NAMES),
+        Profile("minio", _ALL, _MINIO_NAMES),
+        Profile("rclone", _GENERIC - {"UploadPartCopy"}, frozenset()),
+        Profile("moto", _ALL, frozenset()),
+    )
+}

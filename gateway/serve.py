@@ -1,0 +1,145 @@
+"""Puts the parts together from the configuration, opens both listeners, and runs until told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+from collections.abc import Callable
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from gateway.authorize import Policy
+from gateway.config import Config, SettingsError
+from gateway.console.app import Readiness, build_app
+from gateway.forward import UpstreamTarget
+from gateway.pipeline import Rules
+from gateway.respond import ReplyRules
+from gateway.s3.addressing import Addressing
+from gateway.s3.profile import PROFILES
+from gateway.sigv4.claim import ClaimRules
+from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
+from gateway.wire.engine import Engine
+from gateway.wire.limits import Limits
+from gateway.wire.pool import Endpoint
+from gateway.wire.server import ClientConnection
+from gateway.wire.tls import upstream_context
+from keystore.directory import Directory, open_directory
+from keystore.sealing import load_kek_ring
+from keystore.sqlite import migrate
+
+LOG: Final = logging.getLogger("nqgate")
+BACKLOG: Final = 1024  # connections the kernel may hold while the loop is busy
+
+
+class BoundAddresses(NamedTuple):
+    """Where both listeners are reached, as URLs."""
+
+    s3: str
+    console: str
+
+
+def _reported_region(config: Config) -> str:
+    return next((region for region in config.s3.regions if region != "*"), "us-east-1")
+
+
+def _rules(config: Config) -> Rules:
+    regions = config.s3.regions
+    dot_segments = config.upstream.dot_segments == "pass"
+    profile = PROFILES[config.upstream.profile]
+    return Rules(
+        addressing=Addressing(
+            domains=tuple(domain.encode() for domain in config.s3.domains),
+            reserved=profile.reserved,
+            dot_segments=dot_segments,
+        ),
+        claim=ClaimRules(
+            regions=None if "*" in regions else frozenset(region.encode() for region in regions),
+            sigv2_presigned=config.s3.sigv2_presigned,
+            reported_region=_reported_region(config).encode(),
+            echo=config.s3.echo_canonical_request,
+        ),
+        policy=Policy(profile, frozenset(config.s3.allow_operations), dot_segments),
+        dummy_date_key=secrets.token_bytes(32),
+    )
+
+
+def build_engine(config: Config, directory: Directory) -> Engine:
+    """An engine on the running loop. Raises SettingsError when the upstream's settings cannot be used together."""
+    upstream = config.upstream
+    url = urlsplit(str(upstream.endpoint))
+    secure = url.scheme == "https"
+    host = url.hostname or ""
+    port = url.port or (443 if secure else 80)
+    host_header = url.netloc.rpartition("@")[2].encode()
+    try:
+        tls = upstream_context(upstream.ca_file) if secure else None
+    except OSError as error:
+        raise SettingsError(f"upstream.ca_file: {error}") from error
+    credential = UpstreamCredential(upstream.access_key_id, upstream.secret())
+    return Engine(
+        limits=Limits(**config.limits.model_dump()),
+        rules=_rules(config),
+        reply_rules=ReplyRules(reported_region=_reported_region(config).encode()),
+        directory=directory,
+        endpoint=Endpoint(host, port, tls, host),
+        target=UpstreamTarget(host_header, url.path.rstrip("/").encode(), upstream.region.encode()),
+        signer=UpstreamSigner(credential, upstream.region.encode()),
+    )
+
+
+def _split(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _url(sockets: list[tuple[str, int]], host: str) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{sockets[0][1]}"
+
+
+async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | None = None) -> int:
+    """Run until SIGTERM or SIGINT, then drain. Returns how many requests had to be cut (0 = a clean end).
+
+    A new keystore is migrated first. Raises KeystoreError, SettingsError, or OSError for an address that is taken.
+    """
+    loop = asyncio.get_running_loop()
+    kek = load_kek_ring(config.keystore.kek_file)
+    await migrate(config.keystore.path, kek)
+    directory = open_directory(config.keystore.path, kek)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(directory.close)
+        engine = build_engine(config, directory)
+        host, port = _split(config.s3.listen)
+        server = await loop.create_server(lambda: ClientConnection(engine), host, port, backlog=BACKLOG)
+        stack.callback(server.close)
+        ticking = loop.create_task(engine.run())
+        stack.callback(ticking.cancel)
+        readiness = Readiness(
+            keystore_fresh=directory.fresh_or_refreshed,
+            serving=lambda: not engine.draining,
+            upstream_error=lambda: engine.upstream.pool.last_error,
+        )
+        console_host, console_port = _split(config.console.listen)
+        runner = web.AppRunner(build_app(readiness), access_log=None)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, console_host, console_port)
+        await site.start()
+        bound = BoundAddresses(
+            _url([s.getsockname()[:2] for s in server.sockets], host),
+            _url([address[:2] for address in runner.addresses], console_host),
+        )
+        LOG.info("serving S3 on %s, health on %s", bound.s3, bound.console)
+        if on_ready is not None:
+            on_ready(bound)
+        await stop.wait()
+        server.close()
+        cut = await engine.drain()
+        LOG.info("stopped; %d requests were cut", cut)
+        return cut

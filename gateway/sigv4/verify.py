@@ -1,0 +1,221 @@
+"""Is the request what the holder of the secret signed? The one place where an `Authenticated` is built.
+
+The caller has read the claim and checked its time, and looked the access key up. What is left, in this order, each
+step with its number in the code: (1) what must be signed is signed, (2) the signature, computed for unknown keys too,
+(3) the key exists, (4) the signature holds, (5) the key is usable now, (6) the payload mode.
+The caller MUST still authorize the operation and verify the body.
+"""
+
+import base64
+import hmac
+from typing import Final
+
+from gateway.payload.mode import Payload, PayloadMode, read_payload
+from gateway.s3.errors import Code, S3Error
+from gateway.s3.request import S3Request
+from gateway.sigv4.canonical import canonical_headers, canonical_query, canonical_request, string_to_sign
+from gateway.sigv4.claim import Claim, Form
+from gateway.sigv4.signing import derive_signing_key
+from keystore.access_key import AccessKey, KnownKey, Status
+
+MAX_SIGNING_KEYS: Final = 16  # per access key: days × regions in use; more are derived again
+_UNSIGNED_BY_RULE: Final = b"x-amz-content-sha256"  # its value is the payload line, and so signed anyway
+_QUERY_AUTH: Final = frozenset(
+    b"x-amz-algorithm x-amz-credential x-amz-date x-amz-expires x-amz-signedheaders x-amz-signature "
+    b"x-amz-content-sha256 x-amz-security-token".split()
+)
+_STREAMING: Final = b"STREAMING-"
+_V2_RESPONSE: Final = b"response-"
+_V2_AUTH: Final = frozenset({b"AWSAccessKeyId", b"Signature", b"Expires"})
+
+
+class Authenticated:
+    """Proof that a usable access key signed this request. Built only by `authenticate`."""
+
+    __slots__ = ("access_key", "claim", "payload", "request")
+
+    def __init__(self, request: S3Request, claim: Claim, access_key: AccessKey, payload: Payload) -> None:
+        self.request = request
+        self.claim = claim
+        self.access_key = access_key
+        self.payload = payload
+
+
+def authenticate(
+    request: S3Request, claim: Claim, known: KnownKey | None, now: float, *, dummy_date_key: bytes
+) -> Authenticated:
+    """`known`: the record looked up for the claim's id and date, None when there is none. `now`: Unix seconds.
+    `dummy_date_key`: 32 bytes that no key has, so that an unknown id costs what a known one costs.
+
+    S3Error ACCESS_DENIED (HeadersNotSigned), SIGNATURE_DOES_NOT_MATCH, INVALID_ACCESS_KEY_ID, and those of the payload
+    mode.
+    """
+    # (1) what must be signed is signed
+    _check_signed_headers(request, claim)
+    # (2) the signature
+    if claim.form is Form.PRESIGNED_V2:
+        holds, canonical, text = _compare_v2(request, claim, known, dummy_date_key)
+    else:
+        holds, canonical, text = _compare(request, claim, known, dummy_date_key)
+    # (3) the key exists: the generic answer, which a revoked key with a bad signature gets too
+    if known is None:
+        raise S3Error(Code.INVALID_ACCESS_KEY_ID, f"unknown access key {claim.access_key_id}", extra=_named(claim))
+    access_key = known.access_key
+    unusable = _unusable(access_key, now)
+    # (4) the signature holds
+    if not holds:
+        if unusable:
+            raise S3Error(
+                Code.INVALID_ACCESS_KEY_ID, f"{claim.access_key_id} {unusable}, bad signature", extra=_named(claim)
+            )
+        raise _mismatch(claim, canonical, text)
+    # (5) the key is usable now
+    if unusable:
+        raise S3Error(
+            Code.INVALID_ACCESS_KEY_ID,
+            f"{claim.access_key_id} {unusable}",
+            message=f"The access key you provided {unusable}.",
+            extra=_named(claim),
+        )
+    # (6) the payload mode
+    payload = read_payload(claim.payload_line)
+    if claim.form is not Form.HEADER and request.query:
+        _hoist(request)
+    return Authenticated(request, claim, access_key, payload)
+
+
+def _named(claim: Claim) -> tuple[tuple[str, str], ...]:
+    return (("AWSAccessKeyId", claim.access_key_id),)
+
+
+# ---- (1) ----
+
+
+def _check_signed_headers(request: S3Request, claim: Claim) -> None:
+    """`host` and every x-amz-* header present; and nothing may be listed that is not there. Content-Type need not be
+    signed: minio-go's streaming signer leaves it out."""
+    if claim.form is Form.PRESIGNED_V2:
+        return  # its string to sign holds every x-amz-* header there is
+    signed = claim.signed_headers
+    missing = [name for name in request.headers if name.startswith(b"x-amz-") and name not in signed]
+    if _UNSIGNED_BY_RULE in missing:
+        missing.remove(_UNSIGNED_BY_RULE)
+    if b"host" not in signed:
+        missing.append(b"host")
+    if missing:
+        names = ", ".join(sorted(name.decode("latin-1") for name in missing))
+        raise S3Error(
+            Code.ACCESS_DENIED,
+            f"not signed: {names}",
+            message="There were headers present in the request which were not signed",
+            extra=(("HeadersNotSigned", names),),
+        )
+    for name in signed:
+        if name not in request.all_headers:
+            raise S3Error(Code.SIGNATURE_DOES_NOT_MATCH, f"signed header {name.decode('latin-1')} is not there")
+
+
+# ---- (2) ----
+
+
+def _compare(
+    request: S3Request, claim: Claim, known: KnownKey | None, dummy_date_key: bytes
+) -> tuple[bool, bytes, bytes]:
+    query = b""
+    if request.query:
+        query = canonical_query(request.query, without=b"X-Amz-Signature")
+    headers = request.all_headers
+    canonical = canonical_request(
+        request.method,
+        request.canonical_path,
+        query,
+        canonical_headers([(name, headers[name]) for name in claim.signed_headers]),
+        b";".join(claim.signed_headers),
+        claim.payload_line,
+    )
+    scope = b"%b/%b/%b/aws4_request" % (claim.date, claim.region, claim.service)
+    text = string_to_sign(claim.timestamp, scope, canonical)
+    place = (claim.date, claim.region, claim.service)
+    signing_key = known.signing_keys.get(place) if known is not None else None
+    derived = signing_key is None
+    if signing_key is None:
+        date_key = known.date_keys[claim.date] if known is not None else dummy_date_key
+        signing_key = derive_signing_key(date_key, claim.region, claim.service)
+    computed = hmac.digest(signing_key, text, "sha256").hex().encode()
+    holds = hmac.compare_digest(computed, claim.signature) and known is not None
+    if holds and derived and known is not None:
+        if len(known.signing_keys) >= MAX_SIGNING_KEYS:
+            known.signing_keys.clear()
+        known.signing_keys[place] = signing_key
+    return holds, canonical, text
+
+
+def _compare_v2(
+    request: S3Request, claim: Claim, known: KnownKey | None, dummy_date_key: bytes
+) -> tuple[bool, bytes, bytes]:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html#ConstructingTheAuthenticationHeader"""
+    headers = request.all_headers
+    amz = sorted((name, value) for name, value in headers.items() if name.startswith(b"x-amz-"))
+    resource = request.raw_path
+    if request.virtual_hosted:
+        resource = b"/" + request.bucket.encode() + resource
+    signed = sorted((name, value) for name, value in request.query.items() if name not in _V2_AUTH)
+    if signed:
+        resource += b"?" + b"&".join([b"%b=%b" % pair if pair[1] else pair[0] for pair in signed])
+    text = b"%b\n%b\n%b\n%d\n%b%b" % (
+        request.method,
+        headers.get(b"content-md5", b""),
+        headers.get(b"content-type", b""),
+        claim.expires or 0,
+        b"".join([b"%b:%b\n" % header for header in amz]),
+        resource,
+    )
+    digest = known.hmac_sha1(text) if known is not None else hmac.digest(dummy_date_key, text, "sha1")
+    holds = hmac.compare_digest(base64.b64encode(digest), claim.signature) and known is not None
+    return holds, b"", text
+
+
+def _mismatch(claim: Claim, canonical: bytes, text: bytes) -> S3Error:
+    """What the client signed may be shown back to it, if the operator wants that; a signature never."""
+    extra = _named(claim)
+    if claim.echo:
+        extra += (("StringToSign", text.decode("latin-1")), ("CanonicalRequest", canonical.decode("latin-1")))
+    return S3Error(Code.SIGNATURE_DOES_NOT_MATCH, f"bad signature for {claim.access_key_id}", extra=extra)
+
+
+# ---- (5) ----
+
+
+def _unusable(access_key: AccessKey, now: float) -> str:
+    """Why the key may not be used now, as the end of a sentence; "" when not_before ≤ now < expires_at and active."""
+    if access_key.status is not Status.ACTIVE:
+        return "has been revoked"
+    if access_key.expires_at is not None and now >= access_key.expires_at:
+        return "has expired"
+    if access_key.not_before is not None and now < access_key.not_before:
+        return "is not valid yet"
+    return ""
+
+
+# ---- hoisted headers ----
+
+
+def _hoist(request: S3Request) -> None:
+    """A presigned URL may carry x-amz-* headers as parameters, signed with the query: from here on they are headers.
+
+    S3Error INVALID_REQUEST when the header is there too, with another value.
+    """
+    hoisted = {
+        name.lower(): value
+        for name, value in request.query.items()
+        if name.lower().startswith(b"x-amz-") and name.lower() not in _QUERY_AUTH
+    }
+    if not hoisted:
+        return
+    for name, value in hoisted.items():
+        if request.headers.get(name, value) != value:
+            raise S3Error(Code.INVALID_REQUEST, f"{name.decode('latin-1')} as header and as parameter")
+    request.headers = {**request.headers, **hoisted}
+
+
+__all__ = ["Authenticated", "PayloadMode", "authenticate"]

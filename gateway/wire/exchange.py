@@ -1,0 +1,378 @@
+"""One request and its reply: admitted, sent to the store in the way its body needs, relayed back.
+
+All in callbacks, on one loop; nothing here waits. What may leave, and when:
+- no upstream connection is used before the request is authorized, and, where its body fits into memory, verified;
+- after any wait (pool, body, retry) the key is looked up again before the upstream head is written;
+- the last block of a streamed body is withheld until every declared digest held and the key is still usable.
+"""
+
+from typing import Protocol
+
+from gateway.authorize import Authorized
+from gateway.forward import UpstreamRequest
+from gateway.respond import error_reply
+from gateway.s3.errors import Code, S3Error
+from gateway.wire.engine import LOG, Engine
+from gateway.wire.heads import ParsedReply, ParsedRequest
+from gateway.wire.reply import CLOSE, Listing, Sink, choose_sink
+from gateway.wire.upload import Upload, choose_upload
+from gateway.wire.upstream import UpstreamConnection
+
+
+class ClientSide(Protocol):
+    """What an exchange asks of the client's connection."""
+
+    paused: bool
+    since: float
+
+    @property
+    def body_unread(self) -> bool: ...
+    def pull_body(self) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def write(self, message: bytes) -> None: ...
+    def write_block(self, block: bytes | memoryview) -> None: ...
+    def finished(self, *, keep_alive: bool) -> None: ...
+    def reset(self) -> None: ...
+
+
+class Exchange:
+    """`request_sent`: the store has the whole request. `_since`: the engine's clock at the last progress."""
+
+    __slots__ = (
+        "_authorized",
+        "_connection",
+        "_done",
+        "_engine",
+        "_fresh",
+        "_replying",
+        "_request",
+        "_since",
+        "_sink",
+        "_upload",
+        "_waiting",
+        "client",
+        "keep_alive",
+        "parsed",
+        "request_id",
+        "request_sent",
+    )
+
+    def __init__(self, engine: Engine, client: ClientSide, parsed: ParsedRequest) -> None:
+        self._engine = engine
+        self.client = client
+        self.parsed = parsed
+        self.request_id = engine.next_request_id()
+        self.request_sent = False
+        self._authorized: Authorized | None = None
+        self._upload: Upload | None = None
+        self._request: UpstreamRequest | None = None
+        self._connection: UpstreamConnection | None = None
+        self._sink: Sink | None = None
+        self.keep_alive = parsed.keep_alive
+        self._replying = False
+        self._waiting = False
+        self._fresh = True
+        self._done = False
+        self._since = engine.clock
+
+    # ---- the way to the store ----
+
+    def begin(self) -> None:
+        try:
+            authorized = self._authorized = self._engine.admit(self.parsed.head)
+            self._upload = upload = choose_upload(self._engine, authorized, self.parsed.body)
+            if upload is None:
+                self._begin_without_body(authorized)
+            elif upload.empty:
+                self.ask(*upload.collected(authorized))
+            elif upload.streams:
+                self.ask(self._engine.upstream.plan(authorized, upload.content_length))
+            else:
+                self._fresh = False
+                self.client.pull_body()
+        except S3Error as error:
+            self.refuse(error)
+        except Exception:
+            self._bug()
+
+    def _begin_without_body(self, authorized: Authorized) -> None:
+        if authorized.operation.name == "ListBuckets":
+            self._sink = Listing(self._engine, self, authorized)
+            self.ask(self._engine.upstream.plan_list_buckets(None))
+        else:
+            self.ask(self._engine.upstream.plan(authorized, None))
+
+    def ask(self, request: UpstreamRequest, body: bytes | bytearray = b"") -> None:
+        """Send `request`, with its verified body, over an idle connection or as soon as one is there."""
+        self._request = request if not body else request._replace(head=request.head + body)
+        connection = self._engine.upstream.pool.acquire(self)
+        if connection is None:
+            self._waiting = True
+            self._fresh = False
+        else:
+            self._send(connection)
+
+    @property
+    def wants_upstream(self) -> bool:
+        return self._waiting and not self._done
+
+    def connected(self, connection: UpstreamConnection) -> None:
+        self._waiting = False
+        try:
+            self._send(connection)
+        except S3Error as error:
+            self._engine.upstream.pool.release(connection)
+            self.refuse(error)
+        except Exception:
+            connection.reset()
+            self._bug()
+
+    def connect_failed(self, reason: str, *, busy: bool = False) -> None:
+        if self.wants_upstream:
+            self._waiting = False
+            self.refuse(S3Error(Code.SLOW_DOWN if busy else Code.SERVICE_UNAVAILABLE, reason, retry_after=1))
+
+    def _send(self, connection: UpstreamConnection) -> None:
+        """Release point: the upstream head."""
+        request, authorized = self._request, self._authorized
+        assert request is not None
+        assert authorized is not None
+        if not self._fresh:
+            self._authorized = self._engine.admit_again(authorized)
+            self._fresh = True
+        self._connection = connection
+        self._since = self._engine.clock
+        streams = self._upload is not None and self._upload.streams
+        self.request_sent = not streams
+        connection.send(self, request.head, to_head=request.method == b"HEAD")
+        if streams:
+            self.client.pull_body()
+
+    # ---- the request's body, from the client ----
+
+    def body_block(self, block: bytes | memoryview, *, final: bool) -> None:
+        upload = self._upload
+        if upload is None or self._done or self._replying:
+            return
+        self._since = self._engine.clock
+        try:
+            if upload.streams:
+                self._stream_block(upload, block, final)
+            else:
+                self._collect_block(upload, block, final)
+        except S3Error as error:
+            self._abandon()
+            self.refuse(error)
+        except Exception:
+            self._abandon()
+            self._bug()
+
+    def _stream_block(self, upload: Upload, block: bytes | memoryview, final: bool) -> None:
+        """Release point: every block; the last one behind the commit gate."""
+        connection = self._connection
+        assert connection is not None
+        assert self._authorized is not None
+        upload.update(block)
+        if final:
+            upload.verify()
+            self._authorized = self._engine.admit_again(self._authorized)
+            self.request_sent = True
+        connection.send_block(block)
+
+    def _collect_block(self, upload: Upload, block: bytes | memoryview, final: bool) -> None:
+        upload.update(block)
+        if not final:
+            return
+        assert self._authorized is not None
+        self._authorized = self._engine.admit_again(self._authorized)
+        request, body = upload.collected(self._authorized)
+        self._fresh = True
+        self.ask(request, body)
+
+    def body_broken(self, error: S3Error) -> None:
+        """The client's body ended early or is malformed: what the store has stays short of its length."""
+        if not self._done:
+            self._abandon()
+            self.keep_alive = False
+            self.refuse(error)
+
+    def upstream_paused(self) -> None:
+        if not self.request_sent:
+            self.client.pause_reading()
+
+    def upstream_resumed(self) -> None:
+        self._since = self._engine.clock
+        if not self.request_sent and not self._done:
+            self.client.resume_reading()
+
+    # ---- the reply, from the store ----
+
+    def reply_head(self, reply: ParsedReply) -> None:
+        self._since = self._engine.clock
+        authorized = self._authorized
+        assert authorized is not None
+        if not self.request_sent:  # an early answer: stop reading, relay it, close
+            self.client.pause_reading()
+            self.keep_alive = False
+            if reply.head.status < 400:
+                self.upstream_nonsense("the store accepted an upload before its end")
+                return
+        self._replying = True
+        if self.client.paused:
+            self.client_paused()
+        try:
+            if self._sink is None:
+                self._sink = choose_sink(self._engine, self, authorized, reply)
+            self._sink.begin(reply)
+        except S3Error as error:
+            self._abandon()
+            self.refuse(error)
+        except Exception:
+            self._abandon()
+            self._bug()
+
+    def reply_block(self, block: bytes | memoryview) -> None:
+        self._since = self._engine.clock
+        if self._sink is not None:
+            self._sink.block(block)
+
+    def flush(self) -> None:
+        """Nothing more was read with this reply's head: do not keep the client waiting for it."""
+        if self._sink is not None:
+            self._sink.flush()
+
+    def reply_end(self) -> None:
+        self._connection = None
+        if self._done or self._sink is None:
+            return
+        try:
+            self._sink.end()
+        except S3Error as error:
+            self.refuse(error)
+        except Exception:
+            self._bug()
+
+    def upstream_lost(self, reason: str) -> None:
+        """Retry only what has no body, changes nothing and got no byte of an answer on a connection used before."""
+        connection, self._connection = self._connection, None
+        if self._done:
+            return
+        request = self._request
+        retry = (
+            not self._replying
+            and request is not None
+            and request.method in (b"GET", b"HEAD")
+            and connection is not None
+            and connection.reused
+            and connection.untouched
+        )
+        if retry:
+            self._fresh = False
+            self._waiting = True
+            self._engine.upstream.pool.acquire(self, fresh=True)
+        elif self._started:
+            self._die()
+        else:
+            self.refuse(S3Error(Code.SERVICE_UNAVAILABLE, reason, retry_after=1))
+
+    def upstream_nonsense(self, reason: str) -> None:
+        LOG.error("%s the store answered nonsense: %s", self.request_id.decode(), reason)
+        self._abandon()
+        if self._started:
+            self._die()
+        else:
+            self.refuse(S3Error(Code.INTERNAL_ERROR, reason))
+
+    # ---- the reply, to the client ----
+
+    def client_paused(self) -> None:
+        if self._connection is not None and self._replying:
+            self._connection.pause_reading()
+
+    def client_resumed(self) -> None:
+        self._since = self._engine.clock
+        if self._connection is not None:
+            self._connection.resume_reading()
+
+    def answer(self, head: bytes, body: bytes) -> None:
+        """A whole reply at once. `head` ends with its last header line."""
+        if self.client.body_unread:
+            self.keep_alive = False
+        close = b"" if self.keep_alive else CLOSE
+        length = b"" if self.parsed.head.method == b"HEAD" else b"content-length: %d\r\n" % len(body)
+        self.client.write(head + length + close + b"\r\n" + body)
+        self.finish()
+
+    def refuse(self, error: S3Error) -> None:
+        """The documented answer; nothing of the request goes on."""
+        if self._done:
+            return
+        if self._started:
+            self._die()
+            return
+        LOG.info("%s refused: %s", self.request_id.decode(), error.reason)
+        self._abandon()
+        head = self.parsed.head
+        resource = head.target.partition(b"?")[0].decode("ascii", "replace")
+        self.answer(*error_reply(error, self.request_id, head_request=head.method == b"HEAD", resource=resource))
+
+    def _bug(self) -> None:
+        LOG.exception("%s failed", self.request_id.decode())
+        if self._started:
+            self._die()
+        else:
+            self.refuse(S3Error(Code.INTERNAL_ERROR, "a bug: the trace stands in the log"))
+
+    # ---- endings ----
+
+    @property
+    def _started(self) -> bool:
+        """The client has a part of the reply already: no error document can follow it."""
+        return self._sink is not None and self._sink.started
+
+    def finish(self) -> None:
+        self._done = True
+        self._release_memory()
+        early, self._connection = self._connection, None
+        if early is not None:
+            early.reset()
+        self.client.finished(keep_alive=self.keep_alive)
+
+    def _die(self) -> None:
+        """The client has part of a reply that cannot be completed."""
+        self._done = True
+        self._abandon()
+        self.client.reset()
+
+    def _abandon(self) -> None:
+        """Whatever the store was sent of this request stays incomplete there."""
+        self._release_memory()
+        self._waiting = False
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.reset()
+
+    def _release_memory(self) -> None:
+        if self._upload is not None:
+            self._upload.release()
+
+    def client_lost(self) -> None:
+        self._done = True
+        self._abandon()
+
+    def check(self, now: float, *, client_waits: bool) -> None:
+        """Once a second. `client_waits`: body bytes are due from the client."""
+        if self._done:
+            return
+        waited = now - self._since
+        limits = self._engine.limits
+        if client_waits:
+            if waited > limits.body_idle_timeout:
+                self.body_broken(S3Error(Code.REQUEST_TIMEOUT, "the body stalled"))
+        elif self._replying:
+            if waited > limits.body_idle_timeout:
+                self._die()
+        elif self._connection is not None and waited > limits.upstream_reply_timeout:
+            self._abandon()
+            self.refuse(S3Error(Code.SERVICE_UNAVAILABLE, "the store did not answer in time", retry_after=1))

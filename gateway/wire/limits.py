@@ -1,0 +1,28 @@
+"""Every bound of the wire, as numbers. Defaults and reasons stand in the configuration, `[limits]`."""
+
+from typing import NamedTuple
+
+
+class Limits(NamedTuple):
+    """Sizes in bytes, times in seconds. No read, buffer, queue or wait of the wire is without one of these."""
+
+    head_bytes: int
+    head_count: int
+    head_timeout: float
+    keep_alive_timeout: float
+    body_idle_timeout: float
+    connections: int
+    pipelined_bytes: int
+    linger_timeout: float
+    read_buffer: int
+    small_body: int
+    buffer_total: int
+    control_body: int
+    reply_document: int
+    object_size: int
+    upstream_connections: int
+    upstream_connect_timeout: float
+    upstream_wait_timeout: float
+    upstream_reply_timeout: float
+    upstream_idle: float
+    drain_timeout: float

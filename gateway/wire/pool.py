@@ -1,0 +1,124 @@
+"""The connections to the store: which are idle, how many there may be, and who waits for one.
+
+It decides without waiting: `acquire` hands an idle connection at once, or opens one, or queues. Most recently used
+first, so that the rest grow old and are closed before the store does it.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from typing import NamedTuple
+
+from gateway.wire.buffers import ReadBuffers
+from gateway.wire.limits import Limits
+from gateway.wire.upstream import UpstreamConnection, UpstreamUser
+
+
+class Endpoint(NamedTuple):
+    """Where the store listens. `tls` is None for plain http; `server_name` is what its certificate must say."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    server_name: str | None
+
+
+class UpstreamPool:
+    def __init__(self, endpoint: Endpoint, buffers: ReadBuffers, limits: Limits) -> None:
+        self._endpoint = endpoint
+        self._buffers = buffers
+        self._limits = limits
+        self._idle: list[UpstreamConnection] = []
+        self._waiting: deque[tuple[UpstreamUser, float]] = deque()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._connections: set[UpstreamConnection] = set()
+        self._loop = asyncio.get_running_loop()
+        self.last_error: str | None = None
+
+    @property
+    def open(self) -> int:
+        return len(self._connections) + len(self._opening)
+
+    def acquire(self, exchange: UpstreamUser, *, fresh: bool = False) -> UpstreamConnection | None:
+        """An idle connection, or None: then `exchange.connected(…)` or `exchange.connect_failed(…)` follows.
+
+        `fresh`: no reused connection, because one just turned out to be stale.
+        """
+        while self._idle and not fresh:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+        if self.open < self._limits.upstream_connections:
+            task = self._loop.create_task(self._open(exchange))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+        else:
+            self._waiting.append((exchange, self._loop.time() + self._limits.upstream_wait_timeout))
+        return None
+
+    async def _open(self, exchange: UpstreamUser) -> None:
+        endpoint = self._endpoint
+        try:
+            async with asyncio.timeout(self._limits.upstream_connect_timeout):
+                _, connection = await self._loop.create_connection(
+                    lambda: UpstreamConnection(self, self._buffers, self._limits),
+                    endpoint.host,
+                    endpoint.port,
+                    ssl=endpoint.tls,
+                    server_hostname=endpoint.server_name if endpoint.tls else None,
+                )
+        except (OSError, TimeoutError, ssl.SSLError) as error:
+            self.last_error = f"{type(error).__name__}: {error}"
+            exchange.connect_failed("the store cannot be reached: " + self.last_error)
+            self._fail_waiting()
+            return
+        self.last_error = None
+        if not connection.usable:
+            exchange.connect_failed("the store closed the connection at once")
+            return
+        self._connections.add(connection)
+        if exchange.wants_upstream:
+            exchange.connected(connection)
+        else:
+            self.release(connection)
+
+    def _fail_waiting(self) -> None:
+        """With no connection left that could come back, nobody waits for one that does not come."""
+        if self.open <= 1:
+            while self._waiting:
+                self._waiting.popleft()[0].connect_failed("the store cannot be reached")
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """A connection is free again: the longest waiting exchange gets it, else it lies idle."""
+        while self._waiting and connection.usable:
+            exchange, _ = self._waiting.popleft()
+            if exchange.wants_upstream:
+                exchange.connected(connection)
+                return
+        if connection.usable:
+            connection.idle_since = self._loop.time()
+            self._idle.append(connection)
+
+    def lost(self, connection: UpstreamConnection) -> None:
+        self._connections.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        while self._waiting and self.open < self._limits.upstream_connections:
+            exchange, _ = self._waiting.popleft()
+            if exchange.wants_upstream:
+                self.acquire(exchange, fresh=True)
+
+    def tick(self, now: float) -> None:
+        """Once a second: waits that took too long are refused, connections idle for too long are closed."""
+        while self._waiting and self._waiting[0][1] <= now:
+            self._waiting.popleft()[0].connect_failed("all connections to the store are busy", busy=True)
+        oldest = now - self._limits.upstream_idle
+        while self._idle and self._idle[0].idle_since < oldest:
+            self._idle.pop(0).transport.abort()
+
+    async def close(self) -> None:
+        for task in list(self._opening):
+            task.cancel()
+        for connection in list(self._connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)

@@ -1,0 +1,223 @@
+"""The ways a reply reaches the client: relayed, rebuilt, trickled, or put together from several.
+
+A sink takes the store's reply head, blocks and end, and answers through its exchange. Which bytes of a head or a
+document may pass is decided in `respond`.
+"""
+
+from typing import Final, Protocol
+
+from gateway.authorize import Authorized
+from gateway.forward import UpstreamRequest
+from gateway.respond import ReplyAction, ReplyPlan, list_buckets_reply, plan_reply, rebuild
+from gateway.s3.errors import Code, S3Error
+from gateway.s3.listing import ListedBucket, read_buckets
+from gateway.wire.engine import Engine
+from gateway.wire.heads import ParsedReply, ParsedRequest
+
+SMALL_WRITE: Final = 16384  # up to here a head and its first block are joined: one copy is cheaper than two writes
+MAX_LISTING_PAGES: Final = 1000  # of the store's ListBuckets; a store that pages for ever is nonsense
+XML_DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
+CLOSE: Final = b"connection: close\r\n"
+CHUNKED: Final = b"transfer-encoding: chunked\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+
+class Writing(Protocol):
+    """The client's connection, as far as a reply needs it."""
+
+    def write(self, message: bytes) -> None: ...
+    def write_block(self, block: bytes | memoryview) -> None: ...
+
+
+class Answering(Protocol):
+    """What a sink asks of its exchange."""
+
+    request_id: bytes
+    parsed: ParsedRequest
+    keep_alive: bool
+
+    @property
+    def client(self) -> Writing: ...
+    def answer(self, head: bytes, body: bytes) -> None: ...
+    def ask(self, request: UpstreamRequest, body: bytes | bytearray = b"") -> None: ...
+    def finish(self) -> None: ...
+    def upstream_nonsense(self, reason: str) -> None: ...
+
+
+class Sink(Protocol):
+    """`started`: the client has a part of the reply already. `flush`: nothing more was read with the reply's head."""
+
+    started: bool
+
+    def begin(self, reply: ParsedReply) -> None: ...
+    def block(self, block: bytes | memoryview) -> None: ...
+    def flush(self) -> None: ...
+    def end(self) -> None: ...
+
+
+def choose_sink(engine: Engine, exchange: Answering, authorized: Authorized, reply: ParsedReply) -> Sink:
+    """How this reply must travel. Copy and Complete trickle only where the store does not declare a length."""
+    planned = plan_reply(reply.head, authorized, exchange.request_id, engine.reply_rules)
+    if planned.action is ReplyAction.RELAY:
+        return Relay(exchange, planned)
+    open_ended = type(reply.body) is not int and exchange.parsed.head.http_minor == 1
+    if planned.action is ReplyAction.TRICKLE and open_ended:
+        return Trickle(engine, exchange, authorized)
+    return Rebuild(engine, exchange, authorized)
+
+
+def _chunk(block: bytes | memoryview) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(block), bytes(block)) if len(block) else b""
+
+
+class Relay:
+    """The body passes as it comes. The head waits for the first block, so that small replies are one write."""
+
+    __slots__ = ("_chunked", "_exchange", "_out", "_planned", "_writer", "started")
+
+    def __init__(self, exchange: Answering, planned: ReplyPlan) -> None:
+        self._exchange = exchange
+        self._planned = planned
+        self._writer = exchange.client
+        self._chunked = False
+        self._out = b""
+        self.started = False
+
+    def begin(self, reply: ParsedReply) -> None:
+        self._out = self._planned.head + self._framing(reply)
+        self.started = True
+
+    def _framing(self, reply: ParsedReply) -> bytes:
+        """The header lines that say how the relayed body ends, and the empty line."""
+        exchange = self._exchange
+        close = b"" if exchange.keep_alive else CLOSE
+        if type(reply.body) is int:
+            if reply.length is None or reply.head.status == 204:
+                return close + b"\r\n"
+            return b"content-length: %d\r\n%b\r\n" % (reply.length, close)
+        if exchange.parsed.head.http_minor == 0:
+            exchange.keep_alive = False
+            return CLOSE + b"\r\n"
+        self._chunked = True
+        return CHUNKED + close + b"\r\n"
+
+    def block(self, block: bytes | memoryview) -> None:
+        if self._chunked:
+            block = _chunk(block)
+        out = self._out
+        if not out:
+            self._writer.write_block(block)
+            return
+        self._out = b""
+        if len(block) <= SMALL_WRITE:
+            self._writer.write(out + block)
+        else:
+            self._writer.write(out)
+            self._writer.write_block(block)
+
+    def flush(self) -> None:
+        if self._out:
+            out, self._out = self._out, b""
+            self._writer.write(out)
+
+    def end(self) -> None:
+        if self._chunked:
+            self._out += LAST_CHUNK
+        self.flush()
+        self._exchange.finish()
+
+
+class _Collecting:
+    """Gathers a reply's body up to `[limits] reply_document`."""
+
+    __slots__ = ("_authorized", "_body", "_engine", "_exchange", "_reply", "started")
+
+    def __init__(self, engine: Engine, exchange: Answering, authorized: Authorized) -> None:
+        self._engine = engine
+        self._exchange = exchange
+        self._authorized = authorized
+        self._reply: ParsedReply | None = None
+        self._body = bytearray()
+        self.started = False
+
+    def begin(self, reply: ParsedReply) -> None:
+        self._reply = reply
+        self._body = bytearray()
+
+    def block(self, block: bytes | memoryview) -> None:
+        if len(self._body) + len(block) > self._engine.limits.reply_document:
+            self._exchange.upstream_nonsense("a reply document over its limit")
+            return
+        self._body += block
+
+    def flush(self) -> None:
+        pass
+
+    def _rebuilt(self) -> tuple[bytes, bytes]:
+        assert self._reply is not None
+        return rebuild(
+            self._reply.head, bytes(self._body), self._authorized, self._exchange.request_id, self._engine.reply_rules
+        )
+
+
+class Rebuild(_Collecting):
+    """Errors, and small documents that name the store: collected, then written anew."""
+
+    __slots__ = ()
+
+    def end(self) -> None:
+        self._exchange.answer(*self._rebuilt())
+
+
+class Trickle(_Collecting):
+    """Copy and Complete: the store sends white space for minutes before the result. The head and the white space go
+    on at once, the document is rebuilt at its end."""
+
+    __slots__ = ()
+
+    def begin(self, reply: ParsedReply) -> None:
+        super().begin(reply)
+        exchange = self._exchange
+        planned = plan_reply(reply.head, self._authorized, exchange.request_id, self._engine.reply_rules)
+        close = b"" if exchange.keep_alive else CLOSE
+        self.started = True
+        exchange.client.write(planned.head + CHUNKED + close + b"\r\n" + _chunk(XML_DECLARATION))
+
+    def block(self, block: bytes | memoryview) -> None:
+        if not self._body and not bytes(block).strip():
+            self._exchange.client.write(_chunk(b" "))
+        else:
+            super().block(block)
+
+    def end(self) -> None:
+        _, document = self._rebuilt()
+        self._exchange.client.write(_chunk(document.removeprefix(XML_DECLARATION)) + LAST_CHUNK)
+        self._exchange.finish()
+
+
+class Listing(_Collecting):
+    """ListBuckets: every page of the store's answer, then filtered, then paged for the client."""
+
+    __slots__ = ("_found", "_pages")
+
+    def __init__(self, engine: Engine, exchange: Answering, authorized: Authorized) -> None:
+        super().__init__(engine, exchange, authorized)
+        self._found: list[ListedBucket] = []
+        self._pages = 0
+
+    def end(self) -> None:
+        assert self._reply is not None
+        if self._reply.head.status != 200:
+            self._exchange.answer(*self._rebuilt())
+            return
+        buckets, token = read_buckets(bytes(self._body))
+        self._found += buckets
+        self._pages += 1
+        if token and self._pages >= MAX_LISTING_PAGES:
+            raise S3Error(Code.INTERNAL_ERROR, "the store's list of buckets does not end")
+        if token:
+            self._exchange.ask(self._engine.upstream.plan_list_buckets(token))
+        else:
+            self._exchange.answer(
+                *list_buckets_reply(self._authorized, self._found, self._exchange.request_id, self._engine.reply_rules)
+            )

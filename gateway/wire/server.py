@@ -1,0 +1,320 @@
+"""One client connection: heads in, replies out, one exchange at a time. It decides nothing about S3.
+
+A head is dispatched when its last byte has been read and the reply before it is written, pipelined heads too. Body
+bytes are held back (and the socket paused) until the exchange pulls them, so a refused client never uploads.
+"""
+
+import asyncio
+from enum import Enum
+from typing import Final, cast
+
+from gateway.s3.errors import Code, S3Error
+from gateway.wire.engine import Engine
+from gateway.wire.exchange import Exchange
+from gateway.wire.heads import ChunkedBody, parse_request_head
+from gateway.wire.upstream import reset, tune
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class _State(Enum):
+    HEAD = 0  # waiting for a head, or in the middle of one
+    HELD = 1  # a body is announced, the exchange has not pulled it yet
+    BODY = 2  # body bytes go to the exchange
+    ANSWERING = 3  # nothing more to read for this request; what comes is pipelined
+    LINGER = 4  # the reply is out, the rest of a refused body is thrown away before closing
+    CLOSED = 5
+
+
+class ClientConnection(asyncio.BufferedProtocol):
+    """`since`: the engine's clock when the present wait began; which limit applies follows from the state."""
+
+    __slots__ = (
+        "_chunked",
+        "_dispatching",
+        "_engine",
+        "_eof",
+        "_exchange",
+        "_expects_continue",
+        "_left",
+        "_pending",
+        "_reading",
+        "_state",
+        "_travelling",
+        "paused",
+        "peer",
+        "since",
+        "transport",
+    )
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._state = _State.HEAD
+        self._pending = b""
+        self._left = 0
+        self._chunked: ChunkedBody | None = None
+        self._exchange: Exchange | None = None
+        self._expects_continue = False
+        self._dispatching = False
+        self._reading = True
+        self._eof = False
+        self._travelling: list[memoryview] = []
+        self.paused = False
+        self.peer = ""
+        self.since = engine.clock
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+
+    # ---- the connection ----
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        tune(self.transport)
+        peer = transport.get_extra_info("peername")
+        self.peer = str(peer[0]) if peer else ""
+        if not self._engine.adopt(self):
+            busy = S3Error(Code.SLOW_DOWN, "too many client connections", retry_after=1)
+            self.write(self._engine.early_error(busy))
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._state = _State.CLOSED
+        self._engine.forget(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_lost()
+
+    def eof_received(self) -> bool:
+        """The client will send no more. A reply under way still goes out; a body cut short is an error."""
+        match self._state:
+            case _State.ANSWERING:
+                self._eof = True
+                return True
+            case _State.HELD | _State.BODY if self._exchange is not None:
+                self._exchange.body_broken(S3Error(Code.INCOMPLETE_BODY, "the client closed before the body's end"))
+                return True
+            case _:
+                return False
+
+    def close(self) -> None:
+        """Close once everything written is sent."""
+        self._state = _State.CLOSED
+        self.since = self._engine.clock
+        self.transport.close()
+
+    def reset(self) -> None:
+        """The reply cannot be completed: the client must not take what it has for whole."""
+        self._state = _State.CLOSED
+        self._exchange = None
+        reset(self.transport)
+
+    @property
+    def idle(self) -> bool:
+        """Between requests, nothing begun: may be closed by a drain."""
+        return self._state is _State.HEAD and not self._pending
+
+    # ---- reading ----
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._engine.buffers.view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        block = self._engine.buffers.view[:nbytes]
+        match self._state:
+            case _State.HEAD:
+                if not self._pending:
+                    self.since = self._engine.clock
+                self._pending += block
+                self._dispatch()
+            case _State.BODY:
+                self.since = self._engine.clock
+                self._take_body(block)
+            case _State.HELD | _State.ANSWERING:
+                self._pending += block
+                if len(self._pending) > self._engine.limits.pipelined_bytes:
+                    self.pause_reading()
+            case _:
+                pass
+
+    def pause_reading(self) -> None:
+        if self._reading and not self.transport.is_closing():
+            self._reading = False
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._reading and not self.transport.is_closing():
+            self._reading = True
+            self.since = self._engine.clock
+            self.transport.resume_reading()
+
+    def _dispatch(self) -> None:
+        """Serve the heads that are here, one after another. A loop, not a recursion: heads may be many and refused."""
+        if self._dispatching:
+            return
+        self._dispatching = True
+        try:
+            while self._state is _State.HEAD and self._pending and not self.paused:
+                if not self._take_head():
+                    break
+        finally:
+            self._dispatching = False
+
+    def _take_head(self) -> bool:
+        data = self._pending
+        if data[0] in b"\r\n":  # RFC 9112, 2.2: a server ignores an empty line before the request line
+            data = self._pending = data.lstrip(b"\r\n")
+        limits = self._engine.limits
+        end = data.find(b"\r\n\r\n") + 4
+        if not 4 <= end <= limits.head_bytes:
+            if len(data) > limits.head_bytes:
+                self._refuse_head(S3Error(Code.REQUEST_HEADER_SECTION_TOO_LARGE, "the head is too large"))
+            return False
+        self._pending = data[end:]
+        try:
+            parsed = parse_request_head(data[:end], limits.head_count)
+        except S3Error as error:
+            self._refuse_head(error)
+            return False
+        body = parsed.body
+        if type(body) is int:
+            self._left = body
+            self._chunked = None
+        else:
+            self._left = -1
+            self._chunked = cast("ChunkedBody", body)
+        self._state = _State.HELD if body else _State.ANSWERING
+        self._expects_continue = parsed.head.http_minor == 1 and b"expect" in parsed.head.headers
+        exchange = Exchange(self._engine, self, parsed)
+        self._exchange = exchange
+        exchange.begin()
+        return True
+
+    def _refuse_head(self, error: S3Error) -> None:
+        self._state = _State.ANSWERING
+        self.write(self._engine.early_error(error))
+        self._linger()
+
+    # ---- the request's body ----
+
+    def pull_body(self) -> None:
+        """The exchange is ready for body bytes. Only now may the client be told to continue."""
+        self._state = _State.BODY
+        self.since = self._engine.clock
+        self.resume_reading()
+        pending = self._pending
+        if pending:
+            self._pending = b""
+            self._take_body(pending)
+        elif self._expects_continue:
+            self.write(CONTINUE)
+
+    def _take_body(self, block: bytes | memoryview) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            return
+        if self._chunked is not None:
+            self._take_chunked(exchange, self._chunked, block)
+            return
+        size = len(block)
+        if size < self._left:
+            self._left -= size
+            exchange.body_block(block, final=False)
+            return
+        if size > self._left:
+            self._pending = bytes(block[self._left :])
+            block = block[: self._left]
+        self._left = 0
+        self._state = _State.ANSWERING
+        exchange.body_block(block, final=True)
+
+    def _take_chunked(self, exchange: Exchange, chunked: ChunkedBody, block: bytes | memoryview) -> None:
+        try:
+            decoded = b"".join(chunked.feed(block))
+        except ValueError as error:
+            exchange.body_broken(S3Error(Code.INCOMPLETE_BODY, str(error), message=f"The body is not valid: {error}."))
+            return
+        if chunked.complete:
+            self._state = _State.ANSWERING
+        exchange.body_block(decoded, final=chunked.complete)
+
+    # ---- the reply ----
+
+    def write(self, message: bytes) -> None:
+        self.transport.write(message)
+
+    def write_block(self, block: bytes | memoryview) -> None:
+        """One block of a reply's body. A memoryview must be a part of the shared read buffer."""
+        self.transport.write(block)
+        if type(block) is memoryview and self.transport.get_write_buffer_size():
+            self._travelling.append(self._engine.buffers.travel())
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        if self._exchange is not None:
+            self._exchange.client_paused()
+        else:
+            self.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self.since = self._engine.clock
+        for travelling in self._travelling:
+            self._engine.buffers.come_back(travelling)
+        self._travelling.clear()
+        if self._exchange is not None:
+            self._exchange.client_resumed()
+        elif self._state is _State.HEAD:
+            self.resume_reading()
+            self._dispatch()
+
+    @property
+    def body_unread(self) -> bool:
+        return self._state is _State.HELD or self._state is _State.BODY
+
+    def finished(self, *, keep_alive: bool) -> None:
+        """The reply is written. Next head, or close; a body that was refused unread is thrown away for a moment."""
+        self._exchange = None
+        if self.body_unread:
+            self._linger()
+        elif not keep_alive or self._eof or self._engine.draining:
+            self.close()
+        else:
+            self._state = _State.HEAD
+            self.since = self._engine.clock
+            if not self.paused:
+                self.resume_reading()
+                if self._pending:
+                    self._dispatch()
+
+    def _linger(self) -> None:
+        """Closing with unread bytes would reset the connection and could destroy the reply before it is read."""
+        self._state = _State.LINGER
+        self._pending = b""
+        self.since = self._engine.clock
+        self.resume_reading()
+
+    # ---- time ----
+
+    def check(self, now: float) -> None:
+        """Once a second: has the present wait lasted too long?"""
+        waited = now - self.since
+        limits = self._engine.limits
+        match self._state:
+            case _State.HEAD if self.paused:
+                if waited > limits.body_idle_timeout:
+                    self.reset()
+            case _State.HEAD if self._pending:
+                if waited > limits.head_timeout:
+                    self._refuse_head(S3Error(Code.REQUEST_TIMEOUT, "the head took too long"))
+            case _State.HEAD:
+                if waited > limits.keep_alive_timeout:
+                    self.close()
+            case _State.LINGER:
+                if waited > limits.linger_timeout:
+                    self.close()
+            case _State.CLOSED:
+                if waited > limits.body_idle_timeout:
+                    self.transport.abort()
+            case _ if self._exchange is not None:
+                self._exchange.check(now, client_waits=self._state is _State.BODY and self._reading)
+            case _:
+                pass

@@ -1,0 +1,306 @@
+"""One connection to the store: sends what it is given, reads replies, knows nothing of S3.
+
+Idle, it belongs to the pool; in use, to one exchange, which it tells: `reply_head`, `reply_block`, `reply_end`,
+`upstream_lost`, `upstream_paused`, `upstream_resumed`.
+"""
+
+import asyncio
+import socket
+import struct
+from enum import Enum
+from typing import Final, Protocol, cast
+
+from gateway.wire.buffers import ReadBuffers
+from gateway.wire.heads import ChunkedBody, ParsedReply, UpstreamNonsense, parse_reply_head
+from gateway.wire.limits import Limits
+
+# A reset instead of a clean end: SO_LINGER on, 0 seconds.
+RESET: Final = struct.pack("ii", 1, 0)
+# What the kernel may hold unsent before the socket counts as full: what was not sent can still be withheld.
+NOTSENT_LOWAT: Final = 262144
+
+
+def tune(transport: asyncio.Transport) -> None:
+    """No Nagle delay, little unsent data in the kernel, and `pause_writing` as soon as anything is left unsent."""
+    transport.set_write_buffer_limits(high=0)
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End the connection so that the peer cannot take what it got for whole."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.fileno() >= 0 and sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    transport.abort()
+
+
+class UpstreamUser(Protocol):
+    """What a connection and the pool tell the exchange they work for."""
+
+    @property
+    def wants_upstream(self) -> bool: ...
+    @property
+    def request_sent(self) -> bool: ...
+    def connected(self, connection: "UpstreamConnection") -> None: ...
+    def connect_failed(self, reason: str, *, busy: bool = False) -> None: ...
+    def reply_head(self, reply: ParsedReply) -> None: ...
+    def reply_block(self, block: bytes | memoryview) -> None: ...
+    def reply_end(self) -> None: ...
+    def flush(self) -> None: ...
+    def upstream_lost(self, reason: str) -> None: ...
+    def upstream_nonsense(self, reason: str) -> None: ...
+    def upstream_paused(self) -> None: ...
+    def upstream_resumed(self) -> None: ...
+
+
+class ConnectionOwner(Protocol):
+    """Where a connection goes when its reply is whole, and who must know that it is gone."""
+
+    def release(self, connection: "UpstreamConnection") -> None: ...
+    def lost(self, connection: "UpstreamConnection") -> None: ...
+
+
+class _Reading(Enum):
+    IDLE = 0
+    HEAD = 1
+    LENGTH = 2
+    CHUNKED = 3
+    UNTIL_CLOSE = 4
+    CLOSED = 5
+
+
+class UpstreamConnection(asyncio.BufferedProtocol):
+    """`reused`: it has served before, so the store may close it any moment. `untouched`: no byte of this reply yet."""
+
+    __slots__ = (
+        "_buffers",
+        "_chunked",
+        "_exchange",
+        "_flowing",
+        "_keep_alive",
+        "_left",
+        "_limits",
+        "_owner",
+        "_pending",
+        "_reading",
+        "_to_head",
+        "_travelling",
+        "idle_since",
+        "paused",
+        "reused",
+        "transport",
+        "untouched",
+    )
+
+    def __init__(self, owner: ConnectionOwner, buffers: ReadBuffers, limits: Limits) -> None:
+        self._owner = owner
+        self._buffers = buffers
+        self._limits = limits
+        self._reading = _Reading.IDLE
+        self._pending = b""
+        self._left = 0
+        self._chunked: ChunkedBody | None = None
+        self._exchange: UpstreamUser | None = None
+        self._flowing = True
+        self._to_head = False
+        self._keep_alive = False
+        self._travelling: list[memoryview] = []
+        self.idle_since = 0.0
+        self.paused = False
+        self.reused = False
+        self.untouched = True
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        tune(self.transport)
+
+    @property
+    def usable(self) -> bool:
+        return self._reading is _Reading.IDLE and not self.transport.is_closing()
+
+    # ---- towards the store ----
+
+    def send(self, exchange: UpstreamUser, message: bytes, *, to_head: bool) -> None:
+        """Begin one request: `message` is its head, with the body behind it where the body is already verified."""
+        self._exchange = exchange
+        self._to_head = to_head
+        self._reading = _Reading.HEAD
+        self.untouched = True
+        self.transport.write(message)
+
+    def send_block(self, block: bytes | memoryview) -> None:
+        """One verified block of body. A memoryview must be a part of the shared read buffer."""
+        self.transport.write(block)
+        if type(block) is memoryview and self.transport.get_write_buffer_size():
+            self._travelling.append(self._buffers.travel())
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        if self._exchange is not None:
+            self._exchange.upstream_paused()
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        for travelling in self._travelling:
+            self._buffers.come_back(travelling)
+        self._travelling.clear()
+        if self._exchange is not None:
+            self._exchange.upstream_resumed()
+
+    def pause_reading(self) -> None:
+        if self._flowing and not self.transport.is_closing():
+            self._flowing = False
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._flowing and not self.transport.is_closing():
+            self._flowing = True
+            self.transport.resume_reading()
+
+    def reset(self) -> None:
+        """Give the connection up, and with it whatever request was under way."""
+        self._exchange = None
+        self._reading = _Reading.CLOSED
+        reset(self.transport)
+
+    # ---- from the store ----
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffers.view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        block = self._buffers.view[:nbytes]
+        self.untouched = False
+        try:
+            match self._reading:
+                case _Reading.HEAD:
+                    self._take_head(bytes(block))
+                case _Reading.LENGTH:
+                    self._take_length(block)
+                case _Reading.CHUNKED:
+                    self._take_chunked(block)
+                case _Reading.UNTIL_CLOSE if self._exchange is not None:
+                    self._exchange.reply_block(block)
+                case _:
+                    self.reset()  # bytes nobody asked for: the next reply on it could not be trusted
+        except UpstreamNonsense as error:
+            self._give_up(str(error))
+
+    def _take_head(self, block: bytes) -> None:
+        while True:
+            searched = max(0, len(self._pending) - 3)
+            if self._pending:
+                block = self._pending + block
+            end = block.find(b"\r\n\r\n", searched) + 4
+            if end < 4:
+                if len(block) > self._limits.head_bytes:
+                    raise UpstreamNonsense("the reply's head is too large")
+                self._pending = block
+                return
+            self._pending = b""
+            reply = parse_reply_head(block[:end], to_head=self._to_head)
+            block = block[end:]
+            if reply.head.status >= 200:
+                self._begin_reply(reply, block)
+                return
+            if not block:  # an interim reply; we never ask for one, and pass none on
+                return
+
+    def _begin_reply(self, reply: ParsedReply, rest: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            return
+        self._keep_alive = reply.keep_alive
+        body = reply.body
+        if type(body) is int:
+            self._left = body
+            self._reading = _Reading.LENGTH
+        elif type(body) is ChunkedBody:
+            self._chunked = body
+            self._reading = _Reading.CHUNKED
+        else:
+            self._reading = _Reading.UNTIL_CLOSE
+        exchange.reply_head(reply)
+        if exchange is self._exchange:
+            self._take_rest(rest)
+        if exchange is self._exchange:
+            exchange.flush()
+
+    def _take_rest(self, rest: bytes) -> None:
+        match self._reading:
+            case _Reading.LENGTH:
+                self._take_length(rest)
+            case _Reading.CHUNKED if rest:
+                self._take_chunked(rest)
+            case _Reading.UNTIL_CLOSE if rest and self._exchange is not None:
+                self._exchange.reply_block(rest)
+
+    def _take_length(self, block: bytes | memoryview) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            return
+        size = len(block)
+        if size < self._left:
+            self._left -= size
+            if size:
+                exchange.reply_block(block)
+            return
+        if size > self._left:
+            raise UpstreamNonsense("bytes after the reply's declared length")
+        self._left = 0
+        if size:
+            exchange.reply_block(block)
+        self._end()
+
+    def _take_chunked(self, block: bytes | memoryview) -> None:
+        chunked, exchange = self._chunked, self._exchange
+        assert chunked is not None
+        try:
+            blocks = chunked.feed(block)
+        except ValueError as error:
+            raise UpstreamNonsense(str(error)) from None
+        if blocks and exchange is not None:
+            exchange.reply_block(blocks[0] if len(blocks) == 1 else b"".join(blocks))
+        if chunked.complete:
+            self._end()
+
+    def _end(self) -> None:
+        """The reply is whole: back to the pool, or closed, before the exchange hears of it."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        if self._keep_alive and exchange.request_sent and not self.transport.is_closing() and not self.paused:
+            self._reading = _Reading.IDLE
+            self._chunked = None
+            self.reused = True
+            self.resume_reading()
+            self._owner.release(self)
+            exchange.reply_end()
+        else:
+            self._reading = _Reading.CLOSED
+            self.transport.abort()
+            exchange.reply_end()
+
+    def eof_received(self) -> None:
+        return None  # the transport closes itself; connection_lost decides what it means
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        reading, self._reading = self._reading, _Reading.CLOSED
+        self._owner.lost(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        if reading is _Reading.UNTIL_CLOSE and exc is None:
+            exchange.reply_end()
+        else:
+            exchange.upstream_lost("the store closed the connection")
+
+    def _give_up(self, reason: str) -> None:
+        exchange = self._exchange
+        self.reset()
+        if exchange is not None:
+            exchange.upstream_nonsense(reason)

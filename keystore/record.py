@@ -1,0 +1,160 @@
+"""The exact bytes that are stored for an access key or an account, and the MAC they stand under.
+
+Pure: the MAC key is handed in. The stored byte string is the record; columns beside it are an index, cross-checked
+when a row is read. Bytes are never rebuilt from columns, so no database type can change what was sealed.
+"""
+
+import hashlib
+import hmac
+import json
+from typing import Any, Final, NamedTuple
+
+from keystore.access_key import AccessKey, RevokeReason, Status
+from keystore.accounts import Account
+from keystore.errors import InvalidInput, RecordRefused
+from keystore.scope import read_scope, scope_json
+
+FORMAT: Final = 1
+
+ACCESS_KEY_FIELDS: Final = frozenset(
+    {
+        "format", "access_key_id", "account", "label", "scope", "status", "created_at", "created_by", "expires_at",
+        "not_before", "revoked_at", "revoked_by", "revoked_reason", "version", "secret_version",
+    }
+)  # fmt: skip
+ACCOUNT_FIELDS: Final = frozenset({"format", "name", "number", "created_at", "created_by", "version"})
+
+
+class AccessKeyRow(NamedTuple):
+    """A row as stored: the index columns, the record, the sealed secret, and the MAC over all of it."""
+
+    access_key_id: str
+    account: str
+    version: int
+    created_at: int
+    record: bytes
+    secret_sealed: bytes
+    kek_id: str
+    mac: bytes
+
+
+class AccountRow(NamedTuple):
+    name: str
+    number: str
+    version: int
+    created_at: int
+    record: bytes
+    kek_id: str
+    mac: bytes
+
+
+def length_prefixed(*fields: bytes | str | int) -> bytes:
+    """Every field as four bytes of length and its bytes, so that no two lists of fields read the same.
+
+    Text as UTF-8, integers as decimal text.
+    """
+    parts: list[bytes] = []
+    for value in fields:
+        octets = value if isinstance(value, bytes) else str(value).encode()
+        parts += (len(octets).to_bytes(4, "big"), octets)
+    return b"".join(parts)
+
+
+def canonical_json(value: dict[str, Any]) -> bytes:
+    """UTF-8, names sorted, no blanks: one byte string per value."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def access_key_record(access_key: AccessKey) -> bytes:
+    reason = access_key.revoked_reason
+    return canonical_json(
+        {
+            "format": FORMAT,
+            "access_key_id": access_key.access_key_id,
+            "account": access_key.account,
+            "label": access_key.label,
+            "scope": scope_json(access_key.scope),
+            "status": access_key.status.value,
+            "created_at": access_key.created_at,
+            "created_by": access_key.created_by,
+            "expires_at": access_key.expires_at,
+            "not_before": access_key.not_before,
+            "revoked_at": access_key.revoked_at,
+            "revoked_by": access_key.revoked_by,
+            "revoked_reason": reason and reason.value,
+            "version": access_key.version,
+            "secret_version": access_key.secret_version,
+        }
+    )
+
+
+def account_record(account: Account) -> bytes:
+    return canonical_json(
+        {
+            "format": FORMAT,
+            "name": account.name,
+            "number": account.number,
+            "created_at": account.created_at,
+            "created_by": account.created_by,
+            "version": account.version,
+        }
+    )
+
+
+def access_key_mac(mac_key: bytes, store_id: str, row: AccessKeyRow) -> bytes:
+    """32 bytes over everything in the row but the MAC itself."""
+    sealed = hashlib.sha256(row.secret_sealed).digest()
+    covered = length_prefixed(
+        "access_key", store_id, row.access_key_id, row.account, row.version, row.created_at, row.kek_id, sealed
+    )
+    return hmac.digest(mac_key, covered + length_prefixed(row.record), "sha256")
+
+
+def account_mac(mac_key: bytes, store_id: str, row: AccountRow) -> bytes:
+    covered = length_prefixed("account", store_id, row.name, row.number, row.version, row.created_at, row.kek_id)
+    return hmac.digest(mac_key, covered + length_prefixed(row.record), "sha256")
+
+
+def read_access_key(mac_key: bytes, store_id: str, row: AccessKeyRow) -> AccessKey:
+    """The verified record. RecordRefused when MAC, form or an index column does not hold."""
+    if not hmac.compare_digest(access_key_mac(mac_key, store_id, row), row.mac):
+        raise RecordRefused(f"access key {row.access_key_id}: the stored record fails its MAC")
+    fields = _fields(row.record, ACCESS_KEY_FIELDS, f"access key {row.access_key_id}")
+    try:
+        reason = fields.pop("revoked_reason")
+        access_key = AccessKey(
+            scope=read_scope(fields.pop("scope")),
+            status=Status(fields.pop("status")),
+            revoked_reason=None if reason is None else RevokeReason(reason),
+            **fields,
+        )
+    except (InvalidInput, ValueError, TypeError) as error:
+        raise RecordRefused(f"access key {row.access_key_id}: the stored record is not understood: {error}") from error
+    shown = (access_key.access_key_id, access_key.account, access_key.version, access_key.created_at)
+    if shown != row[:4]:
+        raise RecordRefused(f"access key {row.access_key_id}: the record and its index columns differ")
+    return access_key
+
+
+def read_account(mac_key: bytes, store_id: str, row: AccountRow) -> Account:
+    """The verified record. RecordRefused when MAC, form or an index column does not hold."""
+    if not hmac.compare_digest(account_mac(mac_key, store_id, row), row.mac):
+        raise RecordRefused(f"account {row.name}: the stored record fails its MAC")
+    try:
+        account = Account(**_fields(row.record, ACCOUNT_FIELDS, f"account {row.name}"))
+    except (InvalidInput, TypeError) as error:
+        raise RecordRefused(f"account {row.name}: the stored record is not understood: {error}") from error
+    if (account.name, account.number, account.version, account.created_at) != row[:4]:
+        raise RecordRefused(f"account {row.name}: the record and its index columns differ")
+    return account
+
+
+def _fields(record: bytes, expected: frozenset[str], what: str) -> dict[str, Any]:
+    """A field more or less is refused: a limit that this version cannot read must not be skipped."""
+    try:
+        fields = json.loads(record)
+    except ValueError as error:
+        raise RecordRefused(f"{what}: the stored record is not JSON") from error
+    if not isinstance(fields, dict) or set(fields) != expected or fields.pop("format") != FORMAT:
+        raise RecordRefused(f"{what}: the stored record has another format; a newer gateway may have written it")
+    return fields

@@ -1,0 +1,155 @@
+"""Rows written and read under the keys of one keystore: what every store and every reader of one shares.
+
+Knows no database. Writing: records become rows with seal and MAC. Reading: a row is judged together with the last
+change that names it, so that an older row put back, a deleted one put back, and one taken out are all refused.
+"""
+
+import hmac
+from typing import Final, NamedTuple
+
+from keystore.access_key import AccessKey
+from keystore.accounts import Account
+from keystore.chain import START, Change, Kind, Position, StoreRow, follow, linked, record_digest, store_mac
+from keystore.errors import KeystoreUnavailable, RecordRefused
+from keystore.record import (
+    AccessKeyRow,
+    AccountRow,
+    access_key_mac,
+    access_key_record,
+    account_mac,
+    account_record,
+    read_access_key,
+    read_account,
+)
+from keystore.sealing import Binding, KekRing, MacKeys, Secret, check_canary, open_seal, seal, seal_canary
+
+PROTOCOL: Final = 1
+DEFAULT_LEASE_MS: Final = 4000
+
+
+class LastChange(NamedTuple):
+    """The newest change that names a record, and the MAC of the row before it (GENESIS before the first)."""
+
+    change: Change
+    previous_mac: bytes
+
+
+def secret_binding(account: str, access_key_id: str) -> Binding:
+    return Binding("secret", account, access_key_id)
+
+
+class SealedRows:
+    """Rows of the keystore `store_id`, under the KEKs of `ring`: the newest seals, all of them open."""
+
+    __slots__ = ("_macs", "_ring", "store_id")
+
+    def __init__(self, ring: KekRing, store_id: str) -> None:
+        self._ring = ring
+        self._macs = MacKeys(ring, store_id)
+        self.store_id = store_id
+
+    # ---- writing ----
+
+    def access_key(self, access_key: AccessKey, secret: Secret) -> AccessKeyRow:
+        kek = self._ring.newest
+        binding = secret_binding(access_key.account, access_key.access_key_id)
+        sealed = seal(kek, binding, secret.expose().encode())
+        return self._access_key_row(access_key, sealed, kek.kek_id)
+
+    def rewritten(self, row: AccessKeyRow, access_key: AccessKey) -> AccessKeyRow:
+        """The row with a new record and the same seal: a change of state never needs the secret."""
+        return self._access_key_row(access_key, row.secret_sealed, row.kek_id)
+
+    def _access_key_row(self, access_key: AccessKey, sealed: bytes, kek_id: str) -> AccessKeyRow:
+        index = (access_key.access_key_id, access_key.account, access_key.version, access_key.created_at)
+        row = AccessKeyRow(*index, access_key_record(access_key), sealed, kek_id, b"")
+        return row._replace(mac=access_key_mac(self._macs.record(kek_id), self.store_id, row))
+
+    def account(self, account: Account) -> AccountRow:
+        kek_id = self._ring.newest.kek_id
+        index = (account.name, account.number, account.version, account.created_at)
+        row = AccountRow(*index, account_record(account), kek_id, b"")
+        return row._replace(mac=account_mac(self._macs.record(kek_id), self.store_id, row))
+
+    def change(self, position: Position, draft: Change) -> Change:
+        """`draft` as the row after `position`; its seq, kek_id and mac are set here."""
+        kek_id = self._ring.newest.kek_id
+        numbered = draft._replace(seq=position.seq + 1, kek_id=kek_id)
+        return linked(self._macs.chain(kek_id), self.store_id, position.head, numbered)
+
+    def store_row(self, row: StoreRow, position: Position) -> StoreRow:
+        """`row` at `position`, under the newest KEK."""
+        kek = self._ring.newest
+        canary = row.canary if row.kek_id == kek.kek_id else seal_canary(kek, self.store_id)
+        moved = row._replace(seq=position.seq, head=position.head, kek_id=kek.kek_id, canary=canary)
+        return moved._replace(mac=store_mac(self._macs.store(kek.kek_id), moved))
+
+    # ---- reading; everything here raises RecordRefused, or WrongKek for a row under a KEK that is not loaded ----
+
+    def check_store_row(self, row: StoreRow) -> None:
+        if row.store_id != self.store_id:
+            raise KeystoreUnavailable("another keystore lies where this one was")
+        if not hmac.compare_digest(store_mac(self._macs.store(row.kek_id), row), row.mac):
+            raise RecordRefused("the store row fails its MAC")
+
+    def follow(self, position: Position, changes: list[Change]) -> Position:
+        return follow(position, changes, self.store_id, self._macs.chain)
+
+    def read_access_key(self, row: AccessKeyRow | None, last: LastChange | None) -> AccessKey | None:
+        """The verified record that `last` left, None for an id that never was or was deleted."""
+        what = "" if row is None else f"access key {row.access_key_id}"
+        if last is None:
+            if row is not None:
+                raise RecordRefused(f"{what}: no change wrote this record")
+            return None
+        change = self._checked(last)
+        if change.kind == Kind.KEY_DELETE.value:
+            if row is not None:
+                raise RecordRefused(f"{what}: was deleted, and its record is back")
+            return None
+        if row is None:
+            raise RecordRefused(f"access key {change.access_key_id}: its record was taken out")
+        self._check_newest(what, row.record, change)
+        return read_access_key(self._macs.record(row.kek_id), self.store_id, row)
+
+    def read_account(self, row: AccountRow, last: LastChange | None) -> Account:
+        if last is None:
+            raise RecordRefused(f"account {row.name}: no change wrote this record")
+        self._check_newest(f"account {row.name}", row.record, self._checked(last))
+        return read_account(self._macs.record(row.kek_id), self.store_id, row)
+
+    def open_secret(self, row: AccessKeyRow) -> Secret:
+        """The secret in a row whose MAC held."""
+        kek = self._ring.named(row.kek_id)
+        return Secret(open_seal(kek, secret_binding(row.account, row.access_key_id), row.secret_sealed).decode())
+
+    def _checked(self, last: LastChange) -> Change:
+        self.follow(Position(last.change.seq - 1, last.previous_mac), [last.change])
+        return last.change
+
+    def _check_newest(self, what: str, record: bytes, change: Change) -> None:
+        if not hmac.compare_digest(record_digest(record), change.record_sha256):
+            raise RecordRefused(f"{what}: the record is not the one last written; an older one may have been put back")
+
+
+def found_store(ring: KekRing, store_id: str) -> tuple[SealedRows, StoreRow]:
+    """A new keystore with an empty log: the means to write it, and its store row."""
+    rows = SealedRows(ring, store_id)
+    kek_id = ring.newest.kek_id
+    canary = seal_canary(ring.newest, store_id)
+    blank = StoreRow(store_id, 1, *START, DEFAULT_LEASE_MS, kek_id, PROTOCOL, kek_id, canary, b"")
+    return rows, rows.store_row(blank, START)
+
+
+def enter_store(ring: KekRing, row: StoreRow) -> SealedRows:
+    """The means to read and write the keystore whose store row this is.
+
+    Raises WrongKek when the KEK is not the one it was sealed with, RecordRefused when the row fails its MAC,
+    KeystoreUnavailable for a protocol this version does not know.
+    """
+    if row.protocol > PROTOCOL:
+        raise KeystoreUnavailable(f"the keystore speaks protocol {row.protocol}, this gateway {PROTOCOL}: upgrade it")
+    check_canary(ring, row.kek_id, row.store_id, row.canary)
+    rows = SealedRows(ring.since(row.min_kek), row.store_id)
+    rows.check_store_row(row)
+    return rows

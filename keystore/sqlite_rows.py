@@ -1,0 +1,123 @@
+"""The statements that read and write a SQLite keystore, and their result rows as types.
+
+Each statement reads in one snapshot all that must be judged together: a record with the last change that names it,
+the store row with the log behind a position. Knows no connection.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from keystore.chain import GENESIS, Change, StoreRow
+from keystore.errors import RecordRefused
+from keystore.record import AccessKeyRow, AccountRow
+from keystore.sealed_rows import LastChange
+
+FOLLOW_AT_MOST: Final = 1000  # rows of the log in one statement: bounds memory when a long log is read from its start
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
+
+
+def _columns(alias: str, fields: tuple[str, ...]) -> str:
+    return ", ".join(f"{alias}.{name}" for name in fields)
+
+
+_STORE: Final = _columns("s", StoreRow._fields)
+_CHANGE: Final = _columns("c", Change._fields)
+_ACCESS_KEY: Final = _columns("k", AccessKeyRow._fields)
+_ACCOUNT: Final = _columns("a", AccountRow._fields)
+_PREVIOUS: Final = "LEFT JOIN change p ON p.seq = c.seq - 1"
+
+# What is put together below are column names of this house's own types, never a value.
+SELECT_LOG: Final = (  # ?1 = the last sequence number known
+    f"SELECT {_STORE}, {_CHANGE} FROM store s"  # noqa: S608
+    f" LEFT JOIN change c ON c.seq > ?1 AND c.seq <= ?1 + {FOLLOW_AT_MOST} ORDER BY c.seq"
+)
+SELECT_LOG_END: Final = (
+    f"SELECT {_STORE}, {_CHANGE}, p.mac FROM store s"  # noqa: S608
+    f" LEFT JOIN change c ON c.seq = (SELECT max(seq) FROM change) {_PREVIOUS}"
+)
+FIND_ACCESS_KEY: Final = (  # ?1 = access_key_id; always one row
+    f"SELECT {_ACCESS_KEY}, {_CHANGE}, p.mac FROM (SELECT ?1 AS id) q"  # noqa: S608
+    " LEFT JOIN access_key k ON k.access_key_id = q.id"
+    f" LEFT JOIN change c ON c.seq = (SELECT max(seq) FROM change WHERE access_key_id = q.id) {_PREVIOUS}"
+)
+LIST_ACCESS_KEYS: Final = (  # ?1 = account or NULL
+    f"SELECT {_ACCESS_KEY}, {_CHANGE}, p.mac FROM access_key k"  # noqa: S608
+    f" LEFT JOIN change c ON c.seq = (SELECT max(seq) FROM change WHERE access_key_id = k.access_key_id) {_PREVIOUS}"
+    " WHERE ?1 IS NULL OR k.account = ?1 ORDER BY k.created_at, k.access_key_id"
+)
+LIST_ACCOUNTS: Final = (  # ?1 = name or NULL
+    f"SELECT {_ACCOUNT}, {_CHANGE}, p.mac FROM account a LEFT JOIN change c ON c.seq ="  # noqa: S608
+    f" (SELECT max(seq) FROM change WHERE account = a.name AND access_key_id IS NULL) {_PREVIOUS}"
+    " WHERE ?1 IS NULL OR a.name = ?1 ORDER BY a.name"
+)
+
+
+def _into(table: str, fields: tuple[str, ...]) -> str:
+    return f"INTO {table} ({', '.join(fields)}) VALUES ({', '.join('?' * len(fields))})"
+
+
+PUT_ACCESS_KEY: Final = "REPLACE " + _into("access_key", AccessKeyRow._fields)
+PUT_STORE: Final = "REPLACE " + _into("store", ("only_row", *StoreRow._fields))  # values: 1, then the row
+ADD_ACCOUNT: Final = "INSERT " + _into("account", AccountRow._fields)
+ADD_CHANGE: Final = "INSERT " + _into("change", Change._fields)
+DELETE_ACCESS_KEY: Final = "DELETE FROM access_key WHERE access_key_id = ?1"
+EVER_ISSUED: Final = "SELECT EXISTS (SELECT 1 FROM change WHERE access_key_id = ?1)"
+NUMBER_TAKEN: Final = "SELECT EXISTS (SELECT 1 FROM account WHERE number = ?1)"
+
+
+def _typed(row_type: type[Row], values: Sequence[object]) -> Row:
+    """RecordRefused for a value of another type: a changed schema can hand out anything."""
+    for value, expected in zip(values, row_type.__annotations__.values(), strict=True):
+        if not isinstance(value, expected):
+            raise RecordRefused(f"a stored {row_type.__name__} holds a value of a wrong type")
+    make: Callable[..., Row] = row_type
+    return make(*values)
+
+
+def _change_or_none(values: Sequence[object]) -> Change | None:
+    return None if values[0] is None else _typed(Change, values)
+
+
+def _last_change(values: Sequence[object]) -> LastChange | None:
+    """From the columns of a change and the MAC of the one before."""
+    change = _change_or_none(values[:-1])
+    if change is None:
+        return None
+    previous = values[-1]
+    if isinstance(previous, bytes):
+        return LastChange(change, previous)
+    if change.seq == 1:
+        return LastChange(change, GENESIS)
+    raise RecordRefused(f"the change log has no row {change.seq - 1}: it was taken out")
+
+
+def read_log(result: list[tuple[object, ...]]) -> tuple[StoreRow, list[Change]]:
+    """Of SELECT_LOG: the store row, and the changes behind the position asked for, at most FOLLOW_AT_MOST."""
+    width = len(StoreRow._fields)
+    store = _store_row(result)
+    return store, [_typed(Change, row[width:]) for row in result if row[width] is not None]
+
+
+def read_log_end(result: list[tuple[object, ...]]) -> tuple[StoreRow, LastChange | None]:
+    """Of SELECT_LOG_END."""
+    return _store_row(result), _last_change(result[0][len(StoreRow._fields) :])
+
+
+def _store_row(result: list[tuple[object, ...]]) -> StoreRow:
+    if not result:
+        raise RecordRefused("the store row was taken out")
+    return _typed(StoreRow, result[0][: len(StoreRow._fields)])
+
+
+def read_found_key(row: tuple[object, ...]) -> tuple[AccessKeyRow | None, LastChange | None]:
+    """Of FIND_ACCESS_KEY and LIST_ACCESS_KEYS."""
+    width = len(AccessKeyRow._fields)
+    found = None if row[0] is None else _typed(AccessKeyRow, row[:width])
+    return found, _last_change(row[width:])
+
+
+def read_found_account(row: tuple[object, ...]) -> tuple[AccountRow, LastChange | None]:
+    """Of LIST_ACCOUNTS."""
+    width = len(AccountRow._fields)
+    return _typed(AccountRow, row[:width]), _last_change(row[width:])

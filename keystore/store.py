@@ -1,0 +1,64 @@
+"""The contract of a keystore that can be written: what the command line and the console ask, whatever lies below.
+
+Every mutation is one transaction: the rows, one change row, the head. When a call returns, the mutation is durable.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from keystore.access_key import AccessKey, RevokeReason, Status, check_times, clean_label
+from keystore.accounts import Account
+from keystore.scope import Scope
+from keystore.sealing import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A wish for a key. `scope` is mandatory; times are Unix seconds."""
+
+    account: str
+    label: str
+    scope: Scope
+    expires_at: int | None = None
+    not_before: int | None = None
+
+
+def draft_key(new: NewKey, access_key_id: str, now: int, actor: str) -> AccessKey:
+    """The record of a new key. InvalidInput when label or times do not hold."""
+    check_times(new.not_before, new.expires_at, now)
+    return AccessKey(
+        access_key_id=access_key_id,
+        account=new.account,
+        label=clean_label(new.label),
+        scope=new.scope,
+        status=Status.ACTIVE,
+        created_at=now,
+        created_by=actor,
+        expires_at=new.expires_at,
+        not_before=new.not_before,
+    )
+
+
+class Store(Protocol):
+    """Raises KeystoreUnavailable when the database does not answer, RecordRefused for a row that fails its MAC."""
+
+    async def create_account(self, name: str, actor: str) -> Account:
+        """InvalidInput for the name, Conflict when it is taken."""
+
+    async def list_accounts(self) -> list[Account]:
+        """By name."""
+
+    async def create_key(self, new: NewKey, actor: str) -> tuple[AccessKey, Secret]:
+        """The only time the secret is seen. InvalidInput for label or times, NotFound for the account."""
+
+    async def list_keys(self, account: str | None) -> list[AccessKey]:
+        """Oldest first; None = of all accounts. Revoked and expired ones included, deleted ones gone."""
+
+    async def get_key(self, access_key_id: str) -> AccessKey:
+        """NotFound when it never was or was deleted."""
+
+    async def revoke_key(self, access_key_id: str, reason: RevokeReason, actor: str) -> AccessKey:
+        """Always writes a change, also for a key that is revoked already: a no-op could be undone by a crash."""
+
+    async def delete_key(self, access_key_id: str, actor: str) -> None:
+        """From any state, and even when its record is refused. The id is never issued again."""

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+from bench.nginx import proxy_configuration, read_version, static_configuration
+
+FOLDER = Path("/somewhere/up")
+
+
+def test_the_yardstick_keeps_its_connections_to_the_upstream() -> None:
+    text = proxy_configuration(FOLDER, "", 20001, 20002)
+    assert "server 127.0.0.1:20002;" in text
+    assert "proxy_pass http://store;" in text
+    assert "proxy_http_version 1.1;" in text
+    assert 'proxy_set_header Connection "";' in text
+
+
+def test_both_have_one_worker_no_access_log_and_listen_on_loopback_only() -> None:
+    for text in (
+        static_configuration(FOLDER, "", 20001, Path("/files")),
+        proxy_configuration(FOLDER, "", 20001, 20002),
+    ):
+        assert "worker_processes 1;" in text
+        assert "access_log off;" in text
+        assert "listen 127.0.0.1:20001 " in text
+        assert text.count("listen ") == 1
+        assert text.count("{") == text.count("}")
+
+
+def test_the_user_is_named_only_where_one_is_given() -> None:
+    assert "user root root;" in static_configuration(FOLDER, "user root root;", 1, Path("/files"))
+    assert "user" not in static_configuration(FOLDER, "", 1, Path("/files"))
+
+
+def test_version_is_read_from_what_nginx_says() -> None:
+    assert read_version("nginx version: nginx/1.22.1\n") == "nginx 1.22.1"
+    assert read_version("nginx version: nginx/1.25.3 (Ubuntu)\n") == "nginx 1.25.3"
+    assert read_version("") == "nginx"

@@ -1,0 +1,21 @@
+from pathlib import Path
+
+from bench.objects import content, object_keys, write_objects
+
+
+def test_one_file_stands_under_all_its_names(tmp_path: Path) -> None:
+    write_objects(tmp_path, 1024)
+    files = [tmp_path / "bench" / object_key for object_key in object_keys(1024)]
+    assert all(file.stat().st_size == 1024 for file in files)
+    assert len({file.stat().st_ino for file in files}) == 1
+    assert files[-1].read_bytes() == content(1024)
+
+
+def test_there_are_hundreds_of_names_and_sizes_do_not_share_them() -> None:
+    assert len(set(object_keys(1024))) >= 200
+    assert not set(object_keys(1024)) & set(object_keys(1 << 20))
+
+
+def test_content_is_the_same_in_each_run_and_differs_by_size() -> None:
+    assert content(1024) == content(1024)
+    assert content(2048)[:1024] != content(1024)

@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BenchError
+from bench.options import parse_options
+from bench.scenario import SCENARIOS
+
+
+def test_without_options_everything_is_measured_against_the_gateway() -> None:
+    options = parse_options([])
+    assert options.scenarios == SCENARIOS
+    assert options.rivals == ("gateway",)
+    assert options.pinned
+    assert options.json_file is None
+
+
+def test_quick_is_one_scenario_three_times_three_seconds() -> None:
+    options = parse_options(["--quick"])
+    assert [scenario.name for scenario in options.scenarios] == ["get-1k"]
+    assert (options.rounds, options.seconds) == (3, 3)
+
+
+def test_what_is_said_explicitly_wins_over_quick() -> None:
+    options = parse_options(["--quick", "--scenario", "get-1m", "--rounds", "1", "--seconds", "7", "--no-pin"])
+    assert [scenario.name for scenario in options.scenarios] == ["get-1m"]
+    assert (options.rounds, options.seconds, options.pinned) == (1, 7, False)
+
+
+def test_json_goes_to_a_file() -> None:
+    assert parse_options(["--json", "out.json"]).json_file == Path("out.json")
+
+
+def test_rivals_are_named_once_each_in_the_order_given() -> None:
+    assert parse_options(["--against", "twin,gateway,twin"]).rivals == ("twin", "gateway")
+
+
+@pytest.mark.parametrize("names", ["apache", "gateway,", "nginx"])
+def test_an_unknown_rival_is_an_error(names: str) -> None:
+    with pytest.raises(BenchError, match="--against"):
+        parse_options(["--against", names])
+
+
+@pytest.mark.parametrize("arguments", [["--rounds", "0"], ["--seconds", "-1"], ["--rounds", "x"], ["--nonsense"]])
+def test_misuse_ends_with_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_options(arguments)
+    assert ended.value.code == 2
+    assert "usage" in capsys.readouterr().err

@@ -1,0 +1,66 @@
+import pytest
+
+from bench.measure import Sample
+from bench.ratios import Ratio, compare, paired, spread
+
+SAMPLE = Sample("get-1k", "nginx", 0, requests=1000, seconds=2.0, cpu_seconds=0.02, p50_us=100, p99_us=200)
+
+
+def nginx(number: int, cpu_seconds: float) -> Sample:
+    return SAMPLE._replace(round=number, cpu_seconds=cpu_seconds)
+
+
+def gateway(number: int, cpu_seconds: float) -> Sample:
+    return nginx(number, cpu_seconds)._replace(contender="gateway", p50_us=150)
+
+
+def test_a_sample_knows_its_cost_its_pace_and_its_cores() -> None:
+    assert SAMPLE.cpu_per_request_us == pytest.approx(20)
+    assert SAMPLE.requests_per_second == pytest.approx(500)
+    assert SAMPLE.busy == pytest.approx(0.01)
+
+
+def test_spread_is_median_lowest_and_highest() -> None:
+    assert spread([3.0, 1.0, 2.0]) == Ratio(2.0, 1.0, 3.0)
+    assert spread([4.0, 1.0]) == Ratio(2.5, 1.0, 4.0)
+
+
+def test_nothing_has_no_spread() -> None:
+    with pytest.raises(ValueError):
+        spread([])
+
+
+def test_a_ratio_is_taken_within_its_round_whatever_the_order() -> None:
+    yardstick = [nginx(0, 0.02), nginx(1, 0.04)]
+    measured = [gateway(1, 0.06), gateway(0, 0.02)]
+    assert paired(measured, yardstick, "cpu_per_request_us") == pytest.approx([1.5, 1.0])
+
+
+def test_a_round_without_a_yardstick_has_no_ratio() -> None:
+    with pytest.raises(KeyError):
+        paired([gateway(1, 0.06)], [nginx(0, 0.02)], "p50_us")
+
+
+def test_what_slows_a_whole_round_does_not_move_the_ratio() -> None:
+    samples = [nginx(0, 0.02), nginx(1, 0.08), nginx(2, 0.03), gateway(0, 0.03), gateway(1, 0.12), gateway(2, 0.045)]
+    _, beside = compare(samples, "nginx")
+    assert beside.ratios["cpu_per_request_us"] == pytest.approx(Ratio(1.5, 1.5, 1.5))
+
+
+def test_at_best_compares_the_cheapest_rounds() -> None:
+    samples = [nginx(0, 0.02), nginx(1, 0.08), gateway(0, 0.05), gateway(1, 0.03)]
+    assert [comparison.at_best for comparison in compare(samples, "nginx")] == pytest.approx([1.0, 1.5])
+
+
+def test_the_yardstick_beside_itself_is_one_and_each_scenario_has_its_own() -> None:
+    other = [nginx(0, 0.5)._replace(scenario="get-1m"), gateway(0, 0.25)._replace(scenario="get-1m")]
+    comparisons = compare([nginx(0, 0.02), gateway(0, 0.03), *other], "nginx")
+    found = [(c.scenario, c.contender, c.ratios["cpu_per_request_us"].median) for c in comparisons]
+    assert found == [
+        ("get-1k", "nginx", 1.0),
+        ("get-1k", "gateway", pytest.approx(1.5)),
+        ("get-1m", "nginx", 1.0),
+        ("get-1m", "gateway", 0.5),
+    ]
+    assert comparisons[1].ratios["p50_us"].median == 1.5
+    assert comparisons[1].figures["cpu_per_request_us"] == pytest.approx(30)

@@ -1,0 +1,62 @@
+import json
+
+import pytest
+
+from bench.measure import Sample
+from bench.ratios import Ratio, compare
+from bench.report import figure_text, ratio_text, render_json, render_machine, render_table
+from bench.scenario import SCENARIOS
+
+YARDSTICK = Sample("get-1k", "nginx", 0, requests=60_000, seconds=2.0, cpu_seconds=2.0, p50_us=800, p99_us=1500)
+GATEWAY = YARDSTICK._replace(contender="gateway", cpu_seconds=3.0, requests=45_000)
+
+
+def test_the_table_gives_ratios_and_says_what_one_was() -> None:
+    title, heading, nginx, gateway = render_table("GET", compare([YARDSTICK, GATEWAY], "nginx"), "nginx").split("\n")
+    assert title == "GET"
+    assert " ".join(heading.split()) == "CPU at best CPU per request throughput p50 p99 cores busy"
+    assert nginx.split("  ")[1] == "nginx"
+    assert "1.00 = 33.3 µs" in nginx
+    assert "1.00 = 30,000/s" in nginx
+    assert "2.00 (2.00–2.00)" in gateway
+    assert "0.75 (0.75–0.75)" in gateway
+    assert "µs" not in gateway
+
+
+def test_columns_stand_below_their_headings() -> None:
+    _, heading, nginx, gateway = render_table("GET", compare([YARDSTICK, GATEWAY], "nginx"), "nginx").split("\n")
+    column = heading.index("throughput")
+    assert nginx[column:].startswith("1.00 =")
+    assert gateway[column:].startswith("0.75 (")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value", "text"),
+    [
+        ("p50_us", 820.0, "820.0 µs"),
+        ("p99_us", 1521.0, "1.52 ms"),
+        ("cpu_per_request_us", 33.12, "33.1 µs"),
+        ("requests_per_second", 38928.4, "38,928/s"),
+    ],
+)
+def test_figures_have_units(quantity: str, value: float, text: str) -> None:
+    assert figure_text(quantity, value) == text
+
+
+def test_a_ratio_shows_its_spread() -> None:
+    assert ratio_text(Ratio(1.314, 1.2, 1.406)) == "1.31 (1.20–1.41)"
+
+
+def test_json_holds_every_run_and_every_ratio() -> None:
+    samples = [YARDSTICK, GATEWAY]
+    comparisons = compare(samples, "nginx")
+    document = json.loads(render_json({"wrk": "4"}, {"rounds": 1}, SCENARIOS[:1], samples, comparisons))
+    assert document["machine"] == {"wrk": "4"}
+    assert document["settings"] == {"rounds": 1}
+    assert document["scenarios"][0]["name"] == "get-1k"
+    assert document["samples"][1]["cpu_seconds"] == 3.0
+    assert document["comparisons"][1]["ratios"]["cpu_per_request_us"]["median"] == pytest.approx(2.0)
+
+
+def test_the_machine_is_listed_line_by_line() -> None:
+    assert render_machine({"wrk": "wrk 4", "nginx": "nginx 1"}).split() == ["wrk", "wrk", "4", "nginx", "nginx", "1"]

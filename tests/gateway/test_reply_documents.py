@@ -1,0 +1,75 @@
+"""Elements replaced in the store's documents, on bytes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.reply_documents import location_constraint, name_account, replace_element, root_element
+from gateway.s3.errors import Code, S3Error
+
+OWNER = b"<Owner><ID>default</ID><DisplayName>default</DisplayName></Owner>"
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        b"<Owner><ID>store</ID><DisplayName>root</DisplayName></Owner>",
+        b"<Owner><DisplayName></DisplayName><ID></ID></Owner>",
+        b"<Owner></Owner>",
+        b"<Owner/>",
+        b"<Owner />",
+        b'<Owner xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser"><ID>s</ID></Owner>',
+        b"<Owner\n><ID>store</ID>\n</Owner>",
+    ],
+)
+def test_every_spelling_of_an_owner_becomes_the_account(owner: bytes) -> None:
+    entry = b"<Contents><Key>k</Key>%b<Size>1</Size></Contents>"
+    assert name_account(entry % owner * 3, "default") == entry % OWNER * 3
+
+
+def test_the_initiator_is_the_account_too() -> None:
+    document = name_account(b"<Initiator><ID>s</ID></Initiator><Owner><ID>s</ID></Owner>", "default")
+    assert document == OWNER.replace(b"Owner", b"Initiator") + OWNER
+
+
+def test_elements_that_begin_alike_and_text_that_looks_alike_are_left_alone() -> None:
+    document = b"<OwnerOverride>x</OwnerOverride><Key>&lt;Owner&gt;s&lt;/Owner&gt;</Key>"
+    assert name_account(document, "default") == document
+
+
+def test_the_account_is_escaped() -> None:
+    assert b"<ID>a&lt;b&amp;</ID>" in name_account(b"<Owner/>", "a<b&")
+
+
+@pytest.mark.parametrize("document", [b"<Owner>", b"<Owner><ID>x", b"<Owner", b"<Owner><Owner></Owner>"])
+def test_an_element_left_open_is_nonsense(document: bytes) -> None:
+    with pytest.raises(S3Error) as refused:
+        name_account(document, "default")
+    assert refused.value.code is Code.INTERNAL_ERROR
+
+
+@given(st.lists(st.sampled_from([b"<Owner>", b"</Owner>", b"<Owner/>", b"store", b"<a>", b"<Ownerx>"]), max_size=12))
+def test_nothing_inside_an_owner_survives(pieces: list[bytes]) -> None:
+    try:
+        document = replace_element(b"".join(pieces), b"Owner", b"ours")
+    except S3Error:
+        return
+    for inside in document.split(b"<Owner>")[1:]:
+        assert inside.startswith(b"ours</Owner>")
+
+
+@pytest.mark.parametrize("before", [b"", b" \n ", b'<?xml version="1.0"?>', b'\n <?xml version="1.0"?>\n  \n'])
+def test_a_document_begins_at_its_root(before: bytes) -> None:
+    assert root_element(before + b"<A>x</A>\n") == b"<A>x</A>"
+
+
+@pytest.mark.parametrize("body", [b"", b"   ", b"<?xml version='1.0'?>", b"OK", b"{}"])
+def test_no_document_is_nonsense(body: bytes) -> None:
+    with pytest.raises(S3Error) as refused:
+        root_element(body)
+    assert refused.value.code is Code.INTERNAL_ERROR
+
+
+def test_us_east_1_is_the_empty_location() -> None:
+    assert location_constraint(b"us-east-1").endswith(b'doc/2006-03-01/"></LocationConstraint>')
+    assert location_constraint(b"eu-central-1").endswith(b'2006-03-01/">eu-central-1</LocationConstraint>')

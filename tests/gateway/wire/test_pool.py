@@ -1,0 +1,42 @@
+"""Connections to the store: reused, bounded, waited for, and closed before they are stale."""
+
+import time
+
+from tests.support.recording_upstream import RecordingUpstream, never_answers
+from tests.support.wire import RunningEngine
+
+
+def test_more_requests_than_connections_wait_and_are_then_told_to_slow_down(upstream: RecordingUpstream) -> None:
+    upstream.script = never_answers
+    with (
+        RunningEngine(upstream.port, upstream_connections=1, upstream_wait_timeout=1) as gateway,
+        gateway.connect() as first,
+        gateway.connect() as second,
+    ):
+        first.send(gateway.signer.head("GET", "/bucket/1"))
+        upstream.wait_for_requests(1)
+        second.send(gateway.signer.head("GET", "/bucket/2"))
+        reply = second.reply()
+        assert (reply.status, reply.code) == (503, "SlowDown")
+    assert len(upstream.requests) == 1
+
+
+def test_a_waiting_request_gets_the_connection_that_comes_back(upstream: RecordingUpstream) -> None:
+    with RunningEngine(upstream.port, upstream_connections=1) as gateway:
+        clients = [gateway.connect() for _ in range(4)]
+        for number, client in enumerate(clients):
+            client.send(gateway.signer.head("GET", f"/bucket/{number}"))
+        assert [client.reply().status for client in clients] == [200] * 4
+        for client in clients:
+            client.close()
+    assert upstream.connections == 1
+
+
+def test_idle_connections_are_closed_by_us_first(upstream: RecordingUpstream) -> None:
+    with RunningEngine(upstream.port, upstream_idle=1) as gateway, gateway.connect() as client:
+        client.send(gateway.signer.head("GET", "/bucket/k"))
+        assert client.reply().status == 200
+        deadline = time.monotonic() + 10
+        while gateway.call(lambda: gateway.engine.upstream.pool.open) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert gateway.call(lambda: gateway.engine.upstream.pool.open) == 0

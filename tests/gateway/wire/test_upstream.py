@@ -1,0 +1,45 @@
+"""The store's side of the wire."""
+
+from tests.support.recording_upstream import RecordingUpstream, canned, ok
+from tests.support.wire import RunningEngine
+
+
+def test_bytes_nobody_asked_for_are_never_taken_for_the_next_reply(
+    gateway: RunningEngine, upstream: RecordingUpstream
+) -> None:
+    upstream.script = canned(ok(b"first") + ok(b"smuggled"))
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("GET", "/bucket/1"))
+        assert client.reply().status in (200, 500)
+    upstream.script = canned(ok(b"second"))
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("GET", "/bucket/2"))
+        assert client.reply().body == b"second"
+
+
+def test_a_reply_head_without_end_is_bounded(gateway: RunningEngine, upstream: RecordingUpstream) -> None:
+    upstream.script = canned(b"HTTP/1.1 200 OK\r\n" + b"X-A: " + b"a" * 200_000)
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("GET", "/bucket/k"))
+        assert client.reply().status == 500
+
+
+def test_a_reply_in_single_bytes_is_the_same_reply(gateway: RunningEngine, upstream: RecordingUpstream) -> None:
+    def script(exchange) -> None:  # type: ignore[no-untyped-def]
+        exchange.read_body()
+        for byte in ok(b"body", b"ETag: x"):
+            exchange.send(bytes([byte]))
+
+    upstream.script = script
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("GET", "/bucket/k"))
+        assert client.reply().body == b"body"
+
+
+def test_connection_close_of_the_store_is_obeyed(gateway: RunningEngine, upstream: RecordingUpstream) -> None:
+    upstream.script = canned(ok(b"x", b"Connection: close"))
+    with gateway.connect() as client:
+        for _ in range(2):
+            client.send(gateway.signer.head("GET", "/bucket/k"))
+            assert client.reply().status == 200
+    assert upstream.connections == 2

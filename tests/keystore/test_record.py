@@ -1,0 +1,128 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keystore.access_key import AccessKey, RevokeReason, Status, revoked
+from keystore.accounts import Account
+from keystore.errors import RecordRefused
+from keystore.record import (
+    AccessKeyRow,
+    AccountRow,
+    access_key_mac,
+    access_key_record,
+    account_mac,
+    account_record,
+    length_prefixed,
+    read_access_key,
+    read_account,
+)
+from keystore.scope import AllBuckets, BucketGrant, SpecificBuckets
+
+MAC_KEY = bytes(range(32))
+STORE = "store-1"
+KEY = AccessKey(
+    "NQAKone", "default", "Büro", AllBuckets(), Status.ACTIVE, 1_700_000_000, "ann", expires_at=1_800_000_000
+)
+
+
+def key_row(access_key: AccessKey) -> AccessKeyRow:
+    index = (access_key.access_key_id, access_key.account, access_key.version, access_key.created_at)
+    row = AccessKeyRow(*index, access_key_record(access_key), b"sealed", "kek", b"")
+    return row._replace(mac=access_key_mac(MAC_KEY, STORE, row))
+
+
+def account_row(account: Account) -> AccountRow:
+    index = (account.name, account.number, account.version, account.created_at)
+    row = AccountRow(*index, account_record(account), "kek", b"")
+    return row._replace(mac=account_mac(MAC_KEY, STORE, row))
+
+
+@pytest.mark.parametrize(
+    "access_key",
+    [
+        KEY,
+        revoked(KEY, 5, "bob", RevokeReason.COMPROMISED),
+        replace(KEY, scope=SpecificBuckets((BucketGrant("photos"), BucketGrant("logs"))), not_before=7),
+    ],
+)
+def test_a_record_reads_back_as_it_was_written(access_key: AccessKey) -> None:
+    assert read_access_key(MAC_KEY, STORE, key_row(access_key)) == access_key
+
+
+def test_an_account_reads_back_as_it_was_written() -> None:
+    account = Account("team", "123456789012", 5, "ann")
+    assert read_account(MAC_KEY, STORE, account_row(account)) == account
+
+
+def test_the_bytes_of_a_record_are_one_and_the_same_for_one_value() -> None:
+    assert access_key_record(replace(KEY)) == access_key_record(KEY)
+    assert "Büro".encode() in access_key_record(KEY)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"access_key_id": "NQAKtwo"},
+        {"account": "tenant"},
+        {"version": 2},
+        {"created_at": 1},
+        {"record": access_key_record(KEY).replace(b'"active"', b'"revoked"')},
+        {"record": access_key_record(KEY) + b" "},
+        {"secret_sealed": b"another"},
+        {"kek_id": "older"},
+        {"mac": bytes(32)},
+        {"mac": b""},
+    ],
+)
+def test_any_edited_column_is_refused(edit: dict[str, object]) -> None:
+    with pytest.raises(RecordRefused, match="MAC"):
+        read_access_key(MAC_KEY, STORE, key_row(KEY)._replace(**edit))  # type: ignore[arg-type]  # names and values above
+
+
+@pytest.mark.parametrize("edit", [{"name": "other"}, {"number": "999999999999"}, {"version": 2}, {"record": b"{}"}])
+def test_any_edited_column_of_an_account_is_refused(edit: dict[str, object]) -> None:
+    row = account_row(Account("team", "123456789012", 5, "ann"))
+    with pytest.raises(RecordRefused):
+        read_account(MAC_KEY, STORE, row._replace(**edit))  # type: ignore[arg-type]  # names and values above
+
+
+def test_a_row_of_another_keystore_is_refused() -> None:
+    with pytest.raises(RecordRefused):
+        read_access_key(MAC_KEY, "store-2", key_row(KEY))
+
+
+def test_index_columns_that_say_something_else_are_refused_under_a_right_mac() -> None:
+    row = key_row(KEY)._replace(account="tenant")
+    with pytest.raises(RecordRefused, match="index columns"):
+        read_access_key(MAC_KEY, STORE, row._replace(mac=access_key_mac(MAC_KEY, STORE, row)))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"",
+        b"[]",
+        b"\xff",
+        access_key_record(KEY).replace(b'"format":1', b'"format":2'),
+        access_key_record(KEY)[:-1] + b',"source_cidrs":[]}',
+        access_key_record(KEY).replace(b'"type":"all"', b'"type":"any"'),
+        access_key_record(KEY).replace(b'"status":"active"', b'"status":"open"'),
+    ],
+)
+def test_a_record_with_more_or_other_fields_is_refused_not_half_read(record: bytes) -> None:
+    row = key_row(KEY)._replace(record=record)
+    with pytest.raises(RecordRefused):
+        read_access_key(MAC_KEY, STORE, row._replace(mac=access_key_mac(MAC_KEY, STORE, row)))
+
+
+fields = st.lists(st.one_of(st.binary(max_size=6), st.text(max_size=6), st.integers(0, 10**6)), max_size=5)
+
+
+@given(fields, fields)
+def test_two_lists_of_fields_never_read_the_same(one: list[bytes | str | int], two: list[bytes | str | int]) -> None:
+    def spelled(values: list[bytes | str | int]) -> list[bytes]:
+        return [value if isinstance(value, bytes) else str(value).encode() for value in values]
+
+    assert (length_prefixed(*one) == length_prefixed(*two)) == (spelled(one) == spelled(two))

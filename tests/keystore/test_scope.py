@@ -1,0 +1,91 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keystore.errors import InvalidInput
+from keystore.scope import (
+    GRANTS,
+    AllBuckets,
+    BucketGrant,
+    Permission,
+    Rights,
+    Scope,
+    SpecificBuckets,
+    permissions_by_bucket,
+    read_scope,
+    scope_json,
+)
+
+bucket_names = st.from_regex(r"[a-z0-9]{3,20}", fullmatch=True)
+grants = st.builds(BucketGrant, bucket_names, st.sampled_from(Rights))
+scopes: st.SearchStrategy[Scope] = st.one_of(
+    st.builds(AllBuckets, st.sampled_from(Rights)),
+    st.lists(grants, min_size=1, max_size=5, unique_by=lambda grant: grant.name).map(
+        lambda listed: SpecificBuckets(tuple(listed))
+    ),
+)
+
+
+@given(scopes)
+def test_a_scope_reads_back_as_it_was_written(scope: Scope) -> None:
+    assert read_scope(scope_json(scope)) == scope
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        "all",
+        {},
+        {"type": "any"},
+        {"type": "all", "buckets": []},
+        {"type": "all", "rights": "everything"},
+        {"type": "all", "prefix": "a/"},
+        {"type": "buckets"},
+        {"type": "buckets", "buckets": []},
+        {"type": "buckets", "buckets": None},
+        {"type": "buckets", "buckets": ["photos"]},
+        {"type": "buckets", "buckets": [{"rights": "full"}]},
+        {"type": "buckets", "buckets": [{"name": "photos", "prefix": "a/"}]},
+        {"type": "buckets", "buckets": [{"name": "photos"}], "rights": "full"},
+    ],
+)
+def test_what_is_not_a_scope_is_refused_and_never_means_all(value: object) -> None:
+    with pytest.raises(InvalidInput):
+        read_scope(value)
+
+
+def test_absent_rights_mean_full_for_all_and_read_write_for_specific() -> None:
+    assert read_scope({"type": "all"}) == AllBuckets(Rights.FULL)
+    assert read_scope({"type": "buckets", "buckets": [{"name": "photos"}]}) == SpecificBuckets(
+        (BucketGrant("photos", Rights.READ_WRITE),)
+    )
+
+
+@pytest.mark.parametrize("name", ["ab", "A-b", "a_b", "a..b", "1.2.3.4", "-ab", "ab-", "a" * 64, "abc\n", "a/b", ""])
+def test_what_is_no_bucket_name_grants_nothing(name: str) -> None:
+    with pytest.raises(InvalidInput):
+        BucketGrant(name)
+
+
+def test_a_bucket_is_named_once() -> None:
+    with pytest.raises(InvalidInput):
+        SpecificBuckets((BucketGrant("photos"), BucketGrant("photos", Rights.FULL)))
+
+
+def test_a_thousand_buckets_are_the_most() -> None:
+    SpecificBuckets(tuple(BucketGrant(f"bucket-{number}") for number in range(1000)))
+    with pytest.raises(InvalidInput):
+        SpecificBuckets(tuple(BucketGrant(f"bucket-{number}") for number in range(1001)))
+
+
+def test_full_rights_in_specific_buckets_never_create_a_bucket() -> None:
+    granted = permissions_by_bucket(SpecificBuckets((BucketGrant("photos", Rights.FULL),)))
+    assert granted == {"photos": GRANTS[Rights.FULL] - {Permission.CREATE_BUCKET}}
+
+
+@pytest.mark.parametrize("rights", Rights)
+def test_write_only_reads_and_deletes_nothing_and_everybody_may_probe(rights: Rights) -> None:
+    assert Permission.PROBE in GRANTS[rights]
+    assert not GRANTS[Rights.WRITE_ONLY] & {Permission.READ, Permission.DELETE, Permission.CONFIGURE}

@@ -1,0 +1,91 @@
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from keystore import sqlite_rows
+from keystore.chain import GENESIS, Change, StoreRow
+from keystore.errors import RecordRefused
+from keystore.record import AccessKeyRow
+from keystore.sqlite_file import migrations
+
+STORE = StoreRow("store-1", 1, 3, b"head", 4000, "kek", 1, "kek", b"canary", b"mac")
+
+
+def change(seq: int, access_key_id: str | None) -> Change:
+    return Change(seq, f"r{seq}", "key.create", "default", access_key_id, "ann", 1, b"{}", b"", "kek", b"mac%d" % seq)
+
+
+KEY = AccessKeyRow("NQAKone", "default", 1, 5, b"{}", b"sealed", "kek", b"mac")
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    opened = sqlite3.connect(":memory:", isolation_level=None)
+    for text in migrations():
+        opened.executescript(text)
+    opened.execute(sqlite_rows.PUT_STORE, (1, *STORE))
+    for row in (change(1, None), change(2, "NQAKone"), change(3, "NQAKone")):
+        opened.execute(sqlite_rows.ADD_CHANGE, row)
+    opened.execute(sqlite_rows.PUT_ACCESS_KEY, KEY)
+    yield opened
+    opened.close()
+
+
+def test_the_log_behind_a_position_comes_with_the_store_row(connection: sqlite3.Connection) -> None:
+    store, changes = sqlite_rows.read_log(connection.execute(sqlite_rows.SELECT_LOG, (1,)).fetchall())
+    assert (store, changes) == (STORE, [change(2, "NQAKone"), change(3, "NQAKone")])
+    assert sqlite_rows.read_log(connection.execute(sqlite_rows.SELECT_LOG, (3,)).fetchall()) == (STORE, [])
+
+
+def test_a_record_comes_with_the_last_change_that_names_it(connection: sqlite3.Connection) -> None:
+    [found] = connection.execute(sqlite_rows.FIND_ACCESS_KEY, ("NQAKone",)).fetchall()
+    row, last = sqlite_rows.read_found_key(found)
+    assert (row, last) == (KEY, (change(3, "NQAKone"), b"mac2"))
+
+
+def test_an_unknown_id_is_one_row_of_nothing(connection: sqlite3.Connection) -> None:
+    [found] = connection.execute(sqlite_rows.FIND_ACCESS_KEY, ("NQAKtwo",)).fetchall()
+    assert sqlite_rows.read_found_key(found) == (None, None)
+
+
+def test_ids_are_compared_byte_by_byte(connection: sqlite3.Connection) -> None:
+    [found] = connection.execute(sqlite_rows.FIND_ACCESS_KEY, ("nqakone",)).fetchall()
+    assert sqlite_rows.read_found_key(found) == (None, None)
+
+
+def test_before_the_first_change_stands_the_genesis(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM change WHERE seq > 1")
+    _, last = sqlite_rows.read_log_end(connection.execute(sqlite_rows.SELECT_LOG_END).fetchall())
+    assert last == (change(1, None), GENESIS)
+
+
+def test_a_missing_predecessor_is_refused(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM change WHERE seq = 2")
+    with pytest.raises(RecordRefused, match="no row 2"):
+        sqlite_rows.read_log_end(connection.execute(sqlite_rows.SELECT_LOG_END).fetchall())
+
+
+def test_a_missing_store_row_is_refused(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM store")
+    with pytest.raises(RecordRefused, match="store row"):
+        sqlite_rows.read_log(connection.execute(sqlite_rows.SELECT_LOG, (0,)).fetchall())
+
+
+def test_a_changed_schema_cannot_hand_out_other_types(connection: sqlite3.Connection) -> None:
+    connection.executescript("DROP TABLE access_key; CREATE TABLE access_key AS SELECT * FROM change WHERE 0")
+    for name in AccessKeyRow._fields:
+        if name not in Change._fields:
+            connection.execute(f"ALTER TABLE access_key ADD COLUMN {name}")
+    connection.execute(sqlite_rows.PUT_ACCESS_KEY, KEY._replace(record="text"))  # type: ignore[arg-type]  # the attack
+    [found] = connection.execute(sqlite_rows.FIND_ACCESS_KEY, ("NQAKone",)).fetchall()
+    with pytest.raises(RecordRefused, match="wrong type"):
+        sqlite_rows.read_found_key(found)
+
+
+@pytest.mark.parametrize("statement", [sqlite_rows.FIND_ACCESS_KEY, sqlite_rows.SELECT_LOG])
+def test_the_hot_statements_scan_no_table(connection: sqlite3.Connection, statement: str) -> None:
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", ("x",)).fetchall()]
+    assert not [
+        step for step in plan if step.startswith("SCAN") and step not in ("SCAN s", "SCAN CONSTANT ROW", "SCAN q")
+    ]

@@ -1,0 +1,53 @@
+"""An `Authorized` without a signature: parsed and authorized for real, for tests of what comes after verification."""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from gateway.authorize import EMPTY_SHA256, Authorized, Policy, authorize
+from gateway.payload.mode import Payload, PayloadMode
+from gateway.s3.addressing import Addressing
+from gateway.s3.profile import PROFILES
+from gateway.s3.request import RequestHead, S3Request, parse_request
+from gateway.sigv4.verify import Authenticated
+from keystore.access_key import AccessKey, Status
+from keystore.scope import AllBuckets, Scope
+
+NO_CLAIM = cast("Any", None)  # what stands behind verification never reads the claim
+
+
+def access_key(scope: Scope, account: str = "default") -> AccessKey:
+    return AccessKey("NQAK0123456789abcdef", account, "label", scope, Status.ACTIVE, 0, "test")
+
+
+def parsed(
+    method: str, target: str, headers: dict[str, str], *, host: str = "gw.example", domains: Iterable[bytes] = ()
+) -> S3Request:
+    """The request of one head; header values are Latin-1, so that any byte can be said."""
+    fields = {name.encode("latin-1"): value.encode("latin-1") for name, value in headers.items()}
+    head = RequestHead(method.encode(), target.encode(), {b"host": host.encode(), **fields}, frozenset(), 1)
+    return parse_request(head, Addressing(tuple(domains), frozenset(), dot_segments=False))
+
+
+def authenticated(request: S3Request, access_key: AccessKey, sha256: bytes | None = EMPTY_SHA256) -> Authenticated:
+    """As if a signature had held. `sha256`: the declared hash in lower-case hex, None for UNSIGNED-PAYLOAD."""
+    mode = PayloadMode.UNSIGNED if sha256 is None else PayloadMode.SHA256
+    return Authenticated(request, NO_CLAIM, access_key, Payload(mode, sha256))
+
+
+def admit(
+    method: str,
+    target: str,
+    headers: dict[str, str] | None = None,
+    *,
+    scope: Scope | None = None,
+    account: str = "default",
+    sha256: bytes | None = EMPTY_SHA256,
+    profile: str = "aws",
+    allow_operations: frozenset[str] = frozenset(),
+    host: str = "gw.example",
+    domains: Iterable[bytes] = (),
+) -> Authorized:
+    """Parse and authorize one request of a key with `scope` (All Buckets, Full, if not said)."""
+    request = parsed(method, target, headers or {}, host=host, domains=domains)
+    asking = authenticated(request, access_key(scope or AllBuckets(), account), sha256)
+    return authorize(asking, Policy(PROFILES[profile], allow_operations, dot_segments=False))

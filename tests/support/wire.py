@@ -1,0 +1,145 @@
+"""The engine on a loopback socket, in this process: the real road and the real wire, a directory of one made-up key.
+
+What stands in for the keystore is one dict, so that a test can revoke between two bytes.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import uvloop
+
+from gateway.authorize import Policy
+from gateway.config import LimitsSettings
+from gateway.forward import UpstreamTarget
+from gateway.pipeline import Rules
+from gateway.respond import ReplyRules
+from gateway.s3.addressing import Addressing
+from gateway.s3.profile import PROFILES
+from gateway.sigv4.claim import ClaimRules
+from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
+from gateway.wire.engine import Engine
+from gateway.wire.limits import Limits
+from gateway.wire.pool import Endpoint
+from gateway.wire.server import ClientConnection
+from keystore.access_key import AccessKey, KnownKey, Status
+from keystore.errors import KeystoreUnavailable
+from keystore.scope import AllBuckets, Scope
+from tests.support.raw_client import RawConnection, Signer
+
+T = TypeVar("T")
+
+ACCESS_KEY_ID = "NQAK0123456789abcdef"
+SECRET = "s3cr3tOfTheTestKey00000000000000000000AB"
+
+
+class OneKey:
+    """Has the interface of keystore.directory.Directory that the engine uses."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.record: AccessKey | None = AccessKey(
+            access_key_id=ACCESS_KEY_ID,
+            account="default",
+            label="test",
+            scope=scope,
+            status=Status.ACTIVE,
+            created_at=1,
+            created_by="test",
+        )
+        self.broken = False
+
+    def find(self, access_key_id: str, date: bytes) -> KnownKey | None:
+        if self.broken:
+            raise KeystoreUnavailable("the test broke it")
+        if self.record is None or access_key_id != ACCESS_KEY_ID:
+            return None
+        date_key = hmac.digest(b"AWS4" + SECRET.encode(), date, hashlib.sha256)
+        return KnownKey(self.record, {date: date_key}, lambda text: hmac.digest(SECRET.encode(), text, hashlib.sha1))
+
+    def revoke(self) -> None:
+        assert self.record is not None
+        self.record = replace(self.record, status=Status.REVOKED)
+
+    def tick(self) -> None:
+        pass
+
+
+class RunningEngine:
+    """An engine in front of `upstream_port` on loopback, in a thread with a loop of its own. A context manager."""
+
+    def __init__(
+        self, upstream_port: int, *, scope: Scope | None = None, profile: str = "generic", **changed: Any
+    ) -> None:
+        self.directory = OneKey(scope or AllBuckets())
+        self.limits = Limits(**(LimitsSettings().model_dump() | changed))
+        self.port = 0
+        self.engine: Engine
+        self._upstream_port = upstream_port
+        self._profile = PROFILES[profile]
+        self._loop = uvloop.new_event_loop()
+        self._stop = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),), daemon=True)
+
+    def connect(self, **settings: Any) -> RawConnection:
+        return RawConnection("127.0.0.1", self.port, **settings)
+
+    @property
+    def signer(self) -> Signer:
+        return Signer(f"127.0.0.1:{self.port}", ACCESS_KEY_ID, SECRET)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run `function` on the engine's loop."""
+
+        async def run() -> T:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
+
+    def drain(self) -> int:
+        return asyncio.run_coroutine_threadsafe(self.engine.drain(), self._loop).result(20)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _run(self) -> None:
+        port = self._upstream_port
+        self.engine = engine = Engine(
+            limits=self.limits,
+            rules=Rules(
+                addressing=Addressing((), self._profile.reserved, dot_segments=False),
+                claim=ClaimRules(None, sigv2_presigned=True, reported_region=b"us-east-1", echo=False),
+                policy=Policy(self._profile, frozenset(), dot_segments=False),
+                dummy_date_key=b"d" * 32,
+            ),
+            reply_rules=ReplyRules(reported_region=b"us-east-1"),
+            directory=self.directory,  # type: ignore[arg-type]
+            endpoint=Endpoint("127.0.0.1", port, None, None),
+            target=UpstreamTarget(b"127.0.0.1:%d" % port, b"", b"us-east-1"),
+            signer=UpstreamSigner(UpstreamCredential("upstream", "upstream-secret"), b"us-east-1"),
+        )
+        server = await self._loop.create_server(lambda: ClientConnection(engine), "127.0.0.1", 0)
+        ticking = self._loop.create_task(engine.run())
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._stop.wait()
+        ticking.cancel()
+        server.close()
+        for client in list(engine._connections):
+            client.transport.abort()
+        await engine.upstream.pool.close()
+        await asyncio.sleep(0.01)
