@@ -21,9 +21,10 @@ _PASS: Final = (
     b"last-modified retry-after vary"
 ).split()
 # Ours stand in their place: the store's ids are for the log, its region is not ours, its errors are written anew.
+# rclone and moto keep the request's date and hash with the object and say them again, with a range of it too.
 _OURS: Final = (
     b"x-amz-request-id x-amz-id-2 x-amz-bucket-region x-amz-error-code x-amz-error-message x-amz-security-token "
-    b"x-amz-cf-id x-amz-cf-pop x-amz-apigw-id"
+    b"x-amz-content-sha256 x-amz-date x-amz-cf-id x-amz-cf-pop x-amz-apigw-id"
 ).split()
 _VERDICTS: Final[dict[bytes, _Verdict]] = {
     **dict.fromkeys(_PASS, _Verdict.PASSES),

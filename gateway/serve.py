@@ -82,7 +82,9 @@ def build_engine(config: Config, directory: Directory) -> Engine:
     return Engine(
         limits=Limits(**config.limits.model_dump()),
         rules=_rules(config),
-        reply_rules=ReplyRules(reported_region=_reported_region(config).encode()),
+        reply_rules=ReplyRules(
+            reported_region=_reported_region(config).encode(), hidden=(host.lower(), upstream.access_key_id.lower())
+        ),
         directory=directory,
         endpoint=Endpoint(host, port, tls, host),
         target=UpstreamTarget(host_header, url.path.rstrip("/").encode(), upstream.region.encode()),

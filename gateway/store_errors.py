@@ -22,11 +22,11 @@ _ABOUT_US: Final = frozenset(
 )
 # AWS names its user and policy in these: "User: arn:aws:iam::123456789012:user/… is not authorized to perform …".
 _PLAIN_MESSAGES: Final = {"AccessDenied": Code.ACCESS_DENIED.message, "AllAccessDisabled": Code.ACCESS_DENIED.message}
-_HIDDEN_MESSAGE: Final = "The store refused the request."
+_REFUSED: Final = "The store refused the request."
 
 # Stores that answer without a document; what has none here is nonsense.
 _BARE: Final[dict[int, tuple[str, str]]] = {
-    400: ("InvalidRequest", "The store refused the request."),
+    400: ("InvalidRequest", _REFUSED),
     403: ("AccessDenied", Code.ACCESS_DENIED.message),
     405: ("MethodNotAllowed", Code.METHOD_NOT_ALLOWED.message),
     409: ("OperationAborted", "A conflicting operation is in progress."),
@@ -36,6 +36,7 @@ _BARE: Final[dict[int, tuple[str, str]]] = {
 }
 _NO_BUCKET: Final = ("NoSuchBucket", "The specified bucket does not exist.")
 _NO_OBJECT: Final = ("NoSuchKey", "The specified key does not exist.")
+_MESSAGES: Final = dict((_NO_BUCKET, _NO_OBJECT))  # rclone sends none
 _BUSY: Final = frozenset({429, 502, 503, 504})
 
 
@@ -77,10 +78,10 @@ def _read(body: bytes) -> tuple[str, str] | None:
 def _said(status: int, code: str, message: str, hidden: tuple[str, ...]) -> StoreError:
     if code in _ABOUT_US or not _CODE.match(code):
         return _instead(Code.INTERNAL_ERROR)
-    message = _PLAIN_MESSAGES.get(code, message)
+    message = _PLAIN_MESSAGES.get(code, message) or _MESSAGES.get(code, _REFUSED)
     lowered = message.lower()
     if "arn:" in lowered or any(secretive in lowered for secretive in hidden):
-        message = _HIDDEN_MESSAGE
+        message = _REFUSED
     return StoreError(status, code, message[:MAX_MESSAGE], ours=False)
 
 

@@ -25,6 +25,8 @@ class Permission(Enum):
     CONFIGURE = "configure"  # harmless configuration of a bucket, DeleteBucket, locks, governance bypass
     CREATE_BUCKET = "create_bucket"  # a new name, All Buckets only
 
+    __hash__ = object.__hash__  # members are singletons; Enum's own costs 0.3 µs in every set look-up
+
 
 class Rights(Enum):
     """The four choices a person is given."""

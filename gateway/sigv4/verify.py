@@ -97,7 +97,8 @@ def _check_signed_headers(request: S3Request, claim: Claim) -> None:
     if claim.form is Form.PRESIGNED_V2:
         return  # its string to sign holds every x-amz-* header there is
     signed = claim.signed_headers
-    missing = [name for name in request.headers if name.startswith(b"x-amz-") and name not in signed]
+    headers = request.all_headers  # what came as a header: hoisted parameters are signed with the query
+    missing = [name for name in headers if name.startswith(b"x-amz-") and name not in signed and _counts(name)]
     if _UNSIGNED_BY_RULE in missing:
         missing.remove(_UNSIGNED_BY_RULE)
     if b"host" not in signed:
@@ -113,6 +114,11 @@ def _check_signed_headers(request: S3Request, claim: Claim) -> None:
     for name in signed:
         if name not in request.all_headers:
             raise S3Error(Code.SIGNATURE_DOES_NOT_MATCH, f"signed header {name.decode('latin-1')} is not there")
+
+
+def _counts(name: bytes) -> bool:
+    """Names with `_` are not there at all, metadata excepted."""
+    return b"_" not in name or name.startswith(b"x-amz-meta-")
 
 
 # ---- (2) ----

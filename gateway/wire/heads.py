@@ -6,6 +6,7 @@ message without a body. A parser serves one head and one chunked body, then it i
 offset and would take what follows for the next message.
 """
 
+import contextlib
 import re
 from enum import Enum
 from typing import Final
@@ -32,30 +33,67 @@ class UpstreamNonsense(Exception):
 
 
 class _Fields:
-    """Collects what llhttp calls back with: header fields of the head, then chunk data of the body."""
+    """Collects one head from llhttp's calls; what is not asked for costs nothing.
 
-    __slots__ = ("begun", "blocks", "complete", "fields", "headers_done", "target")
+    The fields go straight into a dict, without a Python call for each (0.15 instead of 0.5 µs). That loses repeated
+    names, so the lines are counted: where they are more than the names, `_EveryField` reads the head again.
+    """
+
+    __slots__ = ("complete", "fields", "on_header", "target")
 
     def __init__(self) -> None:
         self.target = b""
-        self.fields: list[tuple[bytes, bytes]] = []
-        self.headers_done = False
+        self.fields: dict[bytes, bytes] = {}
+        self.on_header = self.fields.__setitem__
+        self.complete = False
+
+    def on_url(self, target: bytes) -> None:
+        self.target += target
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+    def lowered(self, block: bytes) -> dict[bytes, bytes] | None:
+        """Names in lower case, values without trailing blanks; None when a name stands in more than one line."""
+        fields = {name.lower(): value.rstrip(b" \t") for name, value in self.fields.items()}
+        return fields if len(fields) == block.count(b"\n") - 2 else None
+
+
+class _EveryField:
+    """Every field line, repeated names too, in order."""
+
+    def __init__(self, parser: type[httptools.HttpRequestParser | httptools.HttpResponseParser], block: bytes) -> None:
+        self.lines: list[tuple[bytes, bytes]] = []
+        with contextlib.suppress(httptools.HttpParserUpgrade):
+            parser(self).feed_data(block)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.lines.append((name.lower(), value.rstrip(b" \t")))
+
+    def joined(self) -> tuple[dict[bytes, bytes], frozenset[bytes]]:
+        """(name → values joined with b",", the names that are repeated)."""
+        headers: dict[bytes, bytes] = {}
+        repeated = set()
+        for name, value in self.lines:
+            if name in headers:
+                repeated.add(name)
+                value = headers[name] + b"," + value
+            headers[name] = value
+        return headers, frozenset(repeated)
+
+
+class _Chunks:
+    """Collects chunk data. Fields of a trailer section are not asked for: nothing here believes them."""
+
+    __slots__ = ("begun", "blocks", "complete")
+
+    def __init__(self) -> None:
         self.blocks: list[bytes] = []
         self.complete = False
         self.begun = 0
 
     def on_message_begin(self) -> None:
         self.begun += 1
-
-    def on_url(self, target: bytes) -> None:
-        self.target += target
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.headers_done:  # afterwards: trailer fields, which nothing here believes
-            self.fields.append((name.lower(), value.strip(b" \t")))
-
-    def on_headers_complete(self) -> None:
-        self.headers_done = True
 
     def on_body(self, block: bytes) -> None:
         self.blocks.append(block)
@@ -73,9 +111,11 @@ class ChunkedBody:
 
     __slots__ = ("_collected", "_parser")
 
-    def __init__(self, parser: httptools.HttpRequestParser | httptools.HttpResponseParser, collected: _Fields) -> None:
-        self._parser = parser
-        self._collected = collected
+    def __init__(self, head: bytes, *, of_reply: bool) -> None:
+        """`head`: the block that announced the body; llhttp is fed it again, to stand where the body begins."""
+        self._collected = _Chunks()
+        self._parser = (httptools.HttpResponseParser if of_reply else httptools.HttpRequestParser)(self._collected)
+        self._parser.feed_data(head)
 
     @property
     def complete(self) -> bool:
@@ -123,20 +163,6 @@ class ParsedReply:
         self.keep_alive = keep_alive
 
 
-def _merge(fields: list[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes], frozenset[bytes]]:
-    headers = dict(fields)
-    if len(headers) == len(fields):
-        return headers, _NOT_REPEATED
-    headers = {}
-    repeated = set()
-    for name, value in fields:
-        if name in headers:
-            repeated.add(name)
-            value = headers[name] + b"," + value
-        headers[name] = value
-    return headers, frozenset(repeated)
-
-
 def _bad(reason: str) -> S3Error:
     return S3Error(Code.BAD_REQUEST, reason, message=f"The request is not valid HTTP/1.1: {reason}.")
 
@@ -153,14 +179,16 @@ def parse_request_head(block: bytes, max_fields: int) -> ParsedRequest:
     except httptools.HttpParserError as error:
         raise _bad(str(error).lower()) from None
     version = parser.get_http_version()
-    if version not in ("1.1", "1.0") or not collected.headers_done:
+    if version not in ("1.1", "1.0") or not collected.complete:
         raise _bad("only HTTP/1.1 and HTTP/1.0 are spoken here")
-    if len(collected.fields) > max_fields:
+    if block.count(b"\n") - 2 > max_fields:
         raise S3Error(Code.REQUEST_HEADER_SECTION_TOO_LARGE, "too many header fields")
-    headers, repeated = _merge(collected.fields)
+    headers, repeated = collected.lowered(block), _NOT_REPEATED
+    if headers is None:
+        headers, repeated = _EveryField(httptools.HttpRequestParser, block).joined()
     minor = 1 if version == "1.1" else 0
     head = RequestHead(parser.get_method(), collected.target, headers, repeated, minor)
-    body = _request_body(head, parser, collected)
+    body = _request_body(head, block)
     if (upgrade or b"upgrade" in headers) and body != 0:
         raise _bad("Upgrade on a request with a body")
     expectation = headers.get(b"expect")
@@ -176,7 +204,7 @@ def _keeps_alive(minor: int, connection: bytes | None) -> bool:
     return minor == 1 and b"close" not in [token.strip(b" \t") for token in connection.lower().split(b",")]
 
 
-def _request_body(head: RequestHead, parser: httptools.HttpRequestParser, collected: _Fields) -> int | ChunkedBody:
+def _request_body(head: RequestHead, block: bytes) -> int | ChunkedBody:
     """RFC 9112, 6.3, narrowed: exactly one of a decimal Content-Length and `Transfer-Encoding: chunked`."""
     headers = head.headers
     length = headers.get(b"content-length")
@@ -193,7 +221,7 @@ def _request_body(head: RequestHead, parser: httptools.HttpRequestParser, collec
         raise _bad("Transfer-Encoding in HTTP/1.0")
     if coding.lower() != b"chunked":
         raise S3Error(Code.NOT_IMPLEMENTED, "transfer coding other than chunked")
-    return ChunkedBody(parser, collected)
+    return ChunkedBody(block, of_reply=False)
 
 
 def parse_reply_head(block: bytes, *, to_head: bool) -> ParsedReply:
@@ -208,12 +236,17 @@ def parse_reply_head(block: bytes, *, to_head: bool) -> ParsedReply:
         raise UpstreamNonsense(f"unreadable reply head: {error}") from None
     version = parser.get_http_version()
     status = parser.get_status_code()
-    if version not in ("1.1", "1.0") or not collected.headers_done or not 100 <= status <= 599:
+    if version not in ("1.1", "1.0") or not collected.complete or not 100 <= status <= 599:
         raise UpstreamNonsense("the reply is not HTTP/1.1")
-    headers, repeated = _merge(collected.fields)
+    headers = collected.lowered(block)
+    if headers is None:
+        fields = _EveryField(httptools.HttpResponseParser, block).lines
+        headers = dict(fields)
+    else:
+        fields = list(headers.items())
     length: int | None = None
     if (declared := headers.get(b"content-length")) is not None:
-        if b"content-length" in repeated or not CONTENT_LENGTH.match(declared):
+        if not CONTENT_LENGTH.match(declared) or _repeats(fields, b"content-length"):
             raise UpstreamNonsense("Content-Length of the reply is not one decimal number")
         length = int(declared)
     body: int | ChunkedBody | Framing
@@ -222,10 +255,14 @@ def parse_reply_head(block: bytes, *, to_head: bool) -> ParsedReply:
     elif (coding := headers.get(b"transfer-encoding")) is not None:
         if coding.lower() != b"chunked" or length is not None:
             raise UpstreamNonsense("ambiguous framing of the reply")
-        body = ChunkedBody(parser, collected)
+        body = ChunkedBody(block, of_reply=True)
     elif length is not None:
         body = length
     else:
         body = Framing.UNTIL_CLOSE
     keep_alive = body is not Framing.UNTIL_CLOSE and _keeps_alive(int(version == "1.1"), headers.get(b"connection"))
-    return ParsedReply(ReplyHead(status, collected.fields), body, length, keep_alive)
+    return ParsedReply(ReplyHead(status, fields), body, length, keep_alive)
+
+
+def _repeats(fields: list[tuple[bytes, bytes]], wanted: bytes) -> bool:
+    return sum(name == wanted for name, _ in fields) > 1

@@ -184,10 +184,9 @@ class Trickle(_Collecting):
         exchange.client.write(planned.head + CHUNKED + close + b"\r\n" + _chunk(XML_DECLARATION))
 
     def block(self, block: bytes | memoryview) -> None:
-        if not self._body and not bytes(block).strip():
+        super().block(block)
+        if not _begun(self._body):
             self._exchange.client.write(_chunk(b" "))
-        else:
-            super().block(block)
 
     def end(self) -> None:
         _, document = self._rebuilt()
@@ -221,3 +220,11 @@ class Listing(_Collecting):
             self._exchange.answer(
                 *list_buckets_reply(self._authorized, self._found, self._exchange.request_id, self._engine.reply_rules)
             )
+
+
+def _begun(document: bytearray) -> bool:
+    """Whether the root has come; stores send the declaration at once, and white space until they know more."""
+    if len(document) > SMALL_WRITE:
+        return True
+    text = bytes(document).strip()
+    return bool(text.partition(b"?>")[2].strip() if text.startswith(b"<?xml") else text)

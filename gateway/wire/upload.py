@@ -6,10 +6,9 @@ The verifier checks every declared digest; this file decides what is in memory m
 import base64
 import hashlib
 
-from gateway.authorize import Authorized
+from gateway.authorize import Authorized, rebuild_body
 from gateway.forward import UpstreamRequest
 from gateway.payload.verifier import BodyVerifier, body_verifier
-from gateway.s3.control import rebuild_control
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.operation import Body
 from gateway.wire.engine import Engine
@@ -73,12 +72,7 @@ class Upload:
         upstream = self._engine.upstream
         if not self._control:
             return upstream.plan(authorized, len(self._buffer)), self._buffer
-        body = rebuild_control(
-            authorized.operation.name,
-            bytes(self._buffer),
-            dot_segments=self._engine.rules.policy.dot_segments,
-            upstream_region=upstream.target.region.decode(),
-        )
+        body = rebuild_body(authorized, bytes(self._buffer), upstream.target.region)
         sha256 = hashlib.sha256(body).hexdigest().encode()
         md5 = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest())
         return upstream.plan(authorized, len(body), sha256, md5), body

@@ -249,10 +249,11 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             if size:
                 exchange.reply_block(block)
             return
-        if size > self._left:
-            raise UpstreamNonsense("bytes after the reply's declared length")
+        if size > self._left:  # bytes nobody asked for: this reply is whole, the connection serves no other
+            self._keep_alive = False
+            block = block[: self._left]
         self._left = 0
-        if size:
+        if len(block):
             exchange.reply_block(block)
         self._end()
 

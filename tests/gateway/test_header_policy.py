@@ -235,3 +235,8 @@ def test_digests_of_a_rebuilt_document_stay_and_those_of_an_object_go_on() -> No
 
 def test_a_copy_source_where_nothing_is_copied_is_refused() -> None:
     assert refusal("x-amz-copy-source", "/aaa/k", method="DELETE").code is Code.INVALID_REQUEST
+    upload = admit("PUT", "/aaa/k").operation
+    request = parsed("PUT", "/aaa/k", {"x-amz-copy-source": "/bbb/secret"})
+    with pytest.raises(S3Error) as refused:
+        choose_headers(authenticated(request, access_key(FULL)), upload)
+    assert refused.value.code is Code.INVALID_REQUEST

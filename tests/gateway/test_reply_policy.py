@@ -30,7 +30,7 @@ def test_what_s3_says_of_an_object_passes(name: str) -> None:
         "x-minio-deployment-id", "x-minio-error-code", "x-rgw-object-type", "x-rgw-quota-user-objects",
         "seaweedfs-tag", "x-seaweedfs-chunk", "x-frame-options", "access-control-allow-origin",
         "access-control-expose-headers", "x-amz-request-id", "x-amz-id-2", "x-amz-bucket-region", "x-amz-error-code",
-        "x-amz-security-token", "x-amz-cf-id", "x-powered-by", "x-trace-id",
+        "x-amz-security-token", "x-amz-cf-id", "x-amz-content-sha256", "x-amz-date", "x-powered-by", "x-trace-id",
     ],
 )  # fmt: skip
 def test_what_is_of_the_hop_or_of_the_store_does_not(name: str) -> None:

@@ -192,7 +192,9 @@ def test_an_error_of_the_store_is_written_anew() -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_b10_a_redirect_of_the_store_is_500_and_names_nothing(status: int) -> None:
     body = b"<Error><Code>TemporaryRedirect</Code><Message>m</Message><Endpoint>store.internal</Endpoint></Error>"
-    head, document = rebuilt(status, body, GET, (b"location", b"http://store.internal/aaa/k"))
+    theirs = ((b"location", b"http://store.internal/aaa/k"), (b"x-amz-version-id", b"v"))
+    head, document = rebuilt(status, body, GET, *theirs)
+    assert b"version-id" not in head
     assert (status_of(head), code_of(document)) == (500, "InternalError")
     assert b"store.internal" not in head + document
 

@@ -91,6 +91,11 @@ def test_a_code_that_is_no_code_is_an_internal_error(code: str) -> None:
     assert answered(400, document(code))[:2] == (500, "InternalError")
 
 
+def test_an_error_without_a_message_gets_one() -> None:
+    assert answered(404, b"<Error><Code>NoSuchKey</Code></Error>").message == "The specified key does not exist."
+    assert answered(400, document("Odd", "")).message == "The store refused the request."
+
+
 def test_a_message_has_an_end() -> None:
     assert len(answered(400, document("InvalidRequest", "x" * 5000)).message) == MAX_MESSAGE
 

@@ -125,7 +125,7 @@ def test_a_copy_trickles_white_space_and_ends_with_its_document(
     gateway: RunningEngine, upstream: RecordingUpstream
 ) -> None:
     result = b"<CopyObjectResult><ETag>&quot;e&quot;</ETag></CopyObjectResult>"
-    upstream.script = chunked(b" ", b"\n", result[:20], result[20:])
+    upstream.script = chunked(b'<?xml version="1.0"?>', b" ", b"\n", result[:20], result[20:])
     with gateway.connect() as client:
         client.send(gateway.signer.head("PUT", "/bucket/k", [("x-amz-copy-source", "/bucket/s")], body=b""))
         reply = client.reply()

@@ -10,7 +10,7 @@ def test_bytes_nobody_asked_for_are_never_taken_for_the_next_reply(
     upstream.script = canned(ok(b"first") + ok(b"smuggled"))
     with gateway.connect() as client:
         client.send(gateway.signer.head("GET", "/bucket/1"))
-        assert client.reply().status in (200, 500)
+        assert client.reply().body == b"first"
     upstream.script = canned(ok(b"second"))
     with gateway.connect() as client:
         client.send(gateway.signer.head("GET", "/bucket/2"))
