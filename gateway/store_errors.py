@@ -68,6 +68,12 @@ def store_error(status: int, body: bytes, *, of_object: bool, hidden: tuple[str,
     return StoreError(status, *bare, ours=False) if bare is not None else _instead(Code.INTERNAL_ERROR)
 
 
+def store_code(body: bytes) -> str:
+    """The code of the store's error document, for the log; "" when there is none. Its message may name our credential."""
+    said = _read(body)
+    return said[0] if said is not None and _CODE.match(said[0]) else ""
+
+
 def _read(body: bytes) -> tuple[str, str] | None:
     try:
         return read_error(body) if body else None

@@ -11,7 +11,8 @@ from gateway.forward import UpstreamRequest
 from gateway.respond import ReplyAction, ReplyPlan, list_buckets_reply, plan_reply, rebuild
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.listing import ListedBucket, read_buckets
-from gateway.wire.engine import Engine
+from gateway.store_errors import store_code
+from gateway.wire.engine import LOG, Engine
 from gateway.wire.heads import ParsedReply, ParsedRequest
 
 SMALL_WRITE: Final = 16384  # up to here a head and its first block are joined: one copy is cheaper than two writes
@@ -166,6 +167,16 @@ class Rebuild(_Collecting):
     __slots__ = ()
 
     def end(self) -> None:
+        assert self._reply is not None
+        status = self._reply.head.status
+        if status >= 400 or 300 <= status < 304:
+            LOG.info(
+                "%s the store answered %d %s to %s",
+                self._exchange.request_id.decode(),
+                status,
+                store_code(bytes(self._body)),
+                self._authorized.operation.name,
+            )
         self._exchange.answer(*self._rebuilt())
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.store_errors import MAX_MESSAGE, StoreError, error_inside, store_error
+from gateway.store_errors import MAX_MESSAGE, StoreError, error_inside, store_code, store_error
 
 HIDDEN = ("store.internal", "akiastore")
 
@@ -122,3 +122,10 @@ def test_any_bytes_become_an_error_with_a_code(status: int, body: bytes) -> None
     failed = answered(status, body)
     assert 400 <= failed.status <= 599
     assert failed.code
+
+
+def test_only_the_code_of_a_store_error_is_for_the_log() -> None:
+    document = b"<Error><Code>SignatureDoesNotMatch</Code><Message>key AKIA0</Message></Error>"
+    assert store_code(document) == "SignatureDoesNotMatch"
+    assert store_code(b"<Error><Code>bad code\n</Code></Error>") == ""
+    assert store_code(b"not XML") == ""

@@ -3,6 +3,7 @@
 Signatures are botocore's, never our own: it is the foreign judge.
 """
 
+import contextlib
 import hashlib
 import socket
 import time
@@ -112,6 +113,18 @@ class RawConnection:
             self.socket.settimeout(TIMEOUT)
         return False
 
+    def end_sending(self) -> None:
+        """Close the sending side; what was sent already may still be answered."""
+        with contextlib.suppress(OSError):  # the other side was faster
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def read_to_end(self) -> bytes:
+        """Everything until the other side ends the connection; a reset counts as an end."""
+        with contextlib.suppress(ConnectionResetError):
+            while block := self.socket.recv(READ_SIZE):
+                self._ahead += block
+        return self._take(len(self._ahead))
+
     def is_closed(self) -> bool:
         """True once the other side has ended the connection and nothing is left to read; waits for it."""
         if self._ahead:
@@ -142,7 +155,7 @@ class RawConnection:
             return self._read_chunks()
         if b"content-length" in headers:
             return self.read(int(headers[b"content-length"]))
-        return self._read_to_end()
+        return self.read_to_end()
 
     def _read_chunks(self) -> bytes:
         body = bytearray()
@@ -156,11 +169,6 @@ class RawConnection:
         while mark not in self._ahead:
             self._fill()
         return self._take(self._ahead.index(mark) + len(mark))
-
-    def _read_to_end(self) -> bytes:
-        while block := self.socket.recv(READ_SIZE):
-            self._ahead += block
-        return self._take(len(self._ahead))
 
     def _take(self, size: int) -> bytes:
         taken = bytes(self._ahead[:size])
