@@ -143,7 +143,7 @@ class LimitsSettings(_Section):
 
     head_bytes: _Bytes = Field(
         65536,
-        description="One request head. S3 allows 8 KiB of headers and 2 KiB of metadata; long keys and policies need more.",
+        description="One request head: S3 allows 8 KiB of headers, presigned URLs and long object keys come on top.",
     )
     head_count: int = Field(256, ge=16, le=4096, description="Header fields in one head: parsing costs by the field.")
     head_timeout: _Seconds = Field(10, description="From the first byte of a head to its last: ends slow-head attacks.")

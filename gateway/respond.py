@@ -142,7 +142,7 @@ def _relayed_head(
         ours = b"location: /%b\r\n" % authorized.request.bucket.encode()
     elif name == "HeadBucket":
         ours = b"x-amz-bucket-region: %b\r\n" % rules.reported_region
-    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    lines = b"\r\n".join([*map(b": ".join, headers), b""])
     return b"%b%b%b%b" % (_status_line(status), lines, ours, _ids(request_id))
 
 

@@ -69,7 +69,7 @@ def store_error(status: int, body: bytes, *, of_object: bool, hidden: tuple[str,
 
 
 def store_code(body: bytes) -> str:
-    """The code of the store's error document, for the log; "" when there is none. Its message may name our credential."""
+    """The code of the store's error document, for the log; "" if there is none. Its message may name our credential."""
     said = _read(body)
     return said[0] if said is not None and _CODE.match(said[0]) else ""
 

@@ -57,7 +57,7 @@ class Form(Enum):
 
 
 class ClaimRules(NamedTuple):
-    """`regions`: None = any. `echo`: whether a refusal may show the client's own string to sign and canonical request."""
+    """`regions`: None = any. `echo`: whether a refusal may show the client its own canonical request."""
 
     regions: frozenset[bytes] | None
     sigv2_presigned: bool

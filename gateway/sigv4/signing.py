@@ -79,7 +79,8 @@ class UpstreamSigner:
         second = int(now)
         if second != self._second:
             self._turn_to(second)
-        signed = sorted([*headers, (_DATE, self._timestamp), (_SHA256, payload_line)])
+        signed = [*headers, (_SHA256, payload_line), (_DATE, self._timestamp)]
+        signed.sort()
         names = b";".join([name for name, _ in signed])
         request = canonical_request(
             method, canonical_path, canonical_query, canonical_headers(signed), names, payload_line
