@@ -1,0 +1,51 @@
+"""The keystore of the configuration, opened for one command."""
+
+import asyncio
+import getpass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+
+from gateway.cli.output import told_errors
+from gateway.config import load_config
+from keystore.sealing import load_kek_ring
+from keystore.sqlite import open_sqlite_store
+from keystore.store import Store
+
+T = TypeVar("T")
+
+
+def config_path(context: typer.Context) -> Path | None:
+    """The file given with --config, before any subcommand."""
+    named = context.find_root().params.get("config")
+    return Path(named) if named is not None else None
+
+
+def actor() -> str:
+    """Who does it, for the change log."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return "cli"
+
+
+@asynccontextmanager
+async def _store(named: Path | None) -> AsyncIterator[Store]:
+    config = load_config(named)
+    ring = load_kek_ring(config.keystore.kek_file)
+    async with open_sqlite_store(config.keystore.path, ring, create=True) as store:
+        yield store
+
+
+def with_store(context: typer.Context, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Run `work` on the configured keystore; its failures end the command with one sentence."""
+
+    async def run() -> T:
+        async with _store(config_path(context)) as store:
+            return await work(store)
+
+    with told_errors():
+        return asyncio.run(run())
