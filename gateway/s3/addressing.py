@@ -10,6 +10,7 @@ from gateway.s3.errors import Code, S3Error
 from keystore.scope import BUCKET_NAME
 
 MAX_OBJECT_KEY: Final = 1024  # bytes of UTF-8; https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_DOT_SEGMENT: Final = re.compile(rb"(?:\A|/)\.\.?(?:/|\Z)")
 _IP_LITERAL: Final = re.compile(rb"(?:\[[0-9a-fA-F:.]+\]|\d{1,3}(?:\.\d{1,3}){3})\Z")
 
 
@@ -31,7 +32,10 @@ class Address(NamedTuple):
 
 
 def bucket_of_host(host: bytes, domains: tuple[bytes, ...]) -> bytes | None:
-    """The bucket that a virtual-hosted Host names, or None for path-style. S3Error BAD_REQUEST for a foreign host."""
+    """The bucket that a virtual-hosted Host names, or None for path-style. S3Error BAD_REQUEST for a foreign host.
+
+    Of two domains that both end the name, the longer one: what stands before it is the bucket, dots included.
+    """
     if not domains:
         return None
     name = host.lower()
@@ -42,9 +46,9 @@ def bucket_of_host(host: bytes, domains: tuple[bytes, ...]) -> bytes | None:
     name = name.removesuffix(b".")
     if name in domains or name == b"localhost" or _IP_LITERAL.match(name):
         return None
-    for domain in domains:
-        if name.endswith(b"." + domain):
-            return name[: -len(domain) - 1]
+    served = [domain for domain in domains if name.endswith(b"." + domain)]
+    if served:
+        return name[: -len(max(served, key=len)) - 1]
     raise S3Error(Code.BAD_REQUEST, "a Host that is not served here", message="The Host is not one served here.")
 
 
@@ -70,11 +74,37 @@ def check_object_key(object_key: bytes, *, dot_segments: bool) -> None:
             raise S3Error(Code.INVALID_URI, "object key is not UTF-8") from None
     if b"\0" in object_key:
         raise S3Error(Code.INVALID_URI, "NUL in object key")
-    if not dot_segments and b"." in object_key and not {b".", b".."}.isdisjoint(object_key.split(b"/")):
+    if not dot_segments and has_dot_segment(object_key):
         raise S3Error(
             Code.INVALID_URI,
             "dot segment in object key",
             message="Object keys with '.' or '..' segments are not supported here.",
+        )
+
+
+def has_dot_segment(path: bytes) -> bool:
+    """Whether a segment between slashes is `.` or `..`: file-backed stores walk along them, into another bucket."""
+    return (b"/." in path or path[:1] == b".") and _DOT_SEGMENT.search(path) is not None
+
+
+def check_reference(value: bytes, *, dot_segments: bool) -> None:
+    """The rules of a value that names objects without being an object key: a prefix, a marker, a version, an upload.
+
+    File-backed stores make paths of these too. A prefix may end in the middle of a segment, so a last `.` is no
+    segment yet. S3Error INVALID_ARGUMENT.
+    """
+    try:
+        unsafe = "\0" in value.decode("utf-8")
+    except UnicodeDecodeError:
+        unsafe = True
+    if unsafe:
+        raise S3Error(Code.INVALID_ARGUMENT, "a name that is not UTF-8 without NUL")
+    begun = value[:-1] if value == b"." or value.endswith(b"/.") else value
+    if not dot_segments and has_dot_segment(begun):
+        raise S3Error(
+            Code.INVALID_ARGUMENT,
+            "dot segment in the name of objects, a version or an upload",
+            message="Names with '.' or '..' segments are not supported here.",
         )
 
 

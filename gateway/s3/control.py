@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from gateway.s3.addressing import check_object_key
+from gateway.s3.addressing import check_object_key, check_reference
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.xml import DECLARATION, NAMESPACE, element, local_name, parse
 
@@ -42,6 +42,11 @@ def _texts(parent: Element, allowed: frozenset[str]) -> dict[str, str]:
     return texts
 
 
+def _bytes(text: str) -> bytes:
+    """A lone surrogate stays what it is, no UTF-8, for the rules of object keys to refuse."""
+    return text.encode("utf-8", "surrogatepass")
+
+
 def _written(root: str, inside: str) -> bytes:
     return f'{DECLARATION}<{root} xmlns="{NAMESPACE}">{inside}</{root}>'.encode()
 
@@ -51,7 +56,10 @@ def _elements(texts: dict[str, str]) -> str:
 
 
 def delete_objects(body: bytes, *, dot_segments: bool) -> bytes:
-    """1 to 1,000 objects. Object keys obey the rules of paths. S3Error MALFORMED_XML, INVALID_URI, KEY_TOO_LONG."""
+    """1 to 1,000 objects. Object keys obey the rules of paths.
+
+    S3Error MALFORMED_XML, INVALID_URI, INVALID_ARGUMENT, KEY_TOO_LONG.
+    """
     rows = []
     quiet = ""
     for child in _root(body, "Delete"):
@@ -60,7 +68,8 @@ def delete_objects(body: bytes, *, dot_segments: bool) -> bytes:
                 texts = _texts(child, _OF_DELETED)
                 if not texts.get("Key"):
                     raise _malformed("an object without a key")
-                check_object_key(texts["Key"].encode("utf-8", "surrogatepass"), dot_segments=dot_segments)
+                check_object_key(_bytes(texts["Key"]), dot_segments=dot_segments)
+                check_reference(_bytes(texts.get("VersionId", "")), dot_segments=dot_segments)
                 rows.append(f"<Object>{_elements(texts)}</Object>")
             case "Quiet" if not quiet:
                 quiet = element("Quiet", "true" if (child.text or "").strip().lower() == "true" else "false")
@@ -76,7 +85,7 @@ def complete_multipart_upload(body: bytes) -> bytes:
     rows = []
     for child in _root(body, "CompleteMultipartUpload"):
         texts = _texts(child, _OF_PART)
-        number = texts.get("PartNumber", "").strip()
+        number = texts.get("PartNumber", "")
         if local_name(child) != "Part" or not (number.isascii() and number.isdigit()) or "ETag" not in texts:
             raise _malformed("a part without number or ETag")
         rows.append(f"<Part>{_elements(texts)}</Part>")
@@ -114,8 +123,11 @@ def tagging(body: bytes) -> bytes:
 
 
 def versioning(body: bytes) -> bytes:
-    """Enabled or Suspended; MFA delete is not offered. S3Error MALFORMED_XML."""
-    status = _texts(_root(body, "VersioningConfiguration"), frozenset({"Status"})).get("Status")
+    """Enabled or Suspended; MFA delete may be said to be off. S3Error MALFORMED_XML, NOT_IMPLEMENTED."""
+    texts = _texts(_root(body, "VersioningConfiguration"), frozenset({"Status", "MfaDelete"}))
+    if texts.get("MfaDelete", "Disabled") != "Disabled":
+        raise S3Error(Code.NOT_IMPLEMENTED, "MFA delete")
+    status = texts.get("Status")
     if status not in ("Enabled", "Suspended"):
         raise _malformed("a versioning status that is neither Enabled nor Suspended")
     return _written("VersioningConfiguration", element("Status", status))
@@ -132,7 +144,8 @@ _REBUILDERS: Final[dict[str, Callable[[bytes], bytes]]] = {
 def rebuild_control(operation: str, body: bytes, *, dot_segments: bool, upstream_region: str) -> bytes:
     """The document that goes to the store in place of `body`; b"" = none.
 
-    S3Error MALFORMED_XML, INVALID_URI, KEY_TOO_LONG, NOT_IMPLEMENTED; an operation without a rule is never forwarded.
+    S3Error MALFORMED_XML, INVALID_URI, INVALID_ARGUMENT, KEY_TOO_LONG, NOT_IMPLEMENTED; an operation without a rule is
+    never forwarded.
     """
     if operation == "DeleteObjects":
         return delete_objects(body, dot_segments=dot_segments)

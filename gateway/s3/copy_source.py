@@ -6,7 +6,7 @@ scheme, `#`): only the one reading below exists here.
 
 from typing import Final, NamedTuple
 
-from gateway.s3.addressing import check_bucket, check_object_key
+from gateway.s3.addressing import check_bucket, check_object_key, check_reference
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.uri import decode, encode
 
@@ -43,6 +43,7 @@ def parse_copy_source(value: bytes, *, dot_segments: bool) -> CopySource:
         version_id = decode(query.removeprefix(_VERSION))
         if not query.startswith(_VERSION) or not version_id or not version_id.isascii() or b"&" in query:
             raise _bad("something other than one versionId after the question mark")
+        check_reference(version_id, dot_segments=dot_segments)
     decoded = decode(path.replace(b"+", b" ")).removeprefix(b"/")
     segment, slash, object_key = decoded.partition(b"/")
     if not slash or not object_key:

@@ -7,9 +7,10 @@ import base64
 import binascii
 import re
 from typing import Final, NamedTuple
+from xml.etree.ElementTree import Element  # the type; parsing is in `xml`
 
 from gateway.s3.errors import Code, S3Error
-from gateway.s3.xml import DECLARATION, NAMESPACE, child_text, element, local_name, parse
+from gateway.s3.xml import DECLARATION, NAMESPACE, element, parse
 
 MAX_BUCKETS: Final = 10_000  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html
 _NUMBER: Final = re.compile(rb"[0-9]{1,5}\Z")
@@ -28,14 +29,29 @@ def read_buckets(body: bytes) -> tuple[list[ListedBucket], str | None]:
         root = parse(body)
     except S3Error:
         raise S3Error(Code.INTERNAL_ERROR, "the store's list of buckets is unreadable") from None
-    if root.tag.rpartition("}")[2] != "ListAllMyBucketsResult":
+    if _plain_name(root) != "ListAllMyBucketsResult":
         raise S3Error(Code.INTERNAL_ERROR, "the store's list of buckets is another document")
     found = []
     for group in root:
-        if local_name(group) == "Buckets":
-            for bucket in group:
-                found.append(ListedBucket(child_text(bucket, "Name") or "", child_text(bucket, "CreationDate") or ""))
-    return found, child_text(root, "ContinuationToken") or None
+        if _plain_name(group) == "Buckets":
+            found += [_bucket(bucket) for bucket in group]
+    return found, _text(root, "ContinuationToken") or None
+
+
+def _plain_name(found: Element) -> str:
+    """Stores write this document under several namespaces, and under none."""
+    return found.tag.rpartition("}")[2]
+
+
+def _text(parent: Element, name: str) -> str:
+    return next((child.text or "" for child in parent if _plain_name(child) == name), "")
+
+
+def _bucket(found: Element) -> ListedBucket:
+    name = _text(found, "Name")
+    if not name:
+        raise S3Error(Code.INTERNAL_ERROR, "the store's list of buckets has one without a name")
+    return ListedBucket(name, _text(found, "CreationDate"))
 
 
 def page(buckets: list[ListedBucket], query: dict[bytes, bytes]) -> tuple[list[ListedBucket], str | None]:

@@ -17,6 +17,8 @@ _OF_THE_CLAIM: Final = frozenset(
     b"X-Amz-Algorithm X-Amz-Credential X-Amz-Date X-Amz-Expires X-Amz-SignedHeaders X-Amz-Signature "
     b"X-Amz-Content-Sha256 X-Amz-Security-Token AWSAccessKeyId Signature Expires x-id".split()
 )
+_EITHER_X: Final = (b"x-", b"X-")
+_VALUES: Final = {b"list-type": b"2"}
 _COPY_SOURCE: Final = b"x-amz-copy-source"
 _Rows = dict[tuple[bytes, Level, bytes | None], tuple[Operation, ...]]
 
@@ -36,7 +38,9 @@ _SELECTORS: Final = frozenset(row.selector for row in OPERATIONS if row.selector
 
 def classify(request: S3Request) -> Operation:
     """S3Error NOT_IMPLEMENTED for an unknown parameter or sub-resource, INVALID_REQUEST for two sub-resources at once,
-    METHOD_NOT_ALLOWED where the resource knows no such method."""
+    INVALID_ARGUMENT for a sub-resource with a value, METHOD_NOT_ALLOWED where the resource knows no such method,
+    ACCESS_DENIED for OPTIONS: a preflight is answered from the gateway's own CORS rules, before this, or not at all.
+    """
     level = Level.OBJECT if request.object_key else Level.BUCKET if request.bucket else Level.SERVICE
     names = _names(request) if request.query else ()
     selector = _selector(names) if names else None
@@ -49,17 +53,35 @@ def classify(request: S3Request) -> Operation:
     for name in names:
         if name not in operation.parameters:
             raise _not_implemented(name)
+    if selector is not None:
+        _check_value(selector, request.query[selector])
     return operation
 
 
 def _names(request: S3Request) -> tuple[bytes, ...]:
     """The parameters that say what is asked. Those hoisted from headers (`x-amz-…` in a presigned URL) are headers."""
-    headers = request.headers
     return tuple(
-        name
-        for name in request.query
-        if name not in _OF_THE_CLAIM and not (name.lower().startswith(b"x-amz-") and name.lower() in headers)
+        [
+            name
+            for name in request.query
+            if name not in _OF_THE_CLAIM and not (name[:2] in _EITHER_X and _is_header(name, request))
+        ]
     )
+
+
+def _is_header(name: bytes, request: S3Request) -> bool:
+    lowered = name.lower()
+    return lowered.startswith(b"x-amz-") and lowered in request.headers
+
+
+def _check_value(selector: bytes, value: bytes) -> None:
+    """Stores differ on `?versions=false` and on `?list-type=3`: some look at the value, some do not."""
+    right = value != b"" if selector == b"uploadId" else value == _VALUES.get(selector, b"")
+    if not right:
+        shown = selector.decode("ascii")
+        raise S3Error(
+            Code.INVALID_ARGUMENT, f"the value of {shown}", message=f"The query parameter {shown} has a wrong value."
+        )
 
 
 def _selector(names: tuple[bytes, ...]) -> bytes | None:
@@ -79,6 +101,8 @@ def _not_implemented(name: bytes) -> S3Error:
 
 
 def _unknown(request: S3Request, level: Level, selector: bytes | None, copies: bool) -> S3Error:
+    if request.method == b"OPTIONS":
+        return S3Error(Code.ACCESS_DENIED, "OPTIONS, and no CORS rule")
     if copies and (request.method, level, selector) in _BY_PLACE:
         return S3Error(Code.INVALID_REQUEST, "x-amz-copy-source on an operation that copies nothing")
     if selector is not None and (request.method, level, None) in _BY_PLACE:

@@ -15,6 +15,8 @@ class Level(Enum):
     BUCKET = "bucket"
     OBJECT = "object"
 
+    __hash__ = object.__hash__  # members are singletons; Enum's own is a Python call in every look-up of a row
+
 
 class Body(Enum):
     """NONE: no body. OBJECT: an object's bytes, streamed. CONTROL: a document, read whole, decided on and rebuilt."""
@@ -45,7 +47,6 @@ class Operation(NamedTuple):
 _SERVICE, _BUCKET, _OBJECT = Level.SERVICE, Level.BUCKET, Level.OBJECT
 _READ, _WRITE, _DELETE = Permission.READ, Permission.WRITE, Permission.DELETE
 _PROBE, _CONFIGURE, _CREATE = Permission.PROBE, Permission.CONFIGURE, Permission.CREATE_BUCKET
-_NO_NAMES: Final[frozenset[bytes]] = frozenset()
 
 
 def _row(

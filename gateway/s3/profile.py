@@ -1,8 +1,9 @@
 """What each store can do without harm. An operation that a profile does not offer is 501 and never forwarded.
 
 Evidence, from running them: rclone serve s3 1.75 writes the request body over the object on PUT ?tagging, ?acl and
-?legal-hold; SeaweedFS 4.48 does so on PUT with an unknown sub-resource. So nothing is offered because it exists in S3,
-only because the store named does it.
+?legal-hold, removes the object on DELETE ?tagging, the bucket on the same, and makes an empty part of UploadPartCopy;
+SeaweedFS 4.48 writes over the object on PUT with an unknown sub-resource. So nothing is offered because it exists in
+S3, only because the store named does it.
 """
 
 from typing import Final, NamedTuple
@@ -43,7 +44,7 @@ PROFILES: Final[dict[str, Profile]] = {
         Profile("aws", _ALL, frozenset()),
         Profile("rgw", _ALL - _ATTRIBUTES, _RGW_NAMES),
         Profile("garage", _GENERIC, _GARAGE_NAMES),
-        Profile("seaweedfs", _GENERIC | _OBJECT_TAGGING | _VERSIONING, _SEAWEEDFS_NAMES),
+        Profile("seaweedfs", _ALL, _SEAWEEDFS_NAMES),
         Profile("minio", _ALL, _MINIO_NAMES),
         Profile("rclone", _GENERIC - {"UploadPartCopy"}, frozenset()),
         Profile("moto", _ALL, frozenset()),

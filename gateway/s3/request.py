@@ -7,7 +7,7 @@ what is authorized is what is re-serialized).
 import re
 from typing import Final, NamedTuple
 
-from gateway.s3.addressing import Addressing, locate
+from gateway.s3.addressing import Addressing, check_reference, locate
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.uri import decode, decode_query, encode, is_plain_path
 
@@ -19,6 +19,11 @@ _SINGLETONS: Final = frozenset(
     b"authorization cache-control content-disposition content-encoding content-language content-length content-md5 "
     b"content-type date expect expires host if-match if-modified-since if-none-match if-unmodified-since range "
     b"transfer-encoding".split()
+)
+# What names an object, a beginning of one, a version or an upload: under the rules of object keys, wherever it goes.
+_NAMING: Final = frozenset(
+    b"prefix marker start-after key-marker continuation-token uploadId upload-id-marker versionId "
+    b"version-id-marker".split()
 )
 _NO_QUERY: Final[dict[bytes, bytes]] = {}
 
@@ -78,7 +83,8 @@ class S3Request:
 def parse_request(head: RequestHead, addressing: Addressing) -> S3Request:
     """One head → one addressed request.
 
-    S3Error METHOD_NOT_ALLOWED, INVALID_URI, BAD_REQUEST, INVALID_ARGUMENT, INVALID_BUCKET_NAME, KEY_TOO_LONG.
+    S3Error METHOD_NOT_ALLOWED, INVALID_URI, BAD_REQUEST, INVALID_REQUEST, INVALID_ARGUMENT, INVALID_BUCKET_NAME,
+    KEY_TOO_LONG.
     """
     method, target, headers, repeated, http_minor = head
     if method not in METHODS:
@@ -95,7 +101,7 @@ def parse_request(head: RequestHead, addressing: Addressing) -> S3Request:
     request.method = method
     request.raw_path = raw_path
     request.raw_query = raw_query
-    request.query = _parse_query(raw_query) if raw_query else _NO_QUERY
+    request.query = _parse_query(raw_query, addressing.dot_segments) if raw_query else _NO_QUERY
     if is_plain_path(raw_path):
         decoded = request.canonical_path = raw_path
     else:
@@ -103,7 +109,7 @@ def parse_request(head: RequestHead, addressing: Addressing) -> S3Request:
         request.canonical_path = encode(decoded, keep_slash=True)
     request.bucket, request.object_key, request.virtual_hosted = locate(host, raw_path, decoded, addressing)
     request.all_headers = headers
-    request.headers = _without_underscores(headers) if any(b"_" in name for name in headers) else headers
+    request.headers = _without_underscores(headers) if b"_" in b" ".join(headers) else headers
     request.repeated = repeated
     request.http_minor = http_minor
     return request
@@ -121,7 +127,7 @@ def _without_underscores(headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
     return {name: value for name, value in headers.items() if b"_" not in name or name.startswith(_META)}
 
 
-def _parse_query(raw: bytes) -> dict[bytes, bytes]:
+def _parse_query(raw: bytes, dot_segments: bool) -> dict[bytes, bytes]:
     """Split on `&` only, at the first `=`; `;` is data. A name given twice is refused: readers differ on it."""
     query: dict[bytes, bytes] = {}
     for piece in raw.split(b"&"):
@@ -135,5 +141,7 @@ def _parse_query(raw: bytes) -> dict[bytes, bytes]:
             raise S3Error(
                 Code.INVALID_ARGUMENT, "a query parameter given twice", message="A query parameter was given twice."
             )
-        query[decoded] = decode_query(value)
+        query[decoded] = value = decode_query(value)
+        if value and decoded in _NAMING:
+            check_reference(value, dot_segments=dot_segments)
     return query

@@ -2,17 +2,19 @@
 
 import re
 from typing import Final
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml import ElementTree
-from defusedxml.common import DefusedXmlException
+from xml.etree.ElementTree import Element, ParseError, XMLParser
 
 from gateway.s3.errors import Code, S3Error
 
 DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 # https://www.w3.org/TR/xml/#charsets: what no XML 1.0 document may contain, escaped or not.
+_DTD: Final = b"<!DOCTYPE"
+_PLAIN: Final = re.compile(r"[ !#-%(-;=?-~]*\Z")  # visible ASCII that says nothing to XML
 _ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# A limit on work: the longest document S3 knows, 10,000 parts with three checksums each, has 120,000 tags. 2 MiB of
+# nothing but tags would take most of a second.
+MAX_TAGS: Final = 150_000
 _ESCAPES: Final = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"}
 )
@@ -20,6 +22,8 @@ _ESCAPES: Final = str.maketrans(
 
 def escape(text: str) -> str:
     """Text for element content or attribute: characters XML cannot hold are left out."""
+    if _PLAIN.match(text):
+        return text
     return _ILLEGAL.sub("", text).translate(_ESCAPES)
 
 
@@ -38,12 +42,22 @@ def error_document(
 
 
 def parse(body: bytes) -> Element:
-    """The root of a document. S3Error MALFORMED_XML for anything else, and for any DTD or entity."""
+    """The root of a UTF-8 document of at most `MAX_TAGS` tags. S3Error MALFORMED_XML for anything else.
+
+    No DTD, and so no entity but the five of XML. A declared encoding is not followed: bytes have one reading here.
+    """
+    if body.count(b"<") > MAX_TAGS:
+        raise S3Error(Code.MALFORMED_XML, "a document of too many tags")
+    # https://www.w3.org/TR/xml/#NT-doctypedecl: every DTD begins with these bytes, and only a DTD declares entities.
+    # defusedxml refuses the same by way of Python's own handlers: 57 ms for 10,000 parts where this takes 12.
+    if _DTD in body:
+        raise S3Error(Code.MALFORMED_XML, "a document with a DTD")
+    parser = XMLParser(encoding="utf-8")  # noqa: S314 – what makes it unsafe, the DTD, is refused above
     try:
-        root: Element = ElementTree.fromstring(body, forbid_dtd=True, forbid_entities=True, forbid_external=True)
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        parser.feed(body)
+        return parser.close()
+    except (ParseError, ValueError) as error:
         raise S3Error(Code.MALFORMED_XML, f"unreadable document: {type(error).__name__}") from None
-    return root
 
 
 def local_name(found: Element) -> str:
@@ -53,14 +67,6 @@ def local_name(found: Element) -> str:
         namespace, _, name = tag[1:].partition("}")
         return name if namespace == NAMESPACE else tag
     return tag
-
-
-def child_text(parent: Element, name: str) -> str | None:
-    """The text of the first child of that name; None when there is none."""
-    for child in parent:
-        if local_name(child) == name:
-            return child.text or ""
-    return None
 
 
 def read_error(body: bytes) -> tuple[str, str] | None:

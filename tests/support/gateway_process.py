@@ -60,7 +60,7 @@ class Gateway:
         kek_file = self.folder / "kek"
         if not kek_file.exists():
             self.command("kek", "create", str(kek_file))
-        command = [COMMAND, "serve", "--config", str(self.config)]
+        command = [COMMAND, "--config", str(self.config), "serve"]
         self._process = ServerProcess("the gateway", command, self.folder / "gateway.log")
         self._process.wait_until(self.is_ready, timeout=20.0)
 
