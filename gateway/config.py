@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 PREFIX: Final = "NQGATE_"
 SEARCHED: Final = (Path("gateway.toml"), Path("data/gateway.toml"), Path("/etc/nqgate/gateway.toml"))
 _Bytes = Annotated[int, Field(ge=1024, le=2**40)]
-_Seconds = Annotated[float, Field(gt=0, le=3600)]
+_Seconds = Annotated[float, Field(ge=2, le=3600)]  # waits are looked at once a second
 
 
 class SettingsError(Exception):

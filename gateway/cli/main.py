@@ -44,10 +44,13 @@ def root(
 
 
 @app.command()
-def serve(context: typer.Context) -> None:
+def serve(
+    context: typer.Context,
+    config_file: Annotated[Path | None, typer.Option("--config", help="The configuration file.")] = None,
+) -> None:
     """Run the gateway in front of the store of the configuration, until SIGTERM or Ctrl-C."""
     with told_errors():
-        config = load_config(config_path(context))
+        config = load_config(config_file or config_path(context))
         configure_logs(config.log.level, config.log.format)
         uvloop.run(serve_gateway(config))
 

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -38,6 +39,7 @@ _FLAGS: Final = (
     "-webdav=false",
     "-admin.ui=false",
 )
+_PORTS: Final = range(20_000, 30_000)
 _PROBE_BUCKET: Final = "nqgate-readiness-probe"
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -83,20 +85,30 @@ def read_or_make_credential(file: Path) -> StoreCredential:
 
 
 def _choose_ports(file: Path) -> dict[str, int]:
-    """The ports of last time where they are still free, others where not; remembered in `file`."""
+    """The ports of last time where they are still free, others where not; remembered in `file`.
+
+    Chosen below the range from which the kernel takes ports for outgoing connections: those could be taken before the
+    store binds them.
+    """
     wanted: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
     ports: dict[str, int] = {}
     with contextlib.ExitStack() as held:  # all at once, so that no two are the same
         for service in (*_SERVICES, *(f"{name}.grpc" for name in _SERVICES)):
-            listener = held.enter_context(socket.socket())
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind((LOOPBACK, wanted.get(service, 0)))
-            except OSError:
-                listener.bind((LOOPBACK, 0))
-            ports[service] = listener.getsockname()[1]
+            candidates = [wanted[service]] if service in wanted else []
+            candidates += [secrets.choice(_PORTS) for _ in range(100)]
+            ports[service] = _hold_first_free(candidates, held)
     file.write_text(json.dumps(ports))
     return ports
+
+
+def _hold_first_free(candidates: list[int], held: contextlib.ExitStack) -> int:
+    for port in candidates:
+        listener = held.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            listener.bind((LOOPBACK, port))
+            return port
+    raise StoreError("No free port was found on 127.0.0.1 between 20000 and 30000 for the embedded store.")
 
 
 class EmbeddedStore:
@@ -169,6 +181,14 @@ class EmbeddedStore:
                 process.kill()
                 process.wait()
         (self._folder / "pid").unlink(missing_ok=True)
+        self._remove_sockets()
+
+    def _remove_sockets(self) -> None:
+        """4.48 leaves Unix sockets behind, named after its ports."""
+        ports = json.loads((self._folder / "ports.json").read_text())
+        for name in _SERVICES:
+            for left in (f"seaweedfs-{name}-{ports[name]}.sock", f"seaweedfs-{name}-grpc-{ports[name + '.grpc']}.sock"):
+                (Path(tempfile.gettempdir()) / left).unlink(missing_ok=True)
 
     def _stop_stale(self) -> None:
         """A store left over from a gateway that was killed holds the folder: it is ours, so it is ended."""

@@ -42,7 +42,7 @@ class _Xxhash:
         self._state = state
 
     def update(self, block: Block) -> None:
-        self._state.update(block)
+        self._state.update(bytes(block))  # it takes nothing else
 
     def digest(self) -> bytes:
         return bytes(self._state.finalize())

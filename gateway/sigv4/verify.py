@@ -8,14 +8,16 @@ The caller MUST still authorize the operation and verify the body.
 
 import base64
 import hmac
+from functools import lru_cache
 from typing import Final
 
 from gateway.payload.mode import Payload, PayloadMode, read_payload
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.request import S3Request
 from gateway.sigv4.canonical import canonical_headers, canonical_query, canonical_request, string_to_sign
-from gateway.sigv4.claim import Claim, Form
+from gateway.sigv4.presigned_v2 import string_to_sign_v2
 from gateway.sigv4.signing import derive_signing_key
+from gateway.sigv4.terms import Claim, Form
 from keystore.access_key import AccessKey, KnownKey, Status
 
 MAX_SIGNING_KEYS: Final = 16  # per access key: days × regions in use; more are derived again
@@ -24,9 +26,6 @@ _QUERY_AUTH: Final = frozenset(
     b"x-amz-algorithm x-amz-credential x-amz-date x-amz-expires x-amz-signedheaders x-amz-signature "
     b"x-amz-content-sha256 x-amz-security-token".split()
 )
-_STREAMING: Final = b"STREAMING-"
-_V2_RESPONSE: Final = b"response-"
-_V2_AUTH: Final = frozenset({b"AWSAccessKeyId", b"Signature", b"Expires"})
 
 
 class Authenticated:
@@ -96,11 +95,11 @@ def _check_signed_headers(request: S3Request, claim: Claim) -> None:
     signed: minio-go's streaming signer leaves it out."""
     if claim.form is Form.PRESIGNED_V2:
         return  # its string to sign holds every x-amz-* header there is
-    signed = claim.signed_headers
     headers = request.all_headers  # what came as a header: hoisted parameters are signed with the query
-    missing = [name for name in headers if name.startswith(b"x-amz-") and name not in signed and _counts(name)]
-    if _UNSIGNED_BY_RULE in missing:
-        missing.remove(_UNSIGNED_BY_RULE)
+    signed = _as_set(claim.signed_headers)
+    unsigned = headers.keys() - signed
+    unsigned.discard(_UNSIGNED_BY_RULE)
+    missing = [name for name in unsigned if name.startswith(b"x-amz-") and _counts(name)]
     if b"host" not in signed:
         missing.append(b"host")
     if missing:
@@ -111,9 +110,14 @@ def _check_signed_headers(request: S3Request, claim: Claim) -> None:
             message="There were headers present in the request which were not signed",
             extra=(("HeadersNotSigned", names),),
         )
-    for name in signed:
-        if name not in request.all_headers:
-            raise S3Error(Code.SIGNATURE_DOES_NOT_MATCH, f"signed header {name.decode('latin-1')} is not there")
+    if not headers.keys() >= signed:
+        absent = b", ".join(sorted(signed - headers.keys())).decode("latin-1")
+        raise S3Error(Code.SIGNATURE_DOES_NOT_MATCH, f"signed headers that are not there: {absent}")
+
+
+@lru_cache(maxsize=1024)
+def _as_set(signed_headers: tuple[bytes, ...]) -> frozenset[bytes]:
+    return frozenset(signed_headers)
 
 
 def _counts(name: bytes) -> bool:
@@ -159,23 +163,7 @@ def _compare(
 def _compare_v2(
     request: S3Request, claim: Claim, known: KnownKey | None, dummy_date_key: bytes
 ) -> tuple[bool, bytes, bytes]:
-    """https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html#ConstructingTheAuthenticationHeader"""
-    headers = request.all_headers
-    amz = sorted((name, value) for name, value in headers.items() if name.startswith(b"x-amz-"))
-    resource = request.raw_path
-    if request.virtual_hosted:
-        resource = b"/" + request.bucket.encode() + resource
-    signed = sorted((name, value) for name, value in request.query.items() if name not in _V2_AUTH)
-    if signed:
-        resource += b"?" + b"&".join([b"%b=%b" % pair if pair[1] else pair[0] for pair in signed])
-    text = b"%b\n%b\n%b\n%d\n%b%b" % (
-        request.method,
-        headers.get(b"content-md5", b""),
-        headers.get(b"content-type", b""),
-        claim.expires or 0,
-        b"".join([b"%b:%b\n" % header for header in amz]),
-        resource,
-    )
+    text = string_to_sign_v2(request, claim)
     digest = known.hmac_sha1(text) if known is not None else hmac.digest(dummy_date_key, text, "sha1")
     holds = hmac.compare_digest(base64.b64encode(digest), claim.signature) and known is not None
     return holds, b"", text

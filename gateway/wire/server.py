@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final, cast
 
 from gateway.s3.errors import Code, S3Error
-from gateway.wire.engine import Engine
+from gateway.wire.engine import LOG, Engine
 from gateway.wire.exchange import Exchange
 from gateway.wire.heads import ChunkedBody, parse_request_head
 from gateway.wire.upstream import reset, tune
@@ -173,6 +173,10 @@ class ClientConnection(asyncio.BufferedProtocol):
             parsed = parse_request_head(data[:end], limits.head_count)
         except S3Error as error:
             self._refuse_head(error)
+            return False
+        except Exception:
+            LOG.exception("reading a head failed")
+            self._refuse_head(S3Error(Code.INTERNAL_ERROR, "a bug: the trace stands in the log"))
             return False
         body = parsed.body
         if type(body) is int:

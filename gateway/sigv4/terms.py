@@ -1,0 +1,104 @@
+"""The claim as a record, the rules it is read by, and whether its time is right. Syntax lives with the readers."""
+
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Final, NamedTuple, NoReturn
+
+from gateway.s3.errors import Code, S3Error
+
+MAX_SKEW: Final = (
+    900  # seconds, both ways: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
+)
+MAX_EXPIRES: Final = 604_800  # seven days: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+UNSIGNED_PAYLOAD: Final = b"UNSIGNED-PAYLOAD"
+USE_V4: Final = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
+
+
+class Form(Enum):
+    HEADER = "header"
+    PRESIGNED = "presigned"
+    PRESIGNED_V2 = "presigned, SigV2"
+
+
+class ClaimRules(NamedTuple):
+    """`regions`: None = any. `echo`: whether a refusal may show the client its own canonical request."""
+
+    regions: frozenset[bytes] | None
+    sigv2_presigned: bool
+    reported_region: bytes
+    echo: bool = False
+
+
+class Claim(NamedTuple):
+    """`date`: b"YYYYMMDD" of the scope. `signed_headers`: lower-case, ascending. `signature`: as claimed; hex for V4,
+    base64 for V2. `timestamp`: ISO basic. `issued_at`: Unix seconds. `expires`: seconds of validity, None in header
+    form; for V2 the Unix second itself. `payload_line`: as it stands in the canonical request.
+    """
+
+    form: Form
+    access_key_id: str
+    date: bytes
+    region: bytes
+    service: bytes
+    signed_headers: tuple[bytes, ...]
+    signature: bytes
+    timestamp: bytes
+    issued_at: int
+    expires: int | None
+    payload_line: bytes
+    echo: bool
+
+    def __repr__(self) -> str:
+        return f"Claim({self.form.value}, {self.access_key_id}, <hidden>)"
+
+
+def malformed_query(reason: str, *extra: tuple[str, str]) -> NoReturn:
+    raise S3Error(
+        Code.AUTHORIZATION_QUERY_PARAMETERS_ERROR,
+        reason,
+        message=f"Error parsing the authorization query parameters; {reason}.",
+        extra=extra,
+    )
+
+
+def check_time(claim: Claim, now: float) -> None:
+    """Clock and expiry. `now`: Unix seconds. S3Error REQUEST_TIME_TOO_SKEWED, ACCESS_DENIED, or for a V2 URL valid for
+    more than seven days AUTHORIZATION_QUERY_PARAMETERS_ERROR."""
+    match claim.form:
+        case Form.HEADER:
+            if not -MAX_SKEW <= now - claim.issued_at <= MAX_SKEW:
+                raise S3Error(
+                    Code.REQUEST_TIME_TOO_SKEWED,
+                    "clock skew",
+                    extra=(
+                        ("RequestTime", claim.timestamp.decode()),
+                        ("ServerTime", _iso(now)),
+                        ("MaxAllowedSkewMilliseconds", str(MAX_SKEW * 1000)),
+                    ),
+                )
+        case Form.PRESIGNED:
+            assert claim.expires is not None
+            if claim.issued_at > now + MAX_SKEW:
+                raise S3Error(Code.ACCESS_DENIED, "not yet valid", message="Request is not yet valid")
+            if now > claim.issued_at + claim.expires:
+                _expired(claim.issued_at + claim.expires, now, str(claim.expires))
+        case Form.PRESIGNED_V2:
+            assert claim.expires is not None
+            if now > claim.expires:
+                _expired(claim.expires, now, None)
+            if claim.expires > now + MAX_EXPIRES:
+                malformed_query("Expires must be at most seven days ahead")
+
+
+def _expired(end: int, now: float, seconds: str | None) -> NoReturn:
+    lasted = (("X-Amz-Expires", seconds),) if seconds is not None else ()
+    raise S3Error(
+        Code.ACCESS_DENIED,
+        "presigned URL expired",
+        message="Request has expired",
+        extra=(*lasted, ("Expires", _iso(end)), ("ServerTime", _iso(now))),
+    )
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
