@@ -1,0 +1,165 @@
+import json
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from gateway.cli.keys import read_moment, read_scope
+from keystore.errors import InvalidInput
+from keystore.scope import AllBuckets, BucketGrant, Rights, SpecificBuckets
+
+Run = Callable[..., Result]
+
+
+def created(run: Run, *words: str) -> dict[str, str]:
+    result = run("keys", "create", "--label", "app", *(words or ("--all-buckets",)), "--json")
+    assert result.exit_code == 0, result.stderr
+    shown: dict[str, str] = json.loads(result.stdout)
+    return shown
+
+
+def test_a_new_key_has_an_id_a_secret_and_a_scope(run: Run) -> None:
+    shown = created(run, "--bucket", "photos", "--bucket", "films")
+    assert re.fullmatch(r"NQAK[0-9a-z]{16}", shown["access_key_id"])
+    assert re.fullmatch(r"[0-9A-Za-z]{40}", shown["secret_access_key"])
+    assert shown["buckets"] == ["photos", "films"]
+    assert shown["status"] == "active"
+
+
+def test_the_secret_is_shown_by_create_only(run: Run) -> None:
+    shown = created(run)
+    for words in (("keys", "list", "--json"), ("keys", "get", shown["access_key_id"], "--json")):
+        result = run(*words)
+        assert shown["access_key_id"] in result.stdout
+        assert shown["secret_access_key"] not in result.stdout + result.stderr
+
+
+def test_a_list_is_an_array_even_when_it_is_empty(run: Run) -> None:
+    result = run("keys", "list", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == []
+
+
+def test_a_piped_list_is_tab_separated_without_a_heading(run: Run) -> None:
+    shown = created(run)
+    line = run("keys", "list").stdout.rstrip("\n").split("\t")
+    assert line[:4] == ["app", shown["access_key_id"], "All Buckets", "Active"]
+
+
+@pytest.mark.parametrize("scope", [[], ["--all-buckets", "--bucket", "photos"], ["--bucket", "Not_A_Bucket"]])
+def test_the_scope_is_mandatory_and_one_of_two(run: Run, scope: list[str]) -> None:
+    result = run("keys", "create", "--label", "app", *scope)
+    assert result.exit_code == 2
+    assert json.loads(run("keys", "list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("label", ["", "x" * 65, "a\x07b", "a\u202eb"])
+def test_a_label_that_is_no_label_is_refused(run: Run, label: str) -> None:
+    assert run("keys", "create", "--label", label, "--all-buckets").exit_code == 2
+
+
+def test_a_duplicate_label_is_made_with_a_warning(run: Run) -> None:
+    created(run)
+    result = run("keys", "create", "--label", "app", "--all-buckets", "--json")
+    assert result.exit_code == 0
+    assert "labelled 'app' too" in result.stderr
+    assert json.loads(result.stdout)["label"] == "app"
+
+
+def test_a_secret_file_keeps_the_secret_off_the_screen(run: Run, folder: Path) -> None:
+    target = folder / "secret"
+    result = run("keys", "create", "--label", "app", "--all-buckets", "--secret-file", str(target), "--json")
+    assert result.exit_code == 0
+    assert "secret_access_key" not in json.loads(result.stdout)
+    assert json.loads(result.stdout)["secret_file"] == str(target)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert re.fullmatch(r"[0-9A-Za-z]{40}\n", target.read_text())
+    assert target.read_text().strip() not in result.stdout + result.stderr
+
+
+def test_a_secret_file_is_never_overwritten(run: Run, folder: Path) -> None:
+    (folder / "secret").write_text("mine")
+    result = run("keys", "create", "--label", "app", "--all-buckets", "--secret-file", "secret")
+    assert result.exit_code == 5
+    assert (folder / "secret").read_text() == "mine"
+    assert json.loads(run("keys", "list", "--json").stdout) == []
+
+
+def test_revoke_keeps_the_key_in_the_history(run: Run) -> None:
+    shown = created(run)
+    result = run("keys", "revoke", shown["access_key_id"], "--reason", "compromised", "--yes", "--json")
+    assert result.exit_code == 0
+    revoked = json.loads(result.stdout)
+    assert (revoked["status"], revoked["revoked_reason"]) == ("revoked", "compromised")
+    assert [one["status"] for one in json.loads(run("keys", "list", "--json").stdout)] == ["revoked"]
+
+
+def test_delete_is_for_good(run: Run) -> None:
+    shown = created(run)
+    assert run("keys", "delete", shown["access_key_id"], "--yes").exit_code == 0
+    assert run("keys", "get", shown["access_key_id"]).exit_code == 4
+    assert json.loads(run("keys", "list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("act", ["revoke", "delete"])
+def test_without_a_terminal_and_without_yes_nothing_is_done(run: Run, act: str) -> None:
+    shown = created(run)
+    result = run("keys", act, shown["access_key_id"], stdin="app\n")
+    assert result.exit_code == 2
+    assert json.loads(run("keys", "get", shown["access_key_id"], "--json").stdout)["status"] == "active"
+
+
+@pytest.mark.parametrize("act", ["get", "revoke", "delete"])
+def test_an_unknown_key_is_exit_4(run: Run, act: str) -> None:
+    words = ["keys", act, "NQAK0000000000000000"] + (["--yes"] if act != "get" else [])
+    assert run(*words).exit_code == 4
+
+
+def test_a_wrong_kek_is_said_and_is_exit_7(run: Run, folder: Path) -> None:
+    from keystore.sealing import create_kek_file
+
+    created(run)
+    (folder / "kek").unlink()
+    create_kek_file(folder / "kek")
+    result = run("keys", "list")
+    assert result.exit_code == 7
+    assert "key" in result.stderr
+
+
+def test_a_kek_file_others_can_read_is_refused_with_the_remedy(run: Run, folder: Path) -> None:
+    (folder / "kek").chmod(0o644)
+    result = run("keys", "list")
+    assert result.exit_code != 0
+    assert "chmod" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        (None, None),
+        ("30d", 1_000_000 + 30 * 86400),
+        ("1h", 1_003_600),
+        ("1970-01-02", 86400),
+        ("1970-01-02T00:00:00Z", 86400),
+        ("1970-01-02T01:00:00+01:00", 86400),
+    ],
+)
+def test_times_are_spans_dates_or_rfc_3339(text: str | None, moment: int | None) -> None:
+    assert read_moment(text, 1_000_000.5) == moment
+
+
+@pytest.mark.parametrize("text", ["", "tomorrow", "30", "-1d", "٣d", "1.5h"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        read_moment(text, 0)
+
+
+def test_rights_default_to_full_for_all_and_read_write_for_named() -> None:
+    assert read_scope([], None, everything=True) == AllBuckets(Rights.FULL)
+    assert read_scope(["photos"], None, everything=False) == SpecificBuckets(
+        (BucketGrant("photos", Rights.READ_WRITE),)
+    )
+    assert read_scope(["photos"], Rights.READ_ONLY, everything=False).buckets[0].rights is Rights.READ_ONLY  # type: ignore[union-attr]
