@@ -38,6 +38,9 @@ _FLAGS: Final = (
     "-master.telemetry=false",
     "-webdav=false",
     "-admin.ui=false",
+    # A bucket takes several volumes, and their number is derived from free disk space: without this, 76 GB free were
+    # used up by about 150 small buckets, and every further write was a 500.
+    "-volume.max=100000",
 )
 _PORTS: Final = range(20_000, 30_000)
 _PROBE_BUCKET: Final = "nqgate-readiness-probe"

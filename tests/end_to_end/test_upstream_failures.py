@@ -148,7 +148,7 @@ def test_a_store_that_accepts_no_connections_is_503_in_under_5_seconds(tmp_path:
 
 
 def test_a_store_that_never_answers_is_503(tmp_path: Path) -> None:
-    settings = {"limits": {"upstream_reply_timeout": 1.0}}
+    settings = {"limits": {"upstream_reply_timeout": 2.0}}
     with RecordingUpstream(never_answers) as upstream:
         assert _is_unavailable(_ask_dead(tmp_path, upstream.port, settings))
 

@@ -28,6 +28,7 @@ SEAWEEDFS_FLAGS = (
     "-master.telemetry=false",
     "-webdav=false",
     "-admin.ui=false",
+    "-volume.max=100000",  # else some hundred buckets use up the volumes there are
 )
 SEAWEEDFS_SERVICES = ("s3", "master", "volume", "filer", "admin")
 
