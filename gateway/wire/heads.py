@@ -49,13 +49,10 @@ class _Fields:
         self.on_header = fields.__setitem__
 
 
-def _lowered(fields: dict[bytes, bytes], block: bytes) -> dict[bytes, bytes] | None:
-    """Names in lower case, values without trailing blanks; None when the lines are not exactly these names."""
-    if b" \r\n" in block or b"\t\r\n" in block:
-        lowered = {name.lower(): value.rstrip(b" \t") for name, value in fields.items()}
-    else:
-        lowered = {name.lower(): value for name, value in fields.items()}
-    return lowered if len(lowered) == block.count(b"\n") - 2 else None
+def _lowered(fields: dict[bytes, bytes], lines: int) -> dict[bytes, bytes] | None:
+    """Names in lower case, values without trailing blanks; None when `lines` lines are not exactly these names."""
+    lowered = {name.lower(): value.rstrip(b" \t") for name, value in fields.items()}
+    return lowered if len(lowered) == lines else None
 
 
 class _EveryField:
@@ -68,10 +65,6 @@ class _EveryField:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.lines.append((name.lower(), value.rstrip(b" \t")))
-
-    def whole(self, block: bytes) -> bool:
-        """Whether every line of the head was a field."""
-        return len(self.lines) == block.count(b"\n") - 2
 
     def joined(self) -> tuple[dict[bytes, bytes], frozenset[bytes]]:
         """(name → values joined with b",", the names that are repeated)."""
@@ -184,12 +177,13 @@ def parse_request_head(block: bytes, max_fields: int) -> ParsedRequest:
     minor = _MINOR.get(request_line[-1])
     if len(request_line) != 3 or minor is None:
         raise _bad("only HTTP/1.1 and HTTP/1.0 are spoken here")
-    if block.count(b"\n") - 2 > max_fields:
+    lines = block.count(b"\n") - 2  # without the request line and the empty one
+    if lines > max_fields:
         raise S3Error(Code.REQUEST_HEADER_SECTION_TOO_LARGE, "too many header fields")
-    headers, repeated = _lowered(fields, block), _NOT_REPEATED
+    headers, repeated = _lowered(fields, lines), _NOT_REPEATED
     if headers is None:
         every = _EveryField(httptools.HttpRequestParser, block)
-        if not every.whole(block):
+        if len(every.lines) != lines:
             raise _bad("a header line that is no field")
         headers, repeated = every.joined()
     head = RequestHead(request_line[0], request_line[1], headers, repeated, minor)
@@ -245,12 +239,13 @@ def parse_reply_head(block: bytes, *, to_head: bool) -> ParsedReply:
     status = parser.get_status_code()
     if minor is None or not 100 <= status <= 599:
         raise UpstreamNonsense("the reply is not HTTP/1.1")
-    headers = _lowered(found, block)
+    lines = block.count(b"\n") - 2
+    headers = _lowered(found, lines)
     if headers is None:
         every = _EveryField(httptools.HttpResponseParser, block)
         fields = every.lines
         headers = dict(fields)
-        if not every.whole(block) or [name for name, _ in fields].count(b"content-length") > 1:
+        if len(fields) != lines or [name for name, _ in fields].count(b"content-length") > 1:
             raise UpstreamNonsense("a header line that is no field, or a second Content-Length")
     else:
         fields = list(headers.items())

@@ -26,6 +26,10 @@ class _State(Enum):
     CLOSED = 5
 
 
+# Bound once: looking a member up in its class costs 0.08 µs each time, and a request does it ten times.
+_HEAD, _HELD, _BODY, _ANSWERING = _State.HEAD, _State.HELD, _State.BODY, _State.ANSWERING
+
+
 class ClientConnection(asyncio.BufferedProtocol):
     """`since`: the engine's clock when the present wait began; which limit applies follows from the state."""
 
@@ -119,21 +123,19 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         block = self._engine.buffers.view[:nbytes]
-        match self._state:
-            case _State.HEAD:
-                if not self._pending:
-                    self.since = self._engine.clock
-                self._pending += block
-                self._dispatch()
-            case _State.BODY:
+        state = self._state
+        if state is _HEAD:
+            if not self._pending:
                 self.since = self._engine.clock
-                self._take_body(block)
-            case _State.HELD | _State.ANSWERING:
-                self._pending += block
-                if len(self._pending) > self._engine.limits.pipelined_bytes:
-                    self.pause_reading()
-            case _:
-                pass
+            self._pending += block
+            self._dispatch()
+        elif state is _BODY:
+            self.since = self._engine.clock
+            self._take_body(block)
+        elif state is _HELD or state is _ANSWERING:
+            self._pending += block
+            if len(self._pending) > self._engine.limits.pipelined_bytes:
+                self.pause_reading()
 
     def pause_reading(self) -> None:
         if self._reading and not self.transport.is_closing():
@@ -152,7 +154,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             return
         self._dispatching = True
         try:
-            while self._state is _State.HEAD and self._pending and not self.paused:
+            while self._state is _HEAD and self._pending and not self.paused:
                 if not self._take_head():
                     break
         finally:
@@ -185,7 +187,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         else:
             self._left = -1
             self._chunked = cast("ChunkedBody", body)
-        self._state = _State.HELD if body else _State.ANSWERING
+        self._state = _HELD if body else _ANSWERING
         self._expects_continue = parsed.head.http_minor == 1 and b"expect" in parsed.head.headers
         exchange = Exchange(self._engine, self, parsed)
         self._exchange = exchange
@@ -272,7 +274,7 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     @property
     def body_unread(self) -> bool:
-        return self._state is _State.HELD or self._state is _State.BODY
+        return self._state is _HELD or self._state is _BODY
 
     def finished(self, *, keep_alive: bool) -> None:
         """The reply is written. Next head, or close; a body that was refused unread is thrown away for a moment."""
@@ -282,7 +284,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         elif not keep_alive or self._eof or self._engine.draining:
             self.close()
         else:
-            self._state = _State.HEAD
+            self._state = _HEAD
             self.since = self._engine.clock
             if not self.paused:
                 self.resume_reading()
