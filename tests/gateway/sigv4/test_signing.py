@@ -1,0 +1,90 @@
+"""What we sign for the store, judged by botocore."""
+
+import pickle
+from datetime import UTC, datetime
+from unittest.mock import patch
+
+import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.s3.uri import encode
+from gateway.sigv4.canonical import canonical_query
+from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner, derive_date_key, derive_signing_key
+from tests.support.requests import NOW
+
+SECRET = "store-secret"
+LINE = "UNSIGNED-PAYLOAD"
+
+
+def judged(method: str, path: str, query: str, headers: dict[str, str], now: float) -> str:
+    """The Authorization that botocore writes."""
+
+    class Signer(S3SigV4Auth):
+        def payload(self, request: AWSRequest) -> str:
+            return LINE
+
+    url = f"http://store.example{path}" + (f"?{query}" if query else "")
+    request = AWSRequest(method=method, url=url, headers=headers)
+    moment = datetime.fromtimestamp(now, UTC).replace(tzinfo=None)
+    with patch("botocore.auth.get_current_datetime", lambda remove_tzinfo=True: moment):
+        Signer(Credentials("store", SECRET), "s3", "us-east-1").add_auth(request)
+    return str(request.headers["Authorization"])
+
+
+def ours(method: str, path: str, query: str, headers: dict[str, str], now: float) -> str:
+    signer = UpstreamSigner(UpstreamCredential("store", SECRET), b"us-east-1")
+    fields = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    _, authorization = signer.sign(
+        method.encode(), path.encode(), query.encode(), [(b"host", b"store.example"), *fields], LINE.encode(), now
+    )
+    return authorization.decode()
+
+
+@given(
+    method=st.sampled_from(["GET", "HEAD", "PUT", "POST", "DELETE"]),
+    object_key=st.text(min_size=1, max_size=30).map(lambda text: text.encode("utf-8", "ignore")),
+    query=st.dictionaries(st.sampled_from(["prefix", "max-keys", "uploads"]), st.text(max_size=8)),
+    headers=st.dictionaries(
+        st.sampled_from(["x-amz-acl", "x-amz-meta-a", "x-amz-meta-a-b", "content-md5"]),
+        st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12),
+    ),
+)
+def test_botocore_signs_the_same(
+    method: str, object_key: bytes, query: dict[str, str], headers: dict[str, str]
+) -> None:
+    path = "/bucket/" + encode(object_key, keep_slash=True).decode()
+    encoded = canonical_query(
+        {name.encode(): value.encode("utf-8", "ignore") for name, value in query.items()}
+    ).decode()
+    assert ours(method, path, encoded, headers, NOW) == judged(method, path, encoded, headers, NOW)
+
+
+def test_midnight_turns_the_key_of_the_day() -> None:
+    signer = UpstreamSigner(UpstreamCredential("store", SECRET), b"us-east-1")
+    midnight = 1_789_948_800
+    before = signer.sign(b"GET", b"/", b"", [(b"host", b"store.example")], LINE.encode(), midnight - 1)
+    after = signer.sign(b"GET", b"/", b"", [(b"host", b"store.example")], LINE.encode(), midnight)
+    assert (before[0][:8], after[0][:8]) == (b"20260920", b"20260921")
+    assert after[1].decode() == judged("GET", "/", "", {}, midnight)
+    again = signer.sign(b"GET", b"/", b"", [(b"host", b"store.example")], LINE.encode(), midnight - 1)
+    assert again == before
+
+
+def test_the_date_key_and_the_signing_key_are_aws_s() -> None:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-examples.html
+    date_key = derive_date_key(b"wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", b"20150830")
+    signing_key = derive_signing_key(date_key, b"us-east-1", b"iam")
+    assert signing_key.hex() == "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9"
+
+
+def test_a_credential_cannot_be_printed_or_pickled() -> None:
+    credential = UpstreamCredential("store", SECRET)
+    signer = UpstreamSigner(credential, b"us-east-1")
+    for shown in (repr(credential), str(credential), repr(signer), f"{signer}"):
+        assert SECRET not in shown
+    with pytest.raises(TypeError):
+        pickle.dumps(credential)

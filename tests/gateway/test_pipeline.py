@@ -1,0 +1,95 @@
+"""The road as a whole, without a wire: what is handed in decides."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.authorize import Policy
+from gateway.pipeline import Find, Rules, admit, admit_again
+from gateway.s3.errors import Code, S3Error
+from gateway.s3.profile import PROFILES
+from keystore.access_key import KnownKey, Status
+from keystore.errors import KeystoreUnavailable, RecordRefused
+from keystore.scope import BucketGrant, Scope, SpecificBuckets
+from tests.support.requests import ADDRESSING, DUMMY, NOW, RULES, header_head, known_key
+
+ROAD = Rules(ADDRESSING, RULES, Policy(PROFILES["generic"], frozenset(), dot_segments=True), DUMMY)
+DATE = b"20260921"
+ONE: Scope = SpecificBuckets((BucketGrant("bucket"),))
+
+
+class Directory:
+    """find() over one record that the test may change."""
+
+    def __init__(self, known: KnownKey | None) -> None:
+        self.known = known
+        self.asked: list[tuple[str, bytes]] = []
+
+    def find(self, access_key_id: str, date: bytes) -> KnownKey | None:
+        self.asked.append((access_key_id, date))
+        return self.known
+
+
+def code(find: Find, now: float = NOW) -> Code:
+    with pytest.raises(S3Error) as caught:
+        admit(header_head(), find, now, ROAD)
+    return caught.value.code
+
+
+def test_a_signed_request_in_scope_is_authorized() -> None:
+    authorized = admit(header_head(), Directory(known_key(DATE, scope=ONE)).find, NOW, ROAD)
+    assert authorized.operation.name == "GetObject"
+    assert authorized.request.bucket == "bucket"
+
+
+def test_an_unknown_key_is_refused() -> None:
+    assert code(Directory(None).find) is Code.INVALID_ACCESS_KEY_ID
+
+
+def test_a_wrong_clock_is_refused_before_the_directory_is_asked() -> None:
+    directory = Directory(known_key(DATE))
+    assert code(directory.find, NOW + 1000) is Code.REQUEST_TIME_TOO_SKEWED
+    assert directory.asked == []
+
+
+@pytest.mark.parametrize("error", [KeystoreUnavailable("gone"), RecordRefused("tampered")])
+def test_a_keystore_that_cannot_answer_is_503_with_retry_after(error: Exception) -> None:
+    def find(access_key_id: str, date: bytes) -> KnownKey | None:
+        raise error
+
+    with pytest.raises(S3Error) as caught:
+        admit(header_head(), find, NOW, ROAD)
+    assert (caught.value.code, caught.value.retry_after) == (Code.SERVICE_UNAVAILABLE, 1)
+
+
+def test_an_unchanged_record_is_admitted_again_as_it_was() -> None:
+    directory = Directory(known_key(DATE))
+    authorized = admit(header_head(), directory.find, NOW, ROAD)
+    assert admit_again(authorized, directory.find, NOW + 10_000, ROAD) is authorized
+
+
+def changed_to(known: KnownKey | None) -> Code:
+    directory = Directory(known_key(DATE))
+    authorized = admit(header_head(), directory.find, NOW, ROAD)
+    directory.known = known
+    with pytest.raises(S3Error) as caught:
+        admit_again(authorized, directory.find, NOW, ROAD)
+    return caught.value.code
+
+
+def test_a_key_revoked_or_deleted_or_narrowed_in_the_meantime_is_not_admitted_again() -> None:
+    elsewhere: Scope = SpecificBuckets((BucketGrant("elsewhere"),))
+    assert changed_to(known_key(DATE, status=Status.REVOKED)) is Code.INVALID_ACCESS_KEY_ID
+    assert changed_to(None) is Code.INVALID_ACCESS_KEY_ID
+    assert changed_to(known_key(DATE, scope=elsewhere)) is Code.ACCESS_DENIED
+
+
+def test_a_key_that_was_only_renamed_is_admitted_again() -> None:
+    directory = Directory(known_key(DATE))
+    authorized = admit(header_head(), directory.find, NOW, ROAD)
+    renamed = known_key(DATE)
+    renamed.access_key = replace(renamed.access_key, label="renamed")
+    directory.known = renamed
+    again = admit_again(authorized, directory.find, NOW, ROAD)
+    assert again is not authorized
+    assert again.access_key.label == "renamed"
