@@ -61,7 +61,7 @@ def _never(name: bytes, value: bytes, asking: Authenticated, operation: Operatio
 
 
 def _configuring(name: bytes, value: bytes, asking: Authenticated, operation: Operation) -> bytes | None:
-    """Locks, holds and their bypass are configuration (KEYS: only Full grants it)."""
+    """Locks, holds and their bypass are configuration, which only Full grants."""
     if Permission.CONFIGURE in asking.access_key.permissions(asking.request.bucket):
         return value
     raise _denied(name, "the access key lacks the right to configure this bucket")

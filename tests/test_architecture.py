@@ -55,7 +55,7 @@ IMPURE_MODULES = {
 }
 IMPURE_CALLS = {"open", "print", "input", "now", "utcnow", "today"}
 PROOFS = {"Authenticated": "gateway/sigv4/verify.py", "Authorized": "gateway/authorize.py"}
-# Names that say nothing; STYLE: one word for one thing, from the field.
+# Names that say nothing: one word for one thing, from the field.
 EMPTY_NAMES = {
     "utils",
     "util",

@@ -1,7 +1,7 @@
 """One request as the gateway understands it: parsed once from bytes, never re-read from the wire.
 
-Knows nothing of keys, scopes or stores. Everything downstream reads this and nothing else (PROTOCOL invariant:
-what is authorized is what is re-serialized).
+Knows nothing of keys, scopes or stores. Everything downstream reads this and nothing else: what is
+authorized is what is re-serialized.
 """
 
 import re

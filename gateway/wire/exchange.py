@@ -333,7 +333,8 @@ class Exchange:
 
     def finish(self) -> None:
         self._done = True
-        self._release_memory()
+        if self._upload is not None:
+            self._upload.release()
         early, self._connection = self._connection, None
         if early is not None:
             early.reset()
@@ -347,15 +348,12 @@ class Exchange:
 
     def _abandon(self) -> None:
         """Whatever the store was sent of this request stays incomplete there."""
-        self._release_memory()
+        if self._upload is not None:
+            self._upload.release()
         self._waiting = False
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.reset()
-
-    def _release_memory(self) -> None:
-        if self._upload is not None:
-            self._upload.release()
 
     def client_lost(self) -> None:
         self._done = True

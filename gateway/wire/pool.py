@@ -90,14 +90,15 @@ class UpstreamPool:
 
     def release(self, connection: UpstreamConnection) -> None:
         """A connection is free again: the longest waiting exchange gets it, else it lies idle."""
-        while self._waiting and connection.usable:
+        if not connection.usable:
+            return
+        while self._waiting:
             exchange, _ = self._waiting.popleft()
             if exchange.wants_upstream:
                 exchange.connected(connection)
                 return
-        if connection.usable:
-            connection.idle_since = self._loop.time()
-            self._idle.append(connection)
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
 
     def lost(self, connection: UpstreamConnection) -> None:
         self._connections.discard(connection)

@@ -279,15 +279,17 @@ class ClientConnection(asyncio.BufferedProtocol):
     def finished(self, *, keep_alive: bool) -> None:
         """The reply is written. Next head, or close; a body that was refused unread is thrown away for a moment."""
         self._exchange = None
-        if self.body_unread:
-            self._linger()
+        if self._state is not _ANSWERING:
+            if self.body_unread:
+                self._linger()
         elif not keep_alive or self._eof or self._engine.draining:
             self.close()
         else:
             self._state = _HEAD
             self.since = self._engine.clock
             if not self.paused:
-                self.resume_reading()
+                if not self._reading:
+                    self.resume_reading()
                 if self._pending:
                     self._dispatch()
 

@@ -197,16 +197,17 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def _take_head(self, block: bytes) -> None:
         while True:
-            searched = max(0, len(self._pending) - 3)
+            searched = 0
             if self._pending:
+                searched = max(0, len(self._pending) - 3)
                 block = self._pending + block
+                self._pending = b""
             end = block.find(b"\r\n\r\n", searched) + 4
             if end < 4:
                 if len(block) > self._limits.head_bytes:
                     raise UpstreamNonsense("the reply's head is too large")
                 self._pending = block
                 return
-            self._pending = b""
             reply = parse_reply_head(block[:end], to_head=self._to_head)
             block = block[end:]
             if reply.head.status >= 200:
@@ -282,7 +283,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             self._reading = _IDLE
             self._chunked = None
             self.reused = True
-            self.resume_reading()
+            if not self._flowing:
+                self.resume_reading()
             self._owner.release(self)
             exchange.reply_end()
         else:
