@@ -7,6 +7,7 @@ does not know the store, the clock or the body. The order is the law: operation 
 from typing import Final, NamedTuple
 
 from gateway.header_policy import choose_headers
+from gateway.payload.mode import EMPTY_SHA256
 from gateway.s3.control import rebuild_control
 from gateway.s3.copy_source import CopySource, parse_copy_source
 from gateway.s3.errors import Code, S3Error
@@ -17,7 +18,6 @@ from gateway.sigv4.verify import Authenticated
 from keystore.access_key import AccessKey
 from keystore.scope import Permission
 
-EMPTY_SHA256: Final = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 SERVICE: Final = "/"  # stands for the bucket of ListBuckets; no bucket can have this name
 # Sub-resources that open data to readers without an access key, or name another bucket or sink.
 _OPENING: Final = frozenset(
@@ -122,7 +122,7 @@ def authorize(authenticated: Authenticated, policy: Policy) -> Authorized:
         operation = _allowed_by_operator(operation, policy)
     elif operation.name not in policy.profile.offered:
         raise _not_implemented(operation)
-    if request.query.get(b"versionId") == b"":
+    if request.query and request.query.get(b"versionId") == b"":
         raise S3Error(Code.INVALID_ARGUMENT, "an empty versionId", message="Version id cannot be the empty string.")
     # buckets
     copy_source = _copy_source(request, policy) if operation.copies else None
@@ -183,14 +183,18 @@ def _copy_source(request: S3Request, policy: Policy) -> CopySource:
 
 def _refuse_body(authenticated: Authenticated) -> None:
     """A Content-Length that went on without its body would take the next request's head for it."""
-    headers = authenticated.request.headers
-    if b"transfer-encoding" in headers or headers.get(b"content-length", b"").strip(b"0"):
+    request = authenticated.request
+    if request.names.framing and _announces_body(request.headers):
         raise S3Error(
             Code.INVALID_REQUEST, "a body on an operation that takes none", message="This operation takes no body."
         )
     sha256 = authenticated.payload.sha256
     if sha256 is not None and sha256 != EMPTY_SHA256:
         raise S3Error(Code.XAMZ_CONTENT_SHA256_MISMATCH, "a hash of something, and no body")
+
+
+def _announces_body(headers: dict[bytes, bytes]) -> bool:
+    return b"transfer-encoding" in headers or bool(headers.get(b"content-length", b"").strip(b"0"))
 
 
 def _require_digest(request: S3Request) -> None:

@@ -6,7 +6,8 @@ from the parameters the operation knows, the headers from those chosen in `heade
 
 from typing import Final, NamedTuple
 
-from gateway.authorize import EMPTY_SHA256, Authorized
+from gateway.authorize import Authorized
+from gateway.payload.mode import EMPTY_SHA256
 from gateway.s3.copy_source import render
 from gateway.s3.operation import Body
 from gateway.s3.request import S3Request

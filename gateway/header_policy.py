@@ -5,10 +5,11 @@ unpack); any other name without a row is dropped. Nothing here reads the body, t
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from gateway.s3.errors import Code, S3Error
+from gateway.s3.header_names import HeaderNames
 from gateway.s3.operation import Body, Operation
 from gateway.sigv4.verify import Authenticated
 from keystore.scope import Permission
@@ -143,7 +144,7 @@ VERDICTS: Final[dict[bytes, Gate]] = {
     **dict.fromkeys(_PASS, _forward),
     **dict.fromkeys((b"x-amz-server-side-encryption-customer-" + part for part in _SSE_C), _forward),
     **dict.fromkeys((b"x-amz-copy-source-server-side-encryption-customer-" + part for part in _SSE_C), _forward),
-    **dict.fromkeys(_CONSUMED, _keep),  # tried before the table, as a set: it is most of every request
+    **dict.fromkeys(_CONSUMED, _keep),
     b"content-encoding": _without_aws_chunked,
     b"content-md5": _of_object_body,
     **dict.fromkeys((b"x-amz-checksum-" + algorithm for algorithm in _ALGORITHMS), _checksum),
@@ -184,11 +185,11 @@ def choose_headers(asking: Authenticated, operation: Operation) -> list[tuple[by
     sent or came twice.
     """
     request = asking.request
-    headers = request.headers
+    headers, names = request.headers, request.names
+    gates = _known_gates(names) if headers is request.all_headers else _gates(headers)
     chosen: list[tuple[bytes, bytes]] = []
-    for name in [name for name in headers if name not in _CONSUMED]:
+    for name, gate in gates:
         value = headers[name]
-        gate = VERDICTS.get(name) or _unlisted(name)
         if gate is not _forward:
             passed = gate(name, value, asking, operation)
             if passed is None:
@@ -197,12 +198,30 @@ def choose_headers(asking: Authenticated, operation: Operation) -> list[tuple[by
         if _UNSENDABLE.search(value):
             raise _unsendable(name)
         chosen.append((name, value))
-    if request.repeated:
-        _refuse_repeated(request.repeated)
-    connection = headers.get(b"connection")
-    if connection is not None and connection not in _ORDINARY_CONNECTIONS:
-        return _without_hop_by_hop(chosen, connection)
+    if names.repeated:
+        _refuse_repeated(names.repeated)
+    if names.framing:
+        connection = headers.get(b"connection")
+        if connection is not None and connection not in _ORDINARY_CONNECTIONS:
+            return _without_hop_by_hop(chosen, connection)
     return chosen
+
+
+_Gates = list[tuple[bytes, Gate]]
+
+
+def _known_gates(names: HeaderNames) -> _Gates:
+    """The gates of these names; concluded once."""
+    found: _Gates | None = names.memo.get(_gates)
+    if found is None:
+        found = _gates(dict.fromkeys(names.lowered))
+        names.remember(_gates, found)
+    return found
+
+
+def _gates(names: Iterable[bytes]) -> _Gates:
+    """Which of these names are asked about, and by what; consumed ones are not."""
+    return [(name, VERDICTS.get(name) or _unlisted(name)) for name in names if name not in _CONSUMED]
 
 
 def _unsendable(name: bytes) -> S3Error:

@@ -4,9 +4,11 @@ Everything without a row is dropped – hop-by-hop, cookies, server, www-authent
 access-control-* – save x-amz-*, which is S3's own vocabulary.
 """
 
+from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
+from gateway.s3.header_names import HeaderNames, literal, picker
 from gateway.s3.request import S3Request
 
 
@@ -36,33 +38,54 @@ _ON_ERRORS: Final = frozenset(
     {b"content-range", b"date", b"last-modified", b"retry-after", b"x-amz-delete-marker", b"x-amz-version-id"}
 )
 _CHECKSUMS: Final = b"x-amz-checksum-"
-_DROP: Final = _Verdict.DROP
-_PARTIAL: Final = _Verdict.PARTIAL
 
 
-def choose_reply_headers(
-    headers: list[tuple[bytes, bytes]], request: S3Request
-) -> tuple[list[tuple[bytes, bytes]], bool]:
-    """→ (headers that pass, whether the reply is partial).
+class Passing(NamedTuple):
+    """Of one sequence of names: `pick` takes the values that pass out of all, `lines` is the format of their lines, one
+    `%b` each. `partial`: whether the reply is a part of the object."""
+
+    pick: Callable[[Sequence[bytes]], tuple[bytes, ...]]
+    lines: bytes
+    partial: bool
+
+
+def passing(names: HeaderNames, request: S3Request) -> Passing:
+    """What passes of a reply with these names; concluded once for each sequence of names."""
+    of_a_part = b"partNumber" in request.query
+    found: Passing | None = names.memo.get(of_a_part)
+    if found is None:
+        places, partial = _places(names.lowered, of_a_part)
+        lines = b"".join([literal(names.lowered[place]) + b": %b\r\n" for place in places])
+        found = Passing(picker(places), lines, partial)
+        names.remember(of_a_part, found)
+    return found
+
+
+def choose_reply_headers(headers: list[tuple[bytes, bytes]], request: S3Request) -> list[tuple[bytes, bytes]]:
+    """The headers that pass."""
+    places, _ = _places([name for name, _ in headers], b"partNumber" in request.query)
+    return [headers[place] for place in places]
+
+
+def _places(names: Sequence[bytes], of_a_part: bool) -> tuple[list[int], bool]:
+    """→ (the places of the names that pass, whether the reply is partial).
 
     Stores send the whole object's checksum with a range of it, and SDKs then refuse good bytes: dropped, unless the
     range is a part, which has a checksum of its own.
     """
-    chosen: list[tuple[bytes, bytes]] = []
-    partial = False
-    for header in headers:
-        verdict = _VERDICTS.get(header[0])
-        if verdict is None:
-            if not header[0].startswith(b"x-amz-"):
-                continue
-        elif verdict is _DROP:
-            continue
-        elif verdict is _PARTIAL:
-            partial = True
-        chosen.append(header)
-    if partial and b"partNumber" not in request.query:
-        chosen = [header for header in chosen if not header[0].startswith(_CHECKSUMS)]
-    return chosen, partial
+    verdicts = [_verdict(name) for name in names]
+    partial = _Verdict.PARTIAL in verdicts
+    without = _CHECKSUMS if partial and not of_a_part else None
+    places = [
+        place
+        for place, verdict in enumerate(verdicts)
+        if verdict is not _Verdict.DROP and not (without and names[place].startswith(without))
+    ]
+    return places, partial
+
+
+def _verdict(name: bytes) -> _Verdict:
+    return _VERDICTS.get(name) or (_Verdict.PASSES if name.startswith(b"x-amz-") else _Verdict.DROP)
 
 
 def choose_error_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -6,15 +6,16 @@ transfer-encoding, connection and the empty line: whoever sends the body adds th
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from gateway.authorize import Authorized
 from gateway.reply_documents import DECLARATION, location_constraint, name_account, replace_element, root_element
-from gateway.reply_policy import choose_error_headers, choose_reply_headers
+from gateway.reply_policy import choose_error_headers, choose_reply_headers, passing
 from gateway.s3.errors import Code, S3Error
+from gateway.s3.header_names import HeaderNames
 from gateway.s3.listing import ListedBucket, page, render_buckets
 from gateway.s3.xml import error_document, escape
 from gateway.store_errors import StoreError, error_inside, store_error
@@ -29,10 +30,16 @@ _NOT_IN_A_HEADER: Final = re.compile(r"[^\x20-\x7e]+")
 
 
 class ReplyHead(NamedTuple):
-    """The store's reply. `headers`: as received, names in lower case, in order."""
+    """The store's reply. `values`: of the headers as received, one for each of `names.lowered`."""
 
     status: int
-    headers: list[tuple[bytes, bytes]]
+    names: HeaderNames
+    values: Sequence[bytes]
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """(lower-case name, value), in order."""
+        return list(zip(self.names.lowered, self.values, strict=True))
 
 
 class ReplyAction(Enum):
@@ -108,10 +115,11 @@ def plan_reply(reply: ReplyHead, authorized: Authorized, request_id: bytes, rule
     action = _action(status, authorized)
     if action is ReplyAction.REBUILD:
         return ReplyPlan(action, b"", status)
-    headers, partial = choose_reply_headers(reply.headers, authorized.request)
+    pick, lines, partial = passing(reply.names, authorized.request)
     if partial and status == 200:  # rclone answers a range with 200; SDKs look at the status
         status = 206
-    return ReplyPlan(action, _relayed_head(status, headers, authorized, request_id, rules), status)
+    head = _relayed_head(status, lines % pick(reply.values), authorized, request_id, rules)
+    return ReplyPlan(action, head, status)
 
 
 def _action(status: int, authorized: Authorized) -> ReplyAction:
@@ -133,16 +141,13 @@ def _names_the_store(name: str, authorized: Authorized) -> bool:
     return name != "ListObjectsV2" or b"fetch-owner" in authorized.request.query
 
 
-def _relayed_head(
-    status: int, headers: list[tuple[bytes, bytes]], authorized: Authorized, request_id: bytes, rules: ReplyRules
-) -> bytes:
+def _relayed_head(status: int, lines: bytes, authorized: Authorized, request_id: bytes, rules: ReplyRules) -> bytes:
     ours = b""
     name = authorized.operation.name
     if name == "CreateBucket":
         ours = b"location: /%b\r\n" % authorized.request.bucket.encode()
     elif name == "HeadBucket":
         ours = b"x-amz-bucket-region: %b\r\n" % rules.reported_region
-    lines = b"\r\n".join([*map(b": ".join, headers), b""])
     return b"%b%b%b%b" % (_status_line(status), lines, ours, _ids(request_id))
 
 
@@ -157,7 +162,7 @@ def rebuild(
         return _probed(authorized, request_id, found=reply.status < 300)
     if reply.status >= 300:
         return _rebuilt_error(reply, body, authorized, request_id, rules)
-    headers, _ = choose_reply_headers(reply.headers, authorized.request)
+    headers = choose_reply_headers(reply.headers, authorized.request)
     if any(name == b"content-encoding" and value.lower() != b"identity" for name, value in headers):
         raise S3Error(Code.INTERNAL_ERROR, "the store compressed a document unasked")
     name = authorized.operation.name
@@ -167,7 +172,8 @@ def rebuild(
     else:
         rewrite = _REWRITES.get(name)
         document = body if rewrite is None else rewrite(body, authorized, rules)
-    return _relayed_head(reply.status, headers, authorized, request_id, rules), document
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    return _relayed_head(reply.status, lines, authorized, request_id, rules), document
 
 
 def _probed(authorized: Authorized, request_id: bytes, *, found: bool) -> tuple[bytes, bytes]:

@@ -176,7 +176,8 @@ class KnownKey:
     """What `directory.find` returns: a record proven fresh, and the means to verify its signatures; never the secret.
 
     `date_keys`: b"YYYYMMDD" → kDate = HMAC-SHA256("AWS4" + secret, date), 32 bytes; the date asked for is always there.
-    `signing_keys`: (date, region, service) → signing key; filled by the verifier only after a signature held.
+    `signing_keys`: credential scope (b"date/region/service/aws4_request") → signing key; filled by the verifier only
+    after a signature held.
     `hmac_sha1`: string to sign → 20 bytes, for SigV2 presigned URLs.
     All of it is dropped with the record when a change touches the key.
     """
@@ -189,7 +190,7 @@ class KnownKey:
         self.access_key = access_key
         self.date_keys = date_keys
         self.hmac_sha1 = hmac_sha1
-        self.signing_keys: dict[tuple[bytes, bytes, bytes], bytes] = {}
+        self.signing_keys: dict[bytes, bytes] = {}
 
     def __repr__(self) -> str:
         return f"KnownKey({self.access_key.access_key_id}, <hidden>)"

@@ -31,13 +31,19 @@ class Payload(NamedTuple):
     sha256: bytes | None
 
 
-_UNSIGNED: Final = Payload(PayloadMode.UNSIGNED, None)
+# What nearly every request without a body says.
+EMPTY_SHA256: Final = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+_USUAL: Final = {
+    EMPTY_SHA256: Payload(PayloadMode.SHA256, EMPTY_SHA256),
+    b"UNSIGNED-PAYLOAD": Payload(PayloadMode.UNSIGNED, None),
+}
 
 
 def read_payload(payload_line: bytes) -> Payload:
     """S3Error INVALID_ARGUMENT for a value that is none, NOT_IMPLEMENTED for the chunked modes."""
-    if payload_line == b"UNSIGNED-PAYLOAD":
-        return _UNSIGNED
+    usual = _USUAL.get(payload_line)
+    if usual is not None:
+        return usual
     if _HEX.match(payload_line):
         return Payload(PayloadMode.SHA256, payload_line.lower())
     mode = _BY_NAME.get(payload_line)

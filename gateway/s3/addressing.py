@@ -4,6 +4,7 @@ Nothing is normalized: a spelling that some store could read differently is refu
 """
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway.s3.errors import Code, S3Error
@@ -21,14 +22,6 @@ class Addressing(NamedTuple):
     domains: tuple[bytes, ...]
     reserved: frozenset[str]
     dot_segments: bool
-
-
-class Address(NamedTuple):
-    """`bucket` is "" on service level; `object_key` is b"" on service and bucket level."""
-
-    bucket: str
-    object_key: bytes
-    virtual_hosted: bool
 
 
 def bucket_of_host(host: bytes, domains: tuple[bytes, ...]) -> bytes | None:
@@ -52,6 +45,7 @@ def bucket_of_host(host: bytes, domains: tuple[bytes, ...]) -> bytes | None:
     raise S3Error(Code.BAD_REQUEST, "a Host that is not served here", message="The Host is not one served here.")
 
 
+@lru_cache(maxsize=4096)
 def check_bucket(raw: bytes, reserved: frozenset[str]) -> str:
     """A bucket name exactly as S3 defines it. S3Error INVALID_BUCKET_NAME."""
     try:
@@ -108,8 +102,9 @@ def check_reference(value: bytes, *, dot_segments: bool) -> None:
         )
 
 
-def locate(host: bytes, raw_path: bytes, decoded_path: bytes, addressing: Addressing) -> Address:
-    """`raw_path` and its decoding, both beginning with `/`.
+def locate(host: bytes, raw_path: bytes, decoded_path: bytes, addressing: Addressing) -> tuple[str, bytes, bool]:
+    """→ (bucket, object key, whether virtual-hosted). `raw_path` and its decoding both begin with `/`. The bucket is ""
+    on service level, the object key b"" on service and bucket level.
 
     S3Error BAD_REQUEST, INVALID_BUCKET_NAME, INVALID_URI, KEY_TOO_LONG.
     """
@@ -118,11 +113,11 @@ def locate(host: bytes, raw_path: bytes, decoded_path: bytes, addressing: Addres
         bucket, object_key = check_bucket(hosted, addressing.reserved), decoded_path[1:]
     else:
         if decoded_path == b"/":
-            return Address("", b"", virtual_hosted=False)
+            return "", b"", False
         # The bucket is what stands before the first raw `/`: an encoded one is part of the name, and refused there.
         segment, _, rest = raw_path[1:].partition(b"/")
         bucket = check_bucket(segment, addressing.reserved)
         object_key = decoded_path[len(segment) + 2 :] if rest else b""
     if object_key:
         check_object_key(object_key, dot_segments=addressing.dot_segments)
-    return Address(bucket, object_key, hosted is not None)
+    return bucket, object_key, hosted is not None

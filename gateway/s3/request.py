@@ -9,10 +9,12 @@ from typing import Final, NamedTuple
 
 from gateway.s3.addressing import Addressing, check_reference, locate
 from gateway.s3.errors import Code, S3Error
-from gateway.s3.uri import decode, decode_query, encode, is_plain_path
+from gateway.s3.header_names import HeaderNames
+from gateway.s3.uri import decode, decode_query, encode
 
 METHODS: Final = frozenset({b"GET", b"HEAD", b"PUT", b"POST", b"DELETE", b"OPTIONS"})
 _TARGET: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*\Z")  # origin-form, visible ASCII, no `#`
+_PLAIN_TARGET: Final = re.compile(rb"/[A-Za-z0-9\-._~/]*\Z")  # no query, and its own encoding
 _META: Final = b"x-amz-meta-"
 # Said twice, these could be read differently here and behind: refused. Any other repeated name is joined or dropped.
 _SINGLETONS: Final = frozenset(
@@ -31,13 +33,13 @@ _NO_QUERY: Final[dict[bytes, bytes]] = {}
 class RequestHead(NamedTuple):
     """What the HTTP parser hands over: bytes as received. Header names lower-cased; values with outer blanks trimmed.
 
-    `headers` is in arrival order; a repeated name is joined with b"," and listed in `repeated`.
+    `headers` is in arrival order; the values of a repeated name are joined with b",".
     """
 
     method: bytes
     target: bytes
     headers: dict[bytes, bytes]
-    repeated: frozenset[bytes]
+    names: HeaderNames
     http_minor: int  # 0 or 1
 
 
@@ -58,11 +60,11 @@ class S3Request:
         "headers",
         "http_minor",
         "method",
+        "names",
         "object_key",
         "query",
         "raw_path",
         "raw_query",
-        "repeated",
         "virtual_hosted",
     )
 
@@ -73,7 +75,7 @@ class S3Request:
     query: dict[bytes, bytes]
     headers: dict[bytes, bytes]
     all_headers: dict[bytes, bytes]
-    repeated: frozenset[bytes]
+    names: HeaderNames
     http_minor: int
     bucket: str
     object_key: bytes
@@ -86,33 +88,42 @@ def parse_request(head: RequestHead, addressing: Addressing) -> S3Request:
     S3Error METHOD_NOT_ALLOWED, INVALID_URI, BAD_REQUEST, INVALID_REQUEST, INVALID_ARGUMENT, INVALID_BUCKET_NAME,
     KEY_TOO_LONG.
     """
-    method, target, headers, repeated, http_minor = head
+    method, target, headers, names, http_minor = head
     if method not in METHODS:
         raise S3Error(Code.METHOD_NOT_ALLOWED, "unknown method")
-    if not _TARGET.match(target):
+    plain = _PLAIN_TARGET.match(target) is not None
+    if not plain and not _TARGET.match(target):
         raise S3Error(Code.INVALID_URI, "not an origin-form target of visible ASCII")
     host = headers.get(b"host")
     if not host:
         raise S3Error(Code.BAD_REQUEST, "no Host", message="The Host header is missing or empty.")
-    if repeated:
-        _check_repeated(repeated)
+    if names.repeated:
+        _check_repeated(names.repeated)
     request = S3Request()
-    raw_path, _, raw_query = target.partition(b"?")
     request.method = method
-    request.raw_path = raw_path
-    request.raw_query = raw_query
-    request.query = _parse_query(raw_query, addressing.dot_segments) if raw_query else _NO_QUERY
-    if is_plain_path(raw_path):
-        decoded = request.canonical_path = raw_path
+    if plain:
+        decoded = request.raw_path = request.canonical_path = target
+        request.raw_query = b""
+        request.query = _NO_QUERY
     else:
-        decoded = decode(raw_path)
-        request.canonical_path = encode(decoded, keep_slash=True)
-    request.bucket, request.object_key, request.virtual_hosted = locate(host, raw_path, decoded, addressing)
+        decoded = _take_target(request, target, addressing)
+    request.bucket, request.object_key, request.virtual_hosted = locate(host, request.raw_path, decoded, addressing)
     request.all_headers = headers
-    request.headers = _without_underscores(headers) if b"_" in b" ".join(headers) else headers
-    request.repeated = repeated
+    request.headers = _without_underscores(headers) if names.underscored else headers
+    request.names = names
     request.http_minor = http_minor
     return request
+
+
+def _take_target(request: S3Request, target: bytes, addressing: Addressing) -> bytes:
+    """Path and query into the request; → the decoded path."""
+    raw_path, _, raw_query = target.partition(b"?")
+    decoded = decode(raw_path)
+    request.raw_path = raw_path
+    request.raw_query = raw_query
+    request.canonical_path = encode(decoded, keep_slash=True)
+    request.query = _parse_query(raw_query, addressing.dot_segments) if raw_query else _NO_QUERY
+    return decoded
 
 
 def _check_repeated(repeated: frozenset[bytes]) -> None:

@@ -15,11 +15,6 @@ _ESCAPE: Final = re.compile(rb"%(.{0,2})", re.DOTALL)
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{2}\Z")
 
 
-def is_plain_path(raw: bytes) -> bool:
-    """Whether `raw` is its own encoding with `/` kept, and so its own decoding."""
-    return _PLAIN_PATH.match(raw) is not None
-
-
 def encode(raw: bytes, *, keep_slash: bool) -> bytes:
     """Every byte but `A-Za-z0-9-._~` (and `/` if kept) as %XX, upper case."""
     if keep_slash:

@@ -6,9 +6,10 @@ key. Written exactly so, the path is decoded once and encoded once, never normal
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
+from gateway.s3.header_names import literal, picker
 from gateway.s3.uri import encode
 
 ALGORITHM: Final = b"AWS4-HMAC-SHA256"
@@ -35,22 +36,35 @@ def canonical_value(value: bytes) -> bytes:
     return _BLANKS.sub(b" ", value).strip(b" ")
 
 
-def canonical_headers(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """(lower-case name, value) in the order of the signed names → one line each.
+class Layout(NamedTuple):
+    """How headers of certain names are written. `pick` takes their values, in the order of the signed names; `block` is
+    the format of the canonical headers, the empty line and the signed names, one `%b` for each value."""
 
-    Joined first; only where blanks stand that must go is each value looked at (1.2 instead of 2.4 µs for six headers).
+    pick: Callable[[Any], tuple[bytes, ...]]
+    block: bytes
+
+
+def layout(names: Sequence[bytes], places: Sequence[object]) -> Layout:
+    """`names`: lower-case, ascending. `places`: where the value of each is found: its name in a mapping, its index."""
+    lines = b"".join([literal(name) + b":%b\n" for name in names])
+    return Layout(picker(places), b"%b\n%b" % (lines, literal(b";".join(names))))
+
+
+def canonical_block(layout: Layout, headers: Mapping[bytes, bytes] | Sequence[bytes]) -> bytes:
+    """Canonical headers, the empty line and the signed names. `headers`: values without outer blanks.
+
+    Written first; only where blanks stand that must go is each value looked at (1 instead of 2.4 µs for six headers).
     """
-    block = b"\n".join(map(b":".join, headers)) + b"\n"
-    if b"  " in block or b"\t" in block or b": " in block or b" \n" in block:
-        return b"".join([b"%b:%b\n" % (name, canonical_value(value)) for name, value in headers])
+    values = layout.pick(headers)
+    block = layout.block % values
+    if b"  " in block or b"\t" in block:
+        return layout.block % tuple([canonical_value(value) for value in values])
     return block
 
 
-def canonical_request(
-    method: bytes, path: bytes, query: bytes, headers: bytes, signed_headers: bytes, payload_line: bytes
-) -> bytes:
-    """`path`, `query`, `headers` in canonical form; `signed_headers` joined with `;`."""
-    return b"%b\n%b\n%b\n%b\n%b\n%b" % (method, path, query, headers, signed_headers, payload_line)
+def canonical_request(method: bytes, path: bytes, query: bytes, block: bytes, payload_line: bytes) -> bytes:
+    """`path`, `query`, `block` in canonical form."""
+    return b"%b\n%b\n%b\n%b\n%b" % (method, path, query, block, payload_line)
 
 
 def string_to_sign(timestamp: bytes, scope: bytes, request: bytes) -> bytes:

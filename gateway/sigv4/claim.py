@@ -101,12 +101,36 @@ class _Identity(NamedTuple):
     date: bytes
     region: bytes
     service: bytes
+    scope: bytes
     signed_headers: tuple[bytes, ...]
 
 
 @lru_cache(maxsize=4096)
-def _identity(parts: bytes) -> _Identity:
-    """`parts`: the Authorization header but for scheme and signature: two components, in any order."""
+def _usual_identity(begun: bytes) -> _Identity | None:
+    """`begun`: an Authorization header but for its last 64 bytes. None unless it is a usual one, its signature last."""
+    scheme, _, parts = begun.partition(b" ")
+    if scheme != ALGORITHM or not parts.endswith((b", Signature=", b",Signature=")):
+        return None
+    return _read_identity(parts.removesuffix(b"Signature=").rstrip(b", "))
+
+
+def _identity(authorization: bytes) -> tuple[_Identity, bytes]:
+    """(who signed, the signature) of an Authorization header in any order."""
+    scheme, _, parts = authorization.partition(b" ")
+    if scheme != ALGORITHM:
+        if scheme == b"AWS" or scheme.startswith(b"AWS4-"):
+            raise S3Error(Code.INVALID_REQUEST, "SigV2 header or SigV4A", message=USE_V4)
+        raise S3Error(Code.INVALID_ARGUMENT, "another scheme", message="Unsupported Authorization Type")
+    pieces = [piece.strip(b" ") for piece in parts.split(b",")]
+    signatures = [piece for piece in pieces if piece.startswith(b"Signature=")]
+    if len(signatures) != 1:
+        _malformed_header("it must hold exactly Credential, SignedHeaders and Signature")
+    pieces.remove(signatures[0])
+    return _read_identity(b",".join(pieces)), signatures[0].removeprefix(b"Signature=")
+
+
+def _read_identity(parts: bytes) -> _Identity:
+    """`parts`: two components, in any order."""
     found = {}
     for piece in parts.split(b","):
         name, _, value = piece.strip(b" ").partition(b"=")
@@ -119,33 +143,21 @@ def _identity(parts: bytes) -> _Identity:
     return _Identity(*credential, _signed_headers(found[b"SignedHeaders"], _malformed_header))
 
 
-def _split_signature(authorization: bytes) -> tuple[bytes, bytes]:
-    """(the other components, the signature). Nearly always it stands last."""
-    parts, found, signature = authorization.rpartition(b"Signature=")
-    if found and _SIGNATURE.match(signature) and parts.endswith((b", ", b",")):
-        return parts.rstrip(b", "), signature
-    pieces = [piece.strip(b" ") for piece in authorization.split(b",")]
-    signatures = [piece for piece in pieces if piece.startswith(b"Signature=")]
-    if len(signatures) != 1:
-        _malformed_header("it must hold exactly Credential, SignedHeaders and Signature")
-    signature = signatures[0].removeprefix(b"Signature=")
+def _from_header(request: S3Request, authorization: bytes, rules: ClaimRules) -> Claim:
+    identity, signature = _usual_identity(authorization[:-64]), authorization[-64:]
+    if identity is None:
+        identity, signature = _identity(authorization)
     if not _SIGNATURE.match(signature):
         _malformed_header("the signature is not 64 lower-case hex digits")
-    pieces.remove(signatures[0])
-    return b",".join(pieces), signature
-
-
-def _from_header(request: S3Request, authorization: bytes, rules: ClaimRules) -> Claim:
-    scheme, _, rest = authorization.partition(b" ")
-    if scheme != ALGORITHM:
-        if scheme == b"AWS" or scheme.startswith(b"AWS4-"):
-            raise S3Error(Code.INVALID_REQUEST, "SigV2 header or SigV4A", message=USE_V4)
-        raise S3Error(Code.INVALID_ARGUMENT, "another scheme", message="Unsupported Authorization Type")
-    parts, signature = _split_signature(rest)
-    access_key_id, date, region, service, signed_headers = _identity(parts)
+    access_key_id, date, region, service, scope, signed_headers = identity
     if service != b"s3" or rules.regions is not None:
         _check_scope(region, service, rules, _malformed_header)
-    timestamp, issued_at = _header_timestamp(request)
+    timestamp = request.headers.get(b"x-amz-date") or _date(request)
+    issued_at = _unix(timestamp)
+    if issued_at < 0:
+        raise S3Error(
+            Code.ACCESS_DENIED, "no date", message="AWS authentication requires a valid Date or x-amz-date header"
+        )
     if timestamp[:8] != date:
         _malformed_header("the date in the credential scope is not the date of the request")
     payload_line = request.headers.get(b"x-amz-content-sha256")
@@ -161,6 +173,7 @@ def _from_header(request: S3Request, authorization: bytes, rules: ClaimRules) ->
         date,
         region,
         service,
+        scope,
         signed_headers,
         signature,
         timestamp,
@@ -171,19 +184,10 @@ def _from_header(request: S3Request, authorization: bytes, rules: ClaimRules) ->
     )
 
 
-def _header_timestamp(request: S3Request) -> tuple[bytes, int]:
-    """(x-amz-date, else Date, as ISO basic; the same in Unix seconds)."""
-    stamped = request.headers.get(b"x-amz-date")
-    if stamped is None:
-        stamped = request.headers.get(b"date", b"")
-        if not _TIMESTAMP.match(stamped):
-            stamped = _from_http_date(stamped)
-    issued_at = _unix(stamped)
-    if issued_at < 0:
-        raise S3Error(
-            Code.ACCESS_DENIED, "no date", message="AWS authentication requires a valid Date or x-amz-date header"
-        )
-    return stamped, issued_at
+def _date(request: S3Request) -> bytes:
+    """Without x-amz-date, Date is what was signed: as ISO basic, b"" when it is no date."""
+    stamped = request.headers.get(b"date", b"")
+    return stamped if _TIMESTAMP.match(stamped) else _from_http_date(stamped)
 
 
 def _from_http_date(value: bytes) -> bytes:
@@ -220,7 +224,7 @@ def _from_query(request: S3Request, rules: ClaimRules) -> Claim:
             )
     if query[b"X-Amz-Algorithm"] != ALGORITHM:
         malformed_query('X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"')
-    access_key_id, date, region, service = _credential(query[b"X-Amz-Credential"], malformed_query)
+    access_key_id, date, region, service, scope = _credential(query[b"X-Amz-Credential"], malformed_query)
     _check_scope(region, service, rules, malformed_query)
     timestamp = query[b"X-Amz-Date"]
     if _unix(timestamp) < 0:
@@ -240,6 +244,7 @@ def _from_query(request: S3Request, rules: ClaimRules) -> Claim:
         date,
         region,
         service,
+        scope,
         signed_headers,
         signature,
         timestamp,
@@ -265,7 +270,8 @@ def _presigned_payload(request: S3Request, signed_headers: tuple[bytes, ...]) ->
 # ---- both forms ----
 
 
-def _credential(value: bytes, malformed: _Malformed) -> tuple[str, bytes, bytes, bytes]:
+def _credential(value: bytes, malformed: _Malformed) -> tuple[str, bytes, bytes, bytes, bytes]:
+    """(access key id, date, region, service, the scope as a whole)."""
     pieces = value.rsplit(b"/", 4)
     if len(pieces) != 5 or pieces[4] != TERMINATOR:
         malformed('the credential must be "<access key id>/YYYYMMDD/REGION/s3/aws4_request"')
@@ -274,7 +280,7 @@ def _credential(value: bytes, malformed: _Malformed) -> tuple[str, bytes, bytes,
         raise S3Error(Code.INVALID_ACCESS_KEY_ID, "an access key id that none can have")
     if not _DATE.match(date) or not region:
         malformed("the credential scope has no valid date or no region")
-    return access_key_id.decode("ascii"), date, region, service
+    return access_key_id.decode("ascii"), date, region, service, value[len(access_key_id) + 1 :]
 
 
 def _check_scope(region: bytes, service: bytes, rules: ClaimRules, malformed: _Malformed) -> None:

@@ -46,6 +46,7 @@ def read_presigned_v2(request: S3Request, rules: ClaimRules) -> Claim:
         NO_DATE,
         b"",
         b"s3",
+        b"",
         (),
         query[b"Signature"],
         b"",

@@ -1,16 +1,12 @@
 """Keys derived from a secret, and our own signature on what goes to the store."""
 
+import hashlib
 import hmac
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
-from gateway.sigv4.canonical import (
-    ALGORITHM,
-    TERMINATOR,
-    canonical_headers,
-    canonical_request,
-    string_to_sign,
-)
+from gateway.sigv4.canonical import ALGORITHM, TERMINATOR, Layout, canonical_block, canonical_request, layout
 
 _DATE: Final = b"x-amz-date"
 _SHA256: Final = b"x-amz-content-sha256"
@@ -47,10 +43,32 @@ class UpstreamCredential:
         raise TypeError("a credential is not pickled")
 
 
+@lru_cache(maxsize=512)
+def _layout(names: tuple[bytes, ...]) -> tuple[Layout, bytes]:
+    """How headers with these names are signed, a payload line and a timestamp behind them; and the signed names.
+
+    What is signed is what the gateway chose, so the sequences are few.
+    """
+    every = [*names, _SHA256, _DATE]
+    order = sorted(range(len(every)), key=every.__getitem__)
+    signed = [every[place] for place in order]
+    return layout(signed, order), b";".join(signed)
+
+
 class UpstreamSigner:
     """Signs requests to one store in one region. Keeps the signing key of the day and the text of the second."""
 
-    __slots__ = ("_credential", "_date", "_prefix", "_region", "_scope", "_second", "_signing_key", "_timestamp")
+    __slots__ = (
+        "_credential",
+        "_date",
+        "_prefix",
+        "_region",
+        "_scope",
+        "_second",
+        "_signing_key",
+        "_text",
+        "_timestamp",
+    )
 
     def __init__(self, credential: UpstreamCredential, region: bytes) -> None:
         self._credential = credential
@@ -61,6 +79,7 @@ class UpstreamSigner:
         self._scope = b""
         self._signing_key = b""
         self._prefix = b""
+        self._text = b""
 
     def __repr__(self) -> str:
         return f"UpstreamSigner({self._credential.access_key_id}, <hidden>)"
@@ -74,18 +93,16 @@ class UpstreamSigner:
         payload_line: bytes,
         now: float,
     ) -> tuple[bytes, bytes]:
-        """(value of x-amz-date, value of Authorization). `headers`: lower-case names, host among them, all signed;
-        x-amz-date and x-amz-content-sha256 are added here and must be sent. `now`: Unix seconds."""
+        """(value of x-amz-date, value of Authorization). `headers`: lower-case names, host among them, all signed,
+        values without outer blanks; x-amz-date and x-amz-content-sha256 are added here and must be sent. `now`: Unix
+        seconds."""
         second = int(now)
         if second != self._second:
             self._turn_to(second)
-        signed = [*headers, (_SHA256, payload_line), (_DATE, self._timestamp)]
-        signed.sort()
-        names = b";".join([name for name, _ in signed])
-        request = canonical_request(
-            method, canonical_path, canonical_query, canonical_headers(signed), names, payload_line
-        )
-        text = string_to_sign(self._timestamp, self._scope, request)
+        written, names = _layout(tuple([name for name, _ in headers]))
+        block = canonical_block(written, [*[value for _, value in headers], payload_line, self._timestamp])
+        request = canonical_request(method, canonical_path, canonical_query, block, payload_line)
+        text = b"%b%b" % (self._text, hashlib.sha256(request).hexdigest().encode())
         signature = hmac.digest(self._signing_key, text, "sha256").hex().encode()
         return self._timestamp, b"%b%b, Signature=%b" % (self._prefix, names, signature)
 
@@ -100,4 +117,5 @@ class UpstreamSigner:
             self._prefix = b"%b Credential=%b/%b, SignedHeaders=" % (ALGORITHM, identity, self._scope)
             self._date = date
         self._timestamp = moment.strftime("%Y%m%dT%H%M%SZ").encode()
+        self._text = b"%b\n%b\n%b\n" % (ALGORITHM, self._timestamp, self._scope)
         self._second = second

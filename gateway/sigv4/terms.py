@@ -30,9 +30,10 @@ class ClaimRules(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """`date`: b"YYYYMMDD" of the scope. `signed_headers`: lower-case, ascending. `signature`: as claimed; hex for V4,
-    base64 for V2. `timestamp`: ISO basic. `issued_at`: Unix seconds. `expires`: seconds of validity, None in header
-    form; for V2 the Unix second itself. `payload_line`: as it stands in the canonical request.
+    """`date`: b"YYYYMMDD" of the scope. `scope`: b"date/region/service/aws4_request". `signed_headers`: lower-case,
+    ascending. `signature`: as claimed; hex for V4, base64 for V2. `timestamp`: ISO basic. `issued_at`: Unix seconds.
+    `expires`: seconds of validity, None in header form; for V2 the Unix second itself. `payload_line`: as it stands in
+    the canonical request.
     """
 
     form: Form
@@ -40,6 +41,7 @@ class Claim(NamedTuple):
     date: bytes
     region: bytes
     service: bytes
+    scope: bytes
     signed_headers: tuple[bytes, ...]
     signature: bytes
     timestamp: bytes
@@ -64,30 +66,33 @@ def malformed_query(reason: str, *extra: tuple[str, str]) -> NoReturn:
 def check_time(claim: Claim, now: float) -> None:
     """Clock and expiry. `now`: Unix seconds. S3Error REQUEST_TIME_TOO_SKEWED, ACCESS_DENIED, or for a V2 URL valid for
     more than seven days AUTHORIZATION_QUERY_PARAMETERS_ERROR."""
+    if claim.expires is None:
+        if not -MAX_SKEW <= now - claim.issued_at <= MAX_SKEW:
+            raise _skewed(claim, now)
+        return
     match claim.form:
-        case Form.HEADER:
-            if not -MAX_SKEW <= now - claim.issued_at <= MAX_SKEW:
-                raise S3Error(
-                    Code.REQUEST_TIME_TOO_SKEWED,
-                    "clock skew",
-                    extra=(
-                        ("RequestTime", claim.timestamp.decode()),
-                        ("ServerTime", _iso(now)),
-                        ("MaxAllowedSkewMilliseconds", str(MAX_SKEW * 1000)),
-                    ),
-                )
         case Form.PRESIGNED:
-            assert claim.expires is not None
             if claim.issued_at > now + MAX_SKEW:
                 raise S3Error(Code.ACCESS_DENIED, "not yet valid", message="Request is not yet valid")
             if now > claim.issued_at + claim.expires:
                 _expired(claim.issued_at + claim.expires, now, str(claim.expires))
         case Form.PRESIGNED_V2:
-            assert claim.expires is not None
             if now > claim.expires:
                 _expired(claim.expires, now, None)
             if claim.expires > now + MAX_EXPIRES:
                 malformed_query("Expires must be at most seven days ahead")
+
+
+def _skewed(claim: Claim, now: float) -> S3Error:
+    return S3Error(
+        Code.REQUEST_TIME_TOO_SKEWED,
+        "clock skew",
+        extra=(
+            ("RequestTime", claim.timestamp.decode()),
+            ("ServerTime", _iso(now)),
+            ("MaxAllowedSkewMilliseconds", str(MAX_SKEW * 1000)),
+        ),
+    )
 
 
 def _expired(end: int, now: float, seconds: str | None) -> NoReturn:

@@ -20,6 +20,7 @@ from gateway.sigv4.signing import UpstreamSigner
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint, UpstreamPool
+from gateway.wire.turn import Turn
 from keystore.directory import Directory
 
 LOG: Final = logging.getLogger("nqgate.s3")
@@ -88,7 +89,8 @@ class Engine:
         self.rules = rules
         self.reply_rules = reply_rules
         self.buffers = ReadBuffers(limits.read_buffer)
-        self.upstream = Upstream(target, signer, UpstreamPool(endpoint, self.buffers, limits))
+        self.turn = Turn()
+        self.upstream = Upstream(target, signer, UpstreamPool(endpoint, self.buffers, self.turn, limits))
         self.draining = False
         self._directory = directory
         self._find = directory.find

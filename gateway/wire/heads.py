@@ -15,10 +15,10 @@ import httptools
 
 from gateway.respond import ReplyHead
 from gateway.s3.errors import Code, S3Error
+from gateway.s3.header_names import HeaderNames, header_names
 from gateway.s3.request import RequestHead
 
 CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,19}\Z")
-_NOT_REPEATED: Final[frozenset[bytes]] = frozenset()
 _MINOR: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 
 
@@ -49,10 +49,11 @@ class _Fields:
         self.on_header = fields.__setitem__
 
 
-def _lowered(fields: dict[bytes, bytes], lines: int) -> dict[bytes, bytes] | None:
-    """Names in lower case, values without trailing blanks; None when `lines` lines are not exactly these names."""
-    lowered = {name.lower(): value.rstrip(b" \t") for name, value in fields.items()}
-    return lowered if len(lowered) == lines else None
+def _values(fields: dict[bytes, bytes], block: bytes) -> list[bytes]:
+    """The fields' values; llhttp leaves the blanks behind them."""
+    if b" \r" in block or b"\t\r" in block:
+        return [value.rstrip(b" \t") for value in fields.values()]
+    return list(fields.values())
 
 
 class _EveryField:
@@ -66,16 +67,15 @@ class _EveryField:
     def on_header(self, name: bytes, value: bytes) -> None:
         self.lines.append((name.lower(), value.rstrip(b" \t")))
 
-    def joined(self) -> tuple[dict[bytes, bytes], frozenset[bytes]]:
-        """(name → values joined with b",", the names that are repeated)."""
+    def joined(self) -> dict[bytes, bytes]:
+        """Name → its values joined with b","."""
         headers: dict[bytes, bytes] = {}
-        repeated = set()
         for name, value in self.lines:
-            if name in headers:
-                repeated.add(name)
-                value = headers[name] + b"," + value
-            headers[name] = value
-        return headers, frozenset(repeated)
+            headers[name] = headers[name] + b"," + value if name in headers else value
+        return headers
+
+    def names(self) -> HeaderNames:
+        return header_names(tuple([name for name, _ in self.lines]))
 
 
 class _Chunks:
@@ -180,13 +180,23 @@ def parse_request_head(block: bytes, max_fields: int) -> ParsedRequest:
     lines = block.count(b"\n") - 2  # without the request line and the empty one
     if lines > max_fields:
         raise S3Error(Code.REQUEST_HEADER_SECTION_TOO_LARGE, "too many header fields")
-    headers, repeated = _lowered(fields, lines), _NOT_REPEATED
-    if headers is None:
+    names = header_names(tuple(fields))
+    if len(fields) == lines and not names.repeated:
+        headers = dict(zip(names.lowered, _values(fields, block), strict=True))
+    else:
         every = _EveryField(httptools.HttpRequestParser, block)
         if len(every.lines) != lines:
             raise _bad("a header line that is no field")
-        headers, repeated = every.joined()
-    head = RequestHead(request_line[0], request_line[1], headers, repeated, minor)
+        headers, names = every.joined(), every.names()
+    head = RequestHead(request_line[0], request_line[1], headers, names, minor)
+    if upgrade or names.framing:
+        return _framed(head, block, upgrade=upgrade)
+    return ParsedRequest(head, 0, minor == 1)
+
+
+def _framed(head: RequestHead, block: bytes, *, upgrade: bool) -> ParsedRequest:
+    """A request with a body, an expectation, or something to say of its connection."""
+    headers = head.headers
     if (upgrade or b"upgrade" in headers) and not (
         headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
     ):
@@ -195,7 +205,7 @@ def parse_request_head(block: bytes, max_fields: int) -> ParsedRequest:
     expectation = headers.get(b"expect")
     if expectation is not None and expectation.lower() != b"100-continue":
         raise S3Error(Code.EXPECTATION_FAILED, "an expectation other than 100-continue")
-    return ParsedRequest(head, body, _keeps_alive(minor, headers.get(b"connection")))
+    return ParsedRequest(head, body, _keeps_alive(head.http_minor, headers.get(b"connection")))
 
 
 def _keeps_alive(minor: int, connection: bytes | None) -> bool:
@@ -239,16 +249,15 @@ def parse_reply_head(block: bytes, *, to_head: bool) -> ParsedReply:
     status = parser.get_status_code()
     if minor is None or not 100 <= status <= 599:
         raise UpstreamNonsense("the reply is not HTTP/1.1")
-    lines = block.count(b"\n") - 2
-    headers = _lowered(found, lines)
-    if headers is None:
-        every = _EveryField(httptools.HttpResponseParser, block)
-        fields = every.lines
-        headers = dict(fields)
-        if len(fields) != lines or [name for name, _ in fields].count(b"content-length") > 1:
-            raise UpstreamNonsense("a header line that is no field, or a second Content-Length")
+    names = header_names(tuple(found))
+    if len(found) == block.count(b"\n") - 2 and not names.repeated:
+        values = _values(found, block)
     else:
-        fields = list(headers.items())
+        every = _EveryField(httptools.HttpResponseParser, block)
+        names, values = every.names(), [value for _, value in every.lines]
+        if len(values) != block.count(b"\n") - 2 or b"content-length" in names.repeated:
+            raise UpstreamNonsense("a header line that is no field, or a second Content-Length")
+    headers = dict(zip(names.lowered, values, strict=True))
     length: int | None = None
     if (declared := headers.get(b"content-length")) is not None:
         if not CONTENT_LENGTH.match(declared):
@@ -266,4 +275,4 @@ def parse_reply_head(block: bytes, *, to_head: bool) -> ParsedReply:
     else:
         body = _UNTIL_CLOSE
     keep_alive = body is not _UNTIL_CLOSE and _keeps_alive(minor, headers.get(b"connection"))
-    return ParsedReply(ReplyHead(status, fields), body, length, keep_alive)
+    return ParsedReply(ReplyHead(status, names, values), body, length, keep_alive)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.limits import Limits
+from gateway.wire.turn import Turn
 from gateway.wire.upstream import UpstreamConnection, UpstreamUser
 
 
@@ -24,9 +25,10 @@ class Endpoint(NamedTuple):
 
 
 class UpstreamPool:
-    def __init__(self, endpoint: Endpoint, buffers: ReadBuffers, limits: Limits) -> None:
+    def __init__(self, endpoint: Endpoint, buffers: ReadBuffers, turn: Turn, limits: Limits) -> None:
         self._endpoint = endpoint
         self._buffers = buffers
+        self._turn = turn
         self._limits = limits
         self._idle: list[UpstreamConnection] = []
         self._waiting: deque[tuple[UpstreamUser, float]] = deque()
@@ -61,7 +63,7 @@ class UpstreamPool:
         try:
             async with asyncio.timeout(self._limits.upstream_connect_timeout):
                 _, connection = await self._loop.create_connection(
-                    lambda: UpstreamConnection(self, self._buffers, self._limits),
+                    lambda: UpstreamConnection(self, self._buffers, self._turn, self._limits),
                     endpoint.host,
                     endpoint.port,
                     ssl=endpoint.tls,

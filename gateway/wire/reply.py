@@ -56,15 +56,24 @@ class Sink(Protocol):
     def end(self) -> None: ...
 
 
-def choose_sink(engine: Engine, exchange: Answering, authorized: Authorized, reply: ParsedReply) -> Sink:
+def choose_sink(
+    engine: Engine, exchange: Answering, authorized: Authorized, reply: ParsedReply, planned: ReplyPlan
+) -> Sink:
     """How this reply must travel. Copy and Complete trickle only where the store does not declare a length."""
-    planned = plan_reply(reply.head, authorized, exchange.request_id, engine.reply_rules)
     if planned.action is ReplyAction.RELAY:
         return Relay(exchange, planned)
     open_ended = type(reply.body) is not int and exchange.parsed.head.http_minor == 1
     if planned.action is ReplyAction.TRICKLE and open_ended:
         return Trickle(engine, exchange, authorized)
     return Rebuild(engine, exchange, authorized)
+
+
+def declared(reply: ParsedReply, *, keep_alive: bool) -> bytes:
+    """The last lines of a relayed head whose body has a known length."""
+    close = b"" if keep_alive else CLOSE
+    if reply.length is None or reply.head.status == 204:
+        return close + b"\r\n"
+    return b"content-length: %d\r\n%b\r\n" % (reply.length, close)
 
 
 def _chunk(block: bytes | memoryview) -> bytes:
@@ -91,16 +100,13 @@ class Relay:
     def _framing(self, reply: ParsedReply) -> bytes:
         """The header lines that say how the relayed body ends, and the empty line."""
         exchange = self._exchange
-        close = b"" if exchange.keep_alive else CLOSE
         if type(reply.body) is int:
-            if reply.length is None or reply.head.status == 204:
-                return close + b"\r\n"
-            return b"content-length: %d\r\n%b\r\n" % (reply.length, close)
+            return declared(reply, keep_alive=exchange.keep_alive)
         if exchange.parsed.head.http_minor == 0:
             exchange.keep_alive = False
             return CLOSE + b"\r\n"
         self._chunked = True
-        return CHUNKED + close + b"\r\n"
+        return CHUNKED + (b"" if exchange.keep_alive else CLOSE) + b"\r\n"
 
     def block(self, block: bytes | memoryview) -> None:
         if self._chunked:

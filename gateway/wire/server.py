@@ -11,7 +11,8 @@ from typing import Final, cast
 from gateway.s3.errors import Code, S3Error
 from gateway.wire.engine import LOG, Engine
 from gateway.wire.exchange import Exchange
-from gateway.wire.heads import ChunkedBody, parse_request_head
+from gateway.wire.heads import ChunkedBody, ParsedRequest, parse_request_head
+from gateway.wire.turn import SMALL_READ
 from gateway.wire.upstream import reset, tune
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -43,8 +44,10 @@ class ClientConnection(asyncio.BufferedProtocol):
         "_left",
         "_pending",
         "_reading",
+        "_searched",
         "_state",
         "_travelling",
+        "_waits",
         "paused",
         "peer",
         "since",
@@ -62,6 +65,8 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._dispatching = False
         self._reading = True
         self._eof = False
+        self._searched = 0
+        self._waits = False
         self._travelling: list[memoryview] = []
         self.paused = False
         self.peer = ""
@@ -89,6 +94,8 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """The client will send no more. A reply under way still goes out; a body cut short is an error."""
+        if self._waits:
+            self.take_turn()
         match self._state:
             case _State.ANSWERING:
                 self._eof = True
@@ -128,7 +135,11 @@ class ClientConnection(asyncio.BufferedProtocol):
             if not self._pending:
                 self.since = self._engine.clock
             self._pending += block
-            self._dispatch()
+            if nbytes > SMALL_READ:
+                self._dispatch()
+            elif not self._waits:
+                self._waits = True
+                self._engine.turn.put(self)
         elif state is _BODY:
             self.since = self._engine.clock
             self._take_body(block)
@@ -136,6 +147,10 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._pending += block
             if len(self._pending) > self._engine.limits.pipelined_bytes:
                 self.pause_reading()
+
+    def take_turn(self) -> None:
+        self._waits = False
+        self._dispatch()
 
     def pause_reading(self) -> None:
         if self._reading and not self.transport.is_closing():
@@ -165,11 +180,13 @@ class ClientConnection(asyncio.BufferedProtocol):
         if data[0] in b"\r\n":  # RFC 9112, 2.2: a server ignores an empty line before the request line
             data = self._pending = data.lstrip(b"\r\n")
         limits = self._engine.limits
-        end = data.find(b"\r\n\r\n") + 4
+        end = data.find(b"\r\n\r\n", self._searched) + 4
         if not 4 <= end <= limits.head_bytes:
+            self._searched = max(0, len(data) - 3)
             if len(data) > limits.head_bytes:
                 self._refuse_head(S3Error(Code.REQUEST_HEADER_SECTION_TOO_LARGE, "the head is too large"))
             return False
+        self._searched = 0
         self._pending = data[end:]
         try:
             parsed = parse_request_head(data[:end], limits.head_count)
@@ -180,19 +197,21 @@ class ClientConnection(asyncio.BufferedProtocol):
             LOG.exception("reading a head failed")
             self._refuse_head(S3Error(Code.INTERNAL_ERROR, "a bug: the trace stands in the log"))
             return False
-        body = parsed.body
-        if type(body) is int:
-            self._left = body
-            self._chunked = None
+        if parsed.body:
+            self._announce(parsed, parsed.body)
         else:
-            self._left = -1
-            self._chunked = cast("ChunkedBody", body)
-        self._state = _HELD if body else _ANSWERING
-        self._expects_continue = parsed.head.http_minor == 1 and b"expect" in parsed.head.headers
-        exchange = Exchange(self._engine, self, parsed)
-        self._exchange = exchange
+            self._state = _ANSWERING
+        exchange = self._exchange = Exchange(self._engine, self, parsed)
         exchange.begin()
         return True
+
+    def _announce(self, parsed: ParsedRequest, body: int | ChunkedBody) -> None:
+        self._state = _HELD
+        if isinstance(body, int):
+            self._left, self._chunked = body, None
+        else:
+            self._left, self._chunked = -1, body
+        self._expects_continue = parsed.head.http_minor == 1 and b"expect" in parsed.head.headers
 
     def _refuse_head(self, error: S3Error) -> None:
         self._state = _State.ANSWERING

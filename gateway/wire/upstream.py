@@ -1,7 +1,7 @@
 """One connection to the store: sends what it is given, reads replies, knows nothing of S3.
 
-Idle, it belongs to the pool; in use, to one exchange, which it tells: `reply_head`, `reply_block`, `reply_end`,
-`upstream_lost`, `upstream_paused`, `upstream_resumed`.
+Idle, it belongs to the pool; in use, to one exchange, which it tells: `reply_whole` of a reply that was read at once,
+else `reply_head`, `reply_block`, `reply_end`; `upstream_lost`, `upstream_paused`, `upstream_resumed`.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Final, Protocol, cast
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.heads import ChunkedBody, ParsedReply, UpstreamNonsense, parse_reply_head
 from gateway.wire.limits import Limits
+from gateway.wire.turn import SMALL_READ, Turn
 
 # A reset instead of a clean end: SO_LINGER on, 0 seconds.
 RESET: Final = struct.pack("ii", 1, 0)
@@ -46,6 +47,7 @@ class UpstreamUser(Protocol):
     def request_sent(self) -> bool: ...
     def connected(self, connection: "UpstreamConnection") -> None: ...
     def connect_failed(self, reason: str, *, busy: bool = False) -> None: ...
+    def reply_whole(self, reply: ParsedReply, body: bytes) -> None: ...
     def reply_head(self, reply: ParsedReply) -> None: ...
     def reply_block(self, block: bytes | memoryview) -> None: ...
     def reply_end(self) -> None: ...
@@ -91,8 +93,11 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "_owner",
         "_pending",
         "_reading",
+        "_searched",
         "_to_head",
         "_travelling",
+        "_turn",
+        "_waits",
         "idle_since",
         "paused",
         "reused",
@@ -100,9 +105,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "untouched",
     )
 
-    def __init__(self, owner: ConnectionOwner, buffers: ReadBuffers, limits: Limits) -> None:
+    def __init__(self, owner: ConnectionOwner, buffers: ReadBuffers, turn: Turn, limits: Limits) -> None:
         self._owner = owner
         self._buffers = buffers
+        self._turn = turn
         self._limits = limits
         self._reading = _IDLE
         self._pending = b""
@@ -112,6 +118,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._flowing = True
         self._to_head = False
         self._keep_alive = False
+        self._searched = 0
+        self._waits = False
         self._travelling: list[memoryview] = []
         self.idle_since = 0.0
         self.paused = False
@@ -178,12 +186,27 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         return self._buffers.view
 
     def buffer_updated(self, nbytes: int) -> None:
-        block = self._buffers.view[:nbytes]
         self.untouched = False
+        if self._reading is _HEAD:
+            self._pending += self._buffers.view[:nbytes]
+            if nbytes > SMALL_READ:
+                self._take(b"")
+            elif not self._waits:
+                self._waits = True
+                self._turn.put(self)
+        else:
+            self._take(self._buffers.view[:nbytes])
+
+    def take_turn(self) -> None:
+        self._waits = False
+        if self._reading is _HEAD:
+            self._take(b"")
+
+    def _take(self, block: bytes | memoryview) -> None:
         reading = self._reading
         try:
             if reading is _HEAD:
-                self._take_head(bytes(block))
+                self._take_head()
             elif reading is _LENGTH:
                 self._take_length(block)
             elif reading is _CHUNKED:
@@ -195,26 +218,23 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         except UpstreamNonsense as error:
             self._give_up(str(error))
 
-    def _take_head(self, block: bytes) -> None:
-        while True:
-            searched = 0
-            if self._pending:
-                searched = max(0, len(self._pending) - 3)
-                block = self._pending + block
-                self._pending = b""
-            end = block.find(b"\r\n\r\n", searched) + 4
+    def _take_head(self) -> None:
+        while self._pending:
+            block = self._pending
+            end = block.find(b"\r\n\r\n", self._searched) + 4
             if end < 4:
                 if len(block) > self._limits.head_bytes:
                     raise UpstreamNonsense("the reply's head is too large")
-                self._pending = block
+                self._searched = max(0, len(block) - 3)
                 return
+            self._searched = 0
+            self._pending = b""
             reply = parse_reply_head(block[:end], to_head=self._to_head)
-            block = block[end:]
+            rest = block[end:]
             if reply.head.status >= 200:
-                self._begin_reply(reply, block)
+                self._begin_reply(reply, rest)
                 return
-            if not block:  # an interim reply; we never ask for one, and pass none on
-                return
+            self._pending = rest  # behind an interim reply; we never ask for one, and pass none on
 
     def _begin_reply(self, reply: ParsedReply, rest: bytes) -> None:
         exchange = self._exchange
@@ -223,6 +243,11 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._keep_alive = reply.keep_alive
         body = reply.body
         if type(body) is int:
+            if len(rest) == body and self._may_serve_again(exchange):
+                self._exchange = None
+                self._serve_again()
+                exchange.reply_whole(reply, rest)
+                return
             self._left = body
             self._reading = _LENGTH
         elif type(body) is ChunkedBody:
@@ -279,23 +304,30 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             return
-        if self._keep_alive and exchange.request_sent and not self.transport.is_closing() and not self.paused:
-            self._reading = _IDLE
-            self._chunked = None
-            self.reused = True
-            if not self._flowing:
-                self.resume_reading()
-            self._owner.release(self)
-            exchange.reply_end()
+        if self._may_serve_again(exchange):
+            self._serve_again()
         else:
             self._reading = _Reading.CLOSED
             self.transport.abort()
-            exchange.reply_end()
+        exchange.reply_end()
+
+    def _may_serve_again(self, exchange: UpstreamUser) -> bool:
+        return self._keep_alive and exchange.request_sent and not self.paused and not self.transport.is_closing()
+
+    def _serve_again(self) -> None:
+        self._reading = _IDLE
+        self._chunked = None
+        self.reused = True
+        if not self._flowing:
+            self.resume_reading()
+        self._owner.release(self)
 
     def eof_received(self) -> None:
         return None  # the transport closes itself; connection_lost decides what it means
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._waits:
+            self.take_turn()
         reading, self._reading = self._reading, _Reading.CLOSED
         self._owner.lost(self)
         exchange, self._exchange = self._exchange, None

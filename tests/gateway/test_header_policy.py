@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from gateway.header_policy import VERDICTS, choose_headers
 from gateway.s3.errors import Code, S3Error
+from gateway.s3.header_names import HeaderNames
 from gateway.s3.operation import classify
 from keystore.scope import AllBuckets, Rights
 from tests.support.admitted import access_key, admit, authenticated, parsed
@@ -156,7 +157,7 @@ def test_the_expected_owner_is_compared_with_the_account_and_stays_here(name: st
 def repeated(name: bytes) -> list[tuple[bytes, bytes]]:
     """What would go on of a PUT in which `name` came twice."""
     request = parsed("PUT", "/aaa/k", {name.decode(): "1,2"})
-    request.repeated = frozenset({name})
+    request.names = HeaderNames(request.names.lowered, frozenset({name}))
     return choose_headers(authenticated(request, access_key(FULL)), classify(request))
 
 

@@ -7,7 +7,6 @@ import pytest
 from gateway.authorize import Authorized
 from gateway.respond import (
     ReplyAction,
-    ReplyHead,
     ReplyRules,
     error_reply,
     list_buckets_reply,
@@ -17,7 +16,7 @@ from gateway.respond import (
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.listing import ListedBucket
 from keystore.scope import AllBuckets, BucketGrant, Rights, SpecificBuckets
-from tests.support.admitted import admit
+from tests.support.admitted import admit, reply_head
 
 ID = b"0123456789ABCDEF"
 RULES = ReplyRules(b"eu-central-1", hidden=("store.internal", "akiastore"))
@@ -30,7 +29,7 @@ NO_SUCH_KEY = b"<Error><Code>NoSuchKey</Code><Message>gone</Message><HostId>stor
 
 
 def relayed(status: int, headers: list[tuple[bytes, bytes]], authorized: Authorized = GET) -> bytes:
-    planned = plan_reply(ReplyHead(status, headers), authorized, ID, RULES)
+    planned = plan_reply(reply_head(status, headers), authorized, ID, RULES)
     assert planned.action is ReplyAction.RELAY
     return planned.head
 
@@ -38,7 +37,7 @@ def relayed(status: int, headers: list[tuple[bytes, bytes]], authorized: Authori
 def rebuilt(
     status: int, body: bytes, authorized: Authorized = GET, *headers: tuple[bytes, bytes]
 ) -> tuple[bytes, bytes]:
-    reply = ReplyHead(status, list(headers))
+    reply = reply_head(status, list(headers))
     assert plan_reply(reply, authorized, ID, RULES).action is not ReplyAction.RELAY
     head, document = rebuild(reply, body, authorized, ID, RULES)
     check_head(head)
@@ -90,7 +89,7 @@ def test_an_unlisted_status_still_has_a_status_line() -> None:
 
 def test_an_interim_answer_at_the_end_is_nonsense() -> None:
     with pytest.raises(S3Error) as refused:
-        plan_reply(ReplyHead(101, []), GET, ID, RULES)
+        plan_reply(reply_head(101, []), GET, ID, RULES)
     assert refused.value.code is Code.INTERNAL_ERROR
 
 
@@ -109,7 +108,7 @@ def test_a_made_bucket_is_located_at_its_name() -> None:
 
 
 def test_the_plain_list_streams_and_one_with_owners_does_not() -> None:
-    reply = ReplyHead(200, [])
+    reply = reply_head(200, [])
     assert plan_reply(reply, admit("GET", "/aaa?list-type=2"), ID, RULES).action is ReplyAction.RELAY
     for target in ("/aaa?list-type=2&fetch-owner=true", "/aaa", "/aaa?versions", "/aaa?uploads", "/aaa/k?uploadId=u"):
         assert plan_reply(reply, admit("GET", target), ID, RULES).action is ReplyAction.REBUILD
@@ -135,7 +134,7 @@ def test_a_completed_upload_is_located_where_the_client_reached_it() -> None:
         b'<?xml version="1.0"?><CompleteMultipartUploadResult><Location>http://store.internal/aaa/a%20b</Location>'
         b"<Bucket>aaa</Bucket><Key>a b</Key><ETag>e-1</ETag></CompleteMultipartUploadResult>"
     )
-    planned = plan_reply(ReplyHead(200, []), COMPLETE, ID, RULES)
+    planned = plan_reply(reply_head(200, []), COMPLETE, ID, RULES)
     assert planned.action is ReplyAction.TRICKLE
     check_head(planned.head)
     _, document = rebuilt(200, b"   \n" + body, COMPLETE)
@@ -143,7 +142,7 @@ def test_a_completed_upload_is_located_where_the_client_reached_it() -> None:
     found = ET.fromstring(document)
     assert found.findtext("Location") == "http://gw.example:9000/aaa/a%20b"
     assert [found.findtext(tag) for tag in ("Bucket", "Key", "ETag")] == ["aaa", "a b", "e-1"]
-    _, secure = rebuild(ReplyHead(200, []), body, COMPLETE, ID, RULES._replace(scheme=b"https"))
+    _, secure = rebuild(reply_head(200, []), body, COMPLETE, ID, RULES._replace(scheme=b"https"))
     assert b"<Location>https://gw.example:9000/" in secure
 
 
@@ -165,13 +164,13 @@ def test_an_error_inside_a_200_keeps_its_code_and_loses_the_store(authorized: Au
 @pytest.mark.parametrize("body", [b"", b"  \n", b"OK"])
 def test_success_without_a_document_is_not_success(body: bytes) -> None:
     with pytest.raises(S3Error) as refused:
-        rebuild(ReplyHead(200, []), body, COPY, ID, RULES)
+        rebuild(reply_head(200, []), body, COPY, ID, RULES)
     assert refused.value.code is Code.INTERNAL_ERROR
 
 
 def test_a_compressed_document_cannot_be_rewritten() -> None:
     with pytest.raises(S3Error):
-        rebuild(ReplyHead(200, [(b"content-encoding", b"gzip")]), b"\x1f\x8b", admit("GET", "/aaa"), ID, RULES)
+        rebuild(reply_head(200, [(b"content-encoding", b"gzip")]), b"\x1f\x8b", admit("GET", "/aaa"), ID, RULES)
 
 
 # ---- errors of the store ----

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from typing import Any, cast
 
-from gateway.authorize import EMPTY_SHA256, Authorized, Policy, authorize
-from gateway.payload.mode import Payload, PayloadMode
+from gateway.authorize import Authorized, Policy, authorize
+from gateway.payload.mode import EMPTY_SHA256, Payload, PayloadMode
+from gateway.respond import ReplyHead
 from gateway.s3.addressing import Addressing
+from gateway.s3.header_names import header_names
 from gateway.s3.profile import PROFILES
 from gateway.s3.request import RequestHead, S3Request, parse_request
 from gateway.sigv4.verify import Authenticated
@@ -24,7 +26,8 @@ def parsed(
 ) -> S3Request:
     """The request of one head; header values are Latin-1, so that any byte can be said."""
     fields = {name.encode("latin-1"): value.encode("latin-1") for name, value in headers.items()}
-    head = RequestHead(method.encode(), target.encode(), {b"host": host.encode(), **fields}, frozenset(), 1)
+    every = {b"host": host.encode(), **fields}
+    head = RequestHead(method.encode(), target.encode(), every, header_names(tuple(every)), 1)
     return parse_request(head, Addressing(tuple(domains), frozenset(), dot_segments=False))
 
 
@@ -51,3 +54,8 @@ def admit(
     request = parsed(method, target, headers or {}, host=host, domains=domains)
     asking = authenticated(request, access_key(scope or AllBuckets(), account), sha256)
     return authorize(asking, Policy(PROFILES[profile], allow_operations, dot_segments=False))
+
+
+def reply_head(status: int, headers: list[tuple[bytes, bytes]]) -> ReplyHead:
+    """A store's reply, as the wire hands it over."""
+    return ReplyHead(status, header_names(tuple([name for name, _ in headers])), [value for _, value in headers])

@@ -12,6 +12,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from gateway.s3.addressing import Addressing
+from gateway.s3.header_names import header_names
 from gateway.s3.request import RequestHead, S3Request, parse_request
 from gateway.sigv4.claim import Claim, ClaimRules, read_claim
 from gateway.sigv4.signing import derive_date_key
@@ -48,7 +49,7 @@ def _head(request: AWSRequest, extra: dict[str, str]) -> RequestHead:
     for name, value in [*request.headers.items(), *extra.items()]:
         octets = value if isinstance(value, bytes) else value.encode("latin-1")
         fields[name.lower().encode()] = octets.strip(b" \t")
-    return RequestHead(request.method.encode(), target.encode("latin-1"), fields, frozenset(), 1)
+    return RequestHead(request.method.encode(), target.encode("latin-1"), fields, header_names(tuple(fields)), 1)
 
 
 def header_head(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.s3.addressing import Addressing
 from gateway.s3.errors import Code, S3Error
+from gateway.s3.header_names import header_names
 from gateway.s3.operation import OPERATIONS, Operation, classify
 from gateway.s3.operation_table import Level
 from gateway.s3.request import METHODS, RequestHead, parse_request
@@ -22,7 +23,8 @@ COPYING = {b"x-amz-copy-source": b"/bucket/k"}
 
 
 def classified(method: bytes, target: bytes, headers: dict[bytes, bytes] | None = None) -> Operation:
-    head = RequestHead(method, target, {b"host": b"gw.example", **(headers or {})}, frozenset(), 1)
+    fields = {b"host": b"gw.example", **(headers or {})}
+    head = RequestHead(method, target, fields, header_names(tuple(fields)), 1)
     return classify(parse_request(head, PATH_STYLE))
 
 

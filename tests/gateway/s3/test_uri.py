@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.s3.errors import Code, S3Error
-from gateway.s3.uri import decode, decode_query, encode, is_plain_path
+from gateway.s3.uri import decode, decode_query, encode
 
 UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 
@@ -23,11 +23,6 @@ def test_what_is_encoded_decodes_to_itself(raw: bytes) -> None:
     assert decode(encode(raw, keep_slash=True)) == raw
     assert decode(encode(raw, keep_slash=False)) == raw
     assert decode_query(encode(raw, keep_slash=False)) == raw
-
-
-@given(st.binary())
-def test_a_plain_path_is_its_own_encoding(raw: bytes) -> None:
-    assert is_plain_path(raw) == (encode(raw, keep_slash=True) == raw)
 
 
 def test_decoding_happens_once() -> None:

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.s3.errors import Code, S3Error
+from gateway.s3.header_names import header_names
 from gateway.s3.request import RequestHead
 from gateway.sigv4.claim import ClaimRules, Form, read_claim
 from tests.support.requests import (
@@ -27,7 +28,7 @@ def head(authorization: str | None = None, target: str = "/bucket/key", **header
         fields[b"authorization"] = authorization.encode("latin-1")
     fields |= {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
     fields = {name: value for name, value in fields.items() if value != b"-"}
-    return RequestHead(b"GET", target.encode(), fields, frozenset(), 1)
+    return RequestHead(b"GET", target.encode(), fields, header_names(tuple(fields)), 1)
 
 
 def authorization(

@@ -33,7 +33,7 @@ def test_a_plain_get_has_bytes_as_received_and_no_body() -> None:
 def test_repeated_names_are_joined_in_arrival_order_and_named() -> None:
     parsed = parse_request_head(request(b"GET / HTTP/1.1", b"Host: h", b"X-A: 1", b"x-a: 2"), FIELDS)
     assert parsed.head.headers[b"x-a"] == b"1,2"
-    assert parsed.head.repeated == {b"x-a"}
+    assert parsed.head.names.repeated == {b"x-a"}
 
 
 @pytest.mark.parametrize(
