@@ -126,10 +126,9 @@ def authorize(authenticated: Authenticated, policy: Policy) -> Authorized:
         raise S3Error(Code.INVALID_ARGUMENT, "an empty versionId", message="Version id cannot be the empty string.")
     # buckets
     copy_source = _copy_source(request, policy) if operation.copies else None
-    asked = demands(request, operation, copy_source)
     # rights
     only_probes = False
-    if not all_granted(asked, access_key):
+    if not all_granted(demands(request, operation, copy_source), access_key):
         if not _may_only_probe(operation, request.bucket, access_key):
             raise S3Error(Code.ACCESS_DENIED, f"{operation.name} is outside the grants of {access_key.access_key_id}")
         only_probes = True

@@ -16,7 +16,7 @@ from gateway.sigv4.signing import UpstreamSigner
 
 UNSIGNED_PAYLOAD: Final = b"UNSIGNED-PAYLOAD"
 # Ours in every request: compressed answers would not be the object's bytes.
-_TAIL: Final = b"accept-encoding: identity\r\nuser-agent: nqgate\r\n"
+_UNSIGNED: Final = b"accept-encoding: identity\r\nuser-agent: nqgate\r\n"
 _DECLARING_LENGTH: Final = frozenset({b"PUT", b"POST"})  # RFC 9110, 8.6: also without a body; radosgw 16: 411
 
 
@@ -36,23 +36,11 @@ class UpstreamRequest(NamedTuple):
     head: bytes
 
 
-class _Unsigned(NamedTuple):
-    """`payload_line`: the value of x-amz-content-sha256. `content_length`: None where no body follows."""
-
-    method: bytes
-    path: bytes
-    query: bytes = b""
-    headers: list[tuple[bytes, bytes]] | tuple[()] = ()
-    payload_line: bytes = EMPTY_SHA256
-    content_length: int | None = None
-
-
 def plan(
     authorized: Authorized,
     target: UpstreamTarget,
     signer: UpstreamSigner,
     now: float,
-    *,
     content_length: int | None,
     body_sha256: bytes | None = None,
     body_md5: bytes | None = None,
@@ -64,21 +52,23 @@ def plan(
     """
     request = authorized.request
     if authorized.only_probes:
-        return _sign(_Unsigned(b"HEAD", bucket_path(target, request)), target, signer, now)
+        return _sign(b"HEAD", bucket_path(target, request), b"", [], EMPTY_SHA256, None, target, signer, now)
     headers = authorized.headers
     if authorized.copy_source is not None:
         headers = [*headers, (b"x-amz-copy-source", render(authorized.copy_source))]
     if body_md5 is not None:
         headers = [*headers, (b"content-md5", body_md5)]
-    unsigned = _Unsigned(
+    return _sign(
         request.method,
         object_path(target, request),
         canonical_query(request, authorized.operation.parameters) if request.query else b"",
         headers,
         body_sha256 or _payload_line(authorized),
         content_length,
+        target,
+        signer,
+        now,
     )
-    return _sign(unsigned, target, signer, now)
 
 
 def plan_list_buckets(
@@ -88,7 +78,7 @@ def plan_list_buckets(
     query = b""
     if continuation_token is not None:
         query = b"continuation-token=" + encode(continuation_token.encode(), keep_slash=False)
-    return _sign(_Unsigned(b"GET", target.base_path + b"/", query), target, signer, now)
+    return _sign(b"GET", target.base_path + b"/", query, [], EMPTY_SHA256, None, target, signer, now)
 
 
 def object_path(target: UpstreamTarget, request: S3Request) -> bytes:
@@ -125,19 +115,27 @@ def _payload_line(authorized: Authorized) -> bytes:
     return authorized.authenticated.payload.sha256 or UNSIGNED_PAYLOAD
 
 
-def _sign(unsigned: _Unsigned, target: UpstreamTarget, signer: UpstreamSigner, now: float) -> UpstreamRequest:
-    """The one place where a head is written. Every header in it is signed but accept-encoding, user-agent, length."""
-    method, path, query, headers, payload_line, content_length = unsigned
-    host = target.host_header
-    date, authorization = signer.sign(method, path, query, [(b"host", host), *headers], payload_line, now)
+def _sign(
+    method: bytes,
+    path: bytes,
+    query: bytes,
+    headers: list[tuple[bytes, bytes]],
+    payload_line: bytes,
+    content_length: int | None,
+    target: UpstreamTarget,
+    signer: UpstreamSigner,
+    now: float,
+) -> UpstreamRequest:
+    """The one place where a head is written. Every header in it is signed but accept-encoding, user-agent, length.
+
+    `payload_line`: the value of x-amz-content-sha256. `content_length`: None where no body follows.
+    """
+    signed = signer.sign(method, path, query, target.host_header, headers, payload_line, now)
     path_and_query = b"%b?%b" % (path, query) if query else path
-    lines = b"".join([b"%b: %b\r\n" % header for header in headers]) if headers else b""
+    length = b""
     if content_length is not None:
-        lines += b"content-length: %d\r\n" % content_length
+        length = b"content-length: %d\r\n" % content_length
     elif method in _DECLARING_LENGTH:
-        lines += b"content-length: 0\r\n"
-    head = (
-        b"%b %b HTTP/1.1\r\nhost: %b\r\nx-amz-date: %b\r\nx-amz-content-sha256: %b\r\nauthorization: %b\r\n%b%b\r\n"
-        % (method, path_and_query, host, date, payload_line, authorization, _TAIL, lines)
-    )
+        length = b"content-length: 0\r\n"
+    head = b"".join((method, b" ", path_and_query, b" HTTP/1.1\r\n", signed, _UNSIGNED, length, b"\r\n"))
     return UpstreamRequest(method, path_and_query, head)

@@ -39,7 +39,7 @@ def admit(head: RequestHead, find: Find, now: float, rules: Rules) -> Authorized
         known = find(claim.access_key_id, claim.date)
     except KeystoreError as error:
         raise _unavailable(error) from error
-    return authorize(authenticate(request, claim, known, now, dummy_date_key=rules.dummy_date_key), rules.policy)
+    return authorize(authenticate(request, claim, known, now, rules.dummy_date_key), rules.policy)
 
 
 def admit_again(authorized: Authorized, find: Find, now: float, rules: Rules) -> Authorized:
@@ -56,7 +56,7 @@ def admit_again(authorized: Authorized, find: Find, now: float, rules: Rules) ->
         raise _unavailable(error) from error
     if known is not None and known.access_key is authenticated.access_key:
         return authorized
-    again = authenticate(authenticated.request, claim, known, now, dummy_date_key=rules.dummy_date_key)
+    again = authenticate(authenticated.request, claim, known, now, rules.dummy_date_key)
     return authorize(again, rules.policy)
 
 

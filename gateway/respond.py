@@ -148,7 +148,7 @@ def _relayed_head(status: int, lines: bytes, authorized: Authorized, request_id:
         ours = b"location: /%b\r\n" % authorized.request.bucket.encode()
     elif name == "HeadBucket":
         ours = b"x-amz-bucket-region: %b\r\n" % rules.reported_region
-    return b"%b%b%b%b" % (_status_line(status), lines, ours, _ids(request_id))
+    return b"".join((_status_line(status), lines, ours, _ids(request_id)))
 
 
 def rebuild(

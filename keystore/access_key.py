@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from keystore.errors import Conflict, InvalidInput
 from keystore.scope import GRANTS, NOTHING, AllBuckets, Permission, Scope, permissions_by_bucket, scope_json
@@ -172,17 +172,25 @@ def _rfc3339(moment: int | None) -> str | None:
     return None if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+class Keyed(Protocol):
+    """A keyed HMAC-SHA256, to be copied for each text: its key cannot be read back."""
+
+    def copy(self) -> "Keyed": ...
+    def update(self, text: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
 class KnownKey:
     """What `directory.find` returns: a record proven fresh, and the means to verify its signatures; never the secret.
 
     `date_keys`: b"YYYYMMDD" → kDate = HMAC-SHA256("AWS4" + secret, date), 32 bytes; the date asked for is always there.
-    `signing_keys`: credential scope (b"date/region/service/aws4_request") → signing key; filled by the verifier only
-    after a signature held.
+    `keyed`: credential scope (b"date/region/service/aws4_request") → HMAC-SHA256 keyed with its signing key, to be
+    copied (1.0 µs, keying anew 1.6); filled by the verifier only after a signature held.
     `hmac_sha1`: string to sign → 20 bytes, for SigV2 presigned URLs.
     All of it is dropped with the record when a change touches the key.
     """
 
-    __slots__ = ("access_key", "date_keys", "hmac_sha1", "signing_keys")
+    __slots__ = ("access_key", "date_keys", "hmac_sha1", "keyed")
 
     def __init__(
         self, access_key: AccessKey, date_keys: dict[bytes, bytes], hmac_sha1: Callable[[bytes], bytes]
@@ -190,7 +198,7 @@ class KnownKey:
         self.access_key = access_key
         self.date_keys = date_keys
         self.hmac_sha1 = hmac_sha1
-        self.signing_keys: dict[bytes, bytes] = {}
+        self.keyed: dict[bytes, Keyed] = {}
 
     def __repr__(self) -> str:
         return f"KnownKey({self.access_key.access_key_id}, <hidden>)"

@@ -226,14 +226,11 @@ async def _takes_objects(port: int, signer: UpstreamSigner) -> bool:
 
 async def _ask(port: int, signer: UpstreamSigner, method: str, path: str, body: bytes) -> int:
     host = f"{LOOPBACK}:{port}"
-    date, authorization = signer.sign(
-        method.encode(), path.encode(), b"", [(b"host", host.encode())], b"UNSIGNED-PAYLOAD", time.time()
-    )
+    signed = signer.sign(method.encode(), path.encode(), b"", host.encode(), [], b"UNSIGNED-PAYLOAD", time.time())
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     try:
         writer.write(
-            f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nx-amz-date: {date.decode()}\r\n"
-            f"x-amz-content-sha256: UNSIGNED-PAYLOAD\r\nAuthorization: {authorization.decode()}\r\n"
+            f"{method} {path} HTTP/1.1\r\n{signed.decode()}"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
             + body
         )

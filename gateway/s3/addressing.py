@@ -26,11 +26,10 @@ class Addressing(NamedTuple):
 
 def bucket_of_host(host: bytes, domains: tuple[bytes, ...]) -> bytes | None:
     """The bucket that a virtual-hosted Host names, or None for path-style. S3Error BAD_REQUEST for a foreign host.
+    Without domains every host is path-style, and this is not asked.
 
     Of two domains that both end the name, the longer one: what stands before it is the bucket, dots included.
     """
-    if not domains:
-        return None
     name = host.lower()
     if not name.endswith(b"]"):
         before, colon, port = name.rpartition(b":")
@@ -108,7 +107,7 @@ def locate(host: bytes, raw_path: bytes, decoded_path: bytes, addressing: Addres
 
     S3Error BAD_REQUEST, INVALID_BUCKET_NAME, INVALID_URI, KEY_TOO_LONG.
     """
-    hosted = bucket_of_host(host, addressing.domains)
+    hosted = bucket_of_host(host, addressing.domains) if addressing.domains else None
     if hosted is not None:
         bucket, object_key = check_bucket(hosted, addressing.reserved), decoded_path[1:]
     else:

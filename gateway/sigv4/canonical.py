@@ -64,10 +64,9 @@ def canonical_block(layout: Layout, headers: Mapping[bytes, bytes] | Sequence[by
 
 def canonical_request(method: bytes, path: bytes, query: bytes, block: bytes, payload_line: bytes) -> bytes:
     """`path`, `query`, `block` in canonical form."""
-    return b"%b\n%b\n%b\n%b\n%b" % (method, path, query, block, payload_line)
+    return b"\n".join((method, path, query, block, payload_line))
 
 
 def string_to_sign(timestamp: bytes, scope: bytes, request: bytes) -> bytes:
     """`timestamp`: ISO basic. `scope`: date/region/service/aws4_request. `request`: the canonical request."""
-    digest = hashlib.sha256(request).hexdigest().encode()
-    return b"AWS4-HMAC-SHA256\n%b\n%b\n%b" % (timestamp, scope, digest)
+    return b"\n".join((ALGORITHM, timestamp, scope, hashlib.sha256(request).hexdigest().encode()))

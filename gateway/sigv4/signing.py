@@ -4,12 +4,13 @@ import hashlib
 import hmac
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
+from gateway.s3.header_names import literal
 from gateway.sigv4.canonical import ALGORITHM, TERMINATOR, Layout, canonical_block, canonical_request, layout
+from keystore.access_key import Keyed
 
-_DATE: Final = b"x-amz-date"
-_SHA256: Final = b"x-amz-content-sha256"
+_ALWAYS: Final = (b"host", b"x-amz-date", b"x-amz-content-sha256")  # in the order of the values
 
 
 def derive_date_key(secret: bytes, date: bytes) -> bytes:
@@ -22,6 +23,16 @@ def derive_signing_key(date_key: bytes, region: bytes, service: bytes) -> bytes:
     region_key = hmac.digest(date_key, region, "sha256")
     service_key = hmac.digest(region_key, service, "sha256")
     return hmac.digest(service_key, TERMINATOR, "sha256")
+
+
+def keyed_hmac(signing_key: bytes) -> Keyed:
+    """HMAC-SHA256 with the key already in it: copying costs 0.8 µs, keying anew 1.6.
+
+    `hmac.HMAC` is a Python shell around OpenSSL's; where it holds one, that is copied (1.1 µs through the shell).
+    """
+    shell = hmac.new(signing_key, digestmod="sha256")
+    inner: Keyed | None = getattr(shell, "_hmac", None)
+    return inner or shell
 
 
 class UpstreamCredential:
@@ -43,29 +54,36 @@ class UpstreamCredential:
         raise TypeError("a credential is not pickled")
 
 
-@lru_cache(maxsize=512)
-def _layout(names: tuple[bytes, ...]) -> tuple[Layout, bytes]:
-    """How headers with these names are signed, a payload line and a timestamp behind them; and the signed names.
+class _Signed(NamedTuple):
+    """How headers with certain names are signed and sent. `written`: for the canonical request. `lines`: the format of
+    the header lines, one `%b` for each value. `names`: the signed names, joined."""
 
-    What is signed is what the gateway chose, so the sequences are few.
-    """
-    every = [*names, _SHA256, _DATE]
+    written: Layout
+    lines: bytes
+    names: bytes
+
+
+@lru_cache(maxsize=512)
+def _signed(names: tuple[bytes, ...]) -> _Signed:
+    """What is signed is what the gateway chose, so the sequences of names are few."""
+    every = [*_ALWAYS, *names]
     order = sorted(range(len(every)), key=every.__getitem__)
-    signed = [every[place] for place in order]
-    return layout(signed, order), b";".join(signed)
+    ascending = [every[place] for place in order]
+    lines = b"".join([literal(name) + b": %b\r\n" for name in every])
+    return _Signed(layout(ascending, order), lines, b";".join(ascending))
 
 
 class UpstreamSigner:
     """Signs requests to one store in one region. Keeps the signing key of the day and the text of the second."""
 
     __slots__ = (
+        "_authorization",
         "_credential",
         "_date",
-        "_prefix",
+        "_keyed",
         "_region",
         "_scope",
         "_second",
-        "_signing_key",
         "_text",
         "_timestamp",
     )
@@ -77,8 +95,8 @@ class UpstreamSigner:
         self._timestamp = b""
         self._date = b""
         self._scope = b""
-        self._signing_key = b""
-        self._prefix = b""
+        self._keyed = keyed_hmac(b"")  # until the first request tells the date
+        self._authorization = b""
         self._text = b""
 
     def __repr__(self) -> str:
@@ -89,32 +107,36 @@ class UpstreamSigner:
         method: bytes,
         canonical_path: bytes,
         canonical_query: bytes,
+        host: bytes,
         headers: list[tuple[bytes, bytes]],
         payload_line: bytes,
         now: float,
-    ) -> tuple[bytes, bytes]:
-        """(value of x-amz-date, value of Authorization). `headers`: lower-case names, host among them, all signed,
-        values without outer blanks; x-amz-date and x-amz-content-sha256 are added here and must be sent. `now`: Unix
-        seconds."""
-        second = int(now)
-        if second != self._second:
-            self._turn_to(second)
-        written, names = _layout(tuple([name for name, _ in headers]))
-        block = canonical_block(written, [*[value for _, value in headers], payload_line, self._timestamp])
+    ) -> bytes:
+        """The signed header lines, `authorization` last, each with its CRLF.
+
+        `headers`: lower-case names, values without outer blanks; host, x-amz-date and x-amz-content-sha256 are added.
+        `now`: Unix seconds.
+        """
+        if not self._second <= now < self._second + 1:
+            self._turn_to(int(now))
+        written, lines, names = _signed(tuple([name for name, _ in headers]))
+        values = (host, self._timestamp, payload_line, *[value for _, value in headers])
+        block = canonical_block(written, values)
         request = canonical_request(method, canonical_path, canonical_query, block, payload_line)
-        text = b"%b%b" % (self._text, hashlib.sha256(request).hexdigest().encode())
-        signature = hmac.digest(self._signing_key, text, "sha256").hex().encode()
-        return self._timestamp, b"%b%b, Signature=%b" % (self._prefix, names, signature)
+        mac = self._keyed.copy()
+        mac.update(self._text + hashlib.sha256(request).hexdigest().encode())
+        signature = mac.hexdigest().encode()
+        return b"".join((lines % values, self._authorization, names, b", Signature=", signature, b"\r\n"))
 
     def _turn_to(self, second: int) -> None:
         moment = datetime.fromtimestamp(second, UTC)
         date = moment.strftime("%Y%m%d").encode()
         if date != self._date:
             date_key = derive_date_key(self._credential.expose(), date)
-            self._signing_key = derive_signing_key(date_key, self._region, b"s3")
-            self._scope = b"%b/%b/s3/%b" % (date, self._region, TERMINATOR)
+            self._keyed = keyed_hmac(derive_signing_key(date_key, self._region, b"s3"))
+            scope = self._scope = b"%b/%b/s3/%b" % (date, self._region, TERMINATOR)
             identity = self._credential.access_key_id.encode()
-            self._prefix = b"%b Credential=%b/%b, SignedHeaders=" % (ALGORITHM, identity, self._scope)
+            self._authorization = b"authorization: %b Credential=%b/%b, SignedHeaders=" % (ALGORITHM, identity, scope)
             self._date = date
         self._timestamp = moment.strftime("%Y%m%dT%H%M%SZ").encode()
         self._text = b"%b\n%b\n%b\n" % (ALGORITHM, self._timestamp, self._scope)

@@ -57,15 +57,7 @@ class Upstream:
         body_sha256: bytes | None = None,
         body_md5: bytes | None = None,
     ) -> UpstreamRequest:
-        return plan(
-            authorized,
-            self.target,
-            self.signer,
-            time.time(),
-            content_length=content_length,
-            body_sha256=body_sha256,
-            body_md5=body_md5,
-        )
+        return plan(authorized, self.target, self.signer, time.time(), content_length, body_sha256, body_md5)
 
     def plan_list_buckets(self, continuation_token: str | None) -> UpstreamRequest:
         return plan_list_buckets(self.target, self.signer, time.time(), continuation_token)

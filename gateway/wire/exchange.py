@@ -41,55 +41,41 @@ class ClientSide(Protocol):
 class Exchange:
     """`request_sent`: the store has the whole request. `_since`: the engine's clock at the last progress."""
 
-    __slots__ = (
-        "_authorized",
-        "_connection",
-        "_done",
-        "_engine",
-        "_fresh",
-        "_replying",
-        "_request",
-        "_since",
-        "_sink",
-        "_upload",
-        "_waiting",
-        "client",
-        "keep_alive",
-        "parsed",
-        "request_id",
-        "request_sent",
-    )
+    # How every exchange begins; set on the instance when it changes, which most never do.
+    request_sent = False
+    _authorized: Authorized | None = None
+    _upload: Upload | None = None
+    _request: UpstreamRequest | None = None
+    _connection: UpstreamConnection | None = None
+    _sink: Sink | None = None
+    _replying = False
+    _waiting = False
+    _fresh = True
+    _done = False
 
     def __init__(self, engine: Engine, client: ClientSide, parsed: ParsedRequest) -> None:
         self._engine = engine
         self.client = client
         self.parsed = parsed
         self.request_id = engine.next_request_id()
-        self.request_sent = False
-        self._authorized: Authorized | None = None
-        self._upload: Upload | None = None
-        self._request: UpstreamRequest | None = None
-        self._connection: UpstreamConnection | None = None
-        self._sink: Sink | None = None
         self.keep_alive = parsed.keep_alive
-        self._replying = False
-        self._waiting = False
-        self._fresh = True
-        self._done = False
         self._since = engine.clock
 
     # ---- the way to the store ----
 
     def begin(self) -> None:
+        engine = self._engine
         try:
-            authorized = self._authorized = self._engine.admit(self.parsed.head)
-            self._upload = upload = choose_upload(self._engine, authorized, self.parsed.body)
+            authorized = self._authorized = engine.admit(self.parsed.head)
+            upload = choose_upload(engine, authorized, self.parsed.body)
             if upload is None:
                 self._begin_without_body(authorized)
-            elif upload.empty:
+                return
+            self._upload = upload
+            if upload.empty:
                 self.ask(*upload.collected(authorized))
             elif upload.streams:
-                self.ask(self._engine.upstream.plan(authorized, upload.content_length))
+                self.ask(engine.upstream.plan(authorized, upload.content_length))
             else:
                 self._fresh = False
                 self.client.pull_body()
@@ -99,11 +85,12 @@ class Exchange:
             self._bug()
 
     def _begin_without_body(self, authorized: Authorized) -> None:
+        upstream = self._engine.upstream
         if authorized.operation.name == "ListBuckets":
             self._sink = Listing(self._engine, self, authorized)
-            self.ask(self._engine.upstream.plan_list_buckets(None))
+            self.ask(upstream.plan_list_buckets(None))
         else:
-            self.ask(self._engine.upstream.plan(authorized, None))
+            self.ask(upstream.plan(authorized, None))
 
     def ask(self, request: UpstreamRequest, body: bytes | bytearray = b"") -> None:
         """Send `request`, with its verified body, over an idle connection or as soon as one is there."""
@@ -147,7 +134,7 @@ class Exchange:
         self._since = self._engine.clock
         streams = self._upload is not None and self._upload.streams
         self.request_sent = not streams
-        connection.send(self, request.head, to_head=request.method == b"HEAD")
+        connection.send(self, request.head, request.method == b"HEAD")
         if streams:
             self.client.pull_body()
 

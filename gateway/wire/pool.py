@@ -48,7 +48,7 @@ class UpstreamPool:
         """
         while self._idle and not fresh:
             connection = self._idle.pop()
-            if connection.usable:
+            if connection.usable():
                 return connection
         if self.open < self._limits.upstream_connections:
             task = self._loop.create_task(self._open(exchange))
@@ -75,7 +75,7 @@ class UpstreamPool:
             self._fail_waiting()
             return
         self.last_error = None
-        if not connection.usable:
+        if not connection.usable():
             exchange.connect_failed("the store closed the connection at once")
             return
         self._connections.add(connection)
@@ -92,7 +92,7 @@ class UpstreamPool:
 
     def release(self, connection: UpstreamConnection) -> None:
         """A connection is free again: the longest waiting exchange gets it, else it lies idle."""
-        if not connection.usable:
+        if not connection.usable():
             return
         while self._waiting:
             exchange, _ = self._waiting.popleft()

@@ -36,7 +36,6 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_chunked",
-        "_dispatching",
         "_engine",
         "_eof",
         "_exchange",
@@ -62,7 +61,6 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._chunked: ChunkedBody | None = None
         self._exchange: Exchange | None = None
         self._expects_continue = False
-        self._dispatching = False
         self._reading = True
         self._eof = False
         self._searched = 0
@@ -136,7 +134,7 @@ class ClientConnection(asyncio.BufferedProtocol):
                 self.since = self._engine.clock
             self._pending += block
             if nbytes > SMALL_READ:
-                self._dispatch()
+                self.take_turn()
             elif not self._waits:
                 self._waits = True
                 self._engine.turn.put(self)
@@ -148,9 +146,16 @@ class ClientConnection(asyncio.BufferedProtocol):
             if len(self._pending) > self._engine.limits.pipelined_bytes:
                 self.pause_reading()
 
+    def _wait_for_turn(self) -> None:
+        if not self._waits:
+            self._waits = True
+            self._engine.turn.put(self)
+
     def take_turn(self) -> None:
+        """Serve the next head, if it is here. One in a turn: heads may be many, pipelined and refused."""
         self._waits = False
-        self._dispatch()
+        if self._state is _HEAD and self._pending and not self.paused:
+            self._take_head()
 
     def pause_reading(self) -> None:
         if self._reading and not self.transport.is_closing():
@@ -163,19 +168,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             self.since = self._engine.clock
             self.transport.resume_reading()
 
-    def _dispatch(self) -> None:
-        """Serve the heads that are here, one after another. A loop, not a recursion: heads may be many and refused."""
-        if self._dispatching:
-            return
-        self._dispatching = True
-        try:
-            while self._state is _HEAD and self._pending and not self.paused:
-                if not self._take_head():
-                    break
-        finally:
-            self._dispatching = False
-
-    def _take_head(self) -> bool:
+    def _take_head(self) -> None:
         data = self._pending
         if data[0] in b"\r\n":  # RFC 9112, 2.2: a server ignores an empty line before the request line
             data = self._pending = data.lstrip(b"\r\n")
@@ -185,25 +178,24 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._searched = max(0, len(data) - 3)
             if len(data) > limits.head_bytes:
                 self._refuse_head(S3Error(Code.REQUEST_HEADER_SECTION_TOO_LARGE, "the head is too large"))
-            return False
+            return
         self._searched = 0
         self._pending = data[end:]
         try:
             parsed = parse_request_head(data[:end], limits.head_count)
         except S3Error as error:
             self._refuse_head(error)
-            return False
+            return
         except Exception:
             LOG.exception("reading a head failed")
             self._refuse_head(S3Error(Code.INTERNAL_ERROR, "a bug: the trace stands in the log"))
-            return False
+            return
         if parsed.body:
             self._announce(parsed, parsed.body)
         else:
             self._state = _ANSWERING
         exchange = self._exchange = Exchange(self._engine, self, parsed)
         exchange.begin()
-        return True
 
     def _announce(self, parsed: ParsedRequest, body: int | ChunkedBody) -> None:
         self._state = _HELD
@@ -289,7 +281,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._exchange.client_resumed()
         elif self._state is _State.HEAD:
             self.resume_reading()
-            self._dispatch()
+            self._wait_for_turn()
 
     @property
     def body_unread(self) -> bool:
@@ -310,7 +302,7 @@ class ClientConnection(asyncio.BufferedProtocol):
                 if not self._reading:
                     self.resume_reading()
                 if self._pending:
-                    self._dispatch()
+                    self._wait_for_turn()
 
     def _linger(self) -> None:
         """Closing with unread bytes would reset the connection and could destroy the reply before it is read."""

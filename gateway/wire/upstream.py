@@ -131,14 +131,17 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self.transport = cast("asyncio.Transport", transport)
         tune(self.transport)
 
-    @property
     def usable(self) -> bool:
+        """Idle, and open as far as we know."""
         return self._reading is _IDLE and not self.transport.is_closing()
 
     # ---- towards the store ----
 
-    def send(self, exchange: UpstreamUser, message: bytes, *, to_head: bool) -> None:
-        """Begin one request: `message` is its head, with the body behind it where the body is already verified."""
+    def send(self, exchange: UpstreamUser, message: bytes, to_head: bool) -> None:
+        """Begin one request: `message` is its head, with the body behind it where the body is already verified.
+
+        `to_head`: its method is HEAD, so no body follows the reply's head.
+        """
         self._exchange = exchange
         self._to_head = to_head
         self._reading = _HEAD

@@ -47,7 +47,7 @@ async def test_a_key_is_found_with_the_derived_key_of_the_day(directory: Directo
     known = found(directory, access_key_id)
     assert known.access_key == await store.get_key(access_key_id)
     assert known.date_keys == {TODAY: hmac.digest(b"AWS4" + secret.expose().encode(), TODAY, "sha256")}
-    assert known.signing_keys == {}
+    assert known.keyed == {}
 
 
 async def test_a_presigned_v2_url_is_computed_from_the_sealed_secret(directory: Directory, store: SqliteStore) -> None:
@@ -93,12 +93,12 @@ async def test_a_known_key_is_the_same_object_while_nothing_happens(directory: D
 def test_a_revoke_in_another_process_is_seen_by_the_very_next_find(directory: Directory, elsewhere: Elsewhere) -> None:
     access_key_id = elsewhere("create", "backup")
     before = found(directory, access_key_id)
-    before.signing_keys[TODAY, b"r", b"s3"] = b"cached"
+    before.keyed[b"scope"] = hmac.new(b"cached", digestmod="sha256")
     elsewhere("revoke", access_key_id)
     assert not directory.fresh()
     after = found(directory, access_key_id)
     assert after.access_key.status is Status.REVOKED
-    assert after.signing_keys == {}
+    assert after.keyed == {}
 
 
 def test_a_key_made_in_another_process_is_found_though_it_was_just_absent(

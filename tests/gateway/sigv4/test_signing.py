@@ -38,10 +38,14 @@ def judged(method: str, path: str, query: str, headers: dict[str, str], now: flo
 def ours(method: str, path: str, query: str, headers: dict[str, str], now: float) -> str:
     signer = UpstreamSigner(UpstreamCredential("store", SECRET), b"us-east-1")
     fields = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    _, authorization = signer.sign(
-        method.encode(), path.encode(), query.encode(), [(b"host", b"store.example"), *fields], LINE.encode(), now
-    )
-    return authorization.decode()
+    lines = signer.sign(
+        method.encode(), path.encode(), query.encode(), b"store.example", fields, LINE.encode(), now
+    ).decode("latin-1")
+    sent = dict(line.split(": ", 1) for line in lines.removesuffix("\r\n").split("\r\n"))
+    assert sent["host"] == "store.example"
+    assert sent["x-amz-content-sha256"] == LINE
+    assert {name: sent[name] for name in headers} == headers
+    return sent["authorization"]
 
 
 @given(
@@ -66,11 +70,12 @@ def test_botocore_signs_the_same(
 def test_midnight_turns_the_key_of_the_day() -> None:
     signer = UpstreamSigner(UpstreamCredential("store", SECRET), b"us-east-1")
     midnight = 1_789_948_800
-    before = signer.sign(b"GET", b"/", b"", [(b"host", b"store.example")], LINE.encode(), midnight - 1)
-    after = signer.sign(b"GET", b"/", b"", [(b"host", b"store.example")], LINE.encode(), midnight)
-    assert (before[0][:8], after[0][:8]) == (b"20260920", b"20260921")
-    assert after[1].decode() == judged("GET", "/", "", {}, midnight)
-    again = signer.sign(b"GET", b"/", b"", [(b"host", b"store.example")], LINE.encode(), midnight - 1)
+    before = signer.sign(b"GET", b"/", b"", b"store.example", [], LINE.encode(), midnight - 1)
+    after = signer.sign(b"GET", b"/", b"", b"store.example", [], LINE.encode(), midnight)
+    assert b"x-amz-date: 20260920T235959Z\r\n" in before
+    assert b"x-amz-date: 20260921T000000Z\r\n" in after
+    assert b"authorization: " + judged("GET", "/", "", {}, midnight).encode() in after
+    again = signer.sign(b"GET", b"/", b"", b"store.example", [], LINE.encode(), midnight - 1)
     assert again == before
 
 

@@ -12,7 +12,7 @@ from gateway.s3.errors import Code, S3Error
 from gateway.s3.header_names import header_names
 from gateway.s3.request import RequestHead
 from gateway.s3.uri import encode
-from gateway.sigv4.verify import MAX_SIGNING_KEYS, Authenticated, authenticate
+from gateway.sigv4.verify import MAX_KEYED, Authenticated, authenticate
 from keystore.access_key import KnownKey, Status
 from tests.support.requests import (
     ACCESS_KEY_ID,
@@ -269,7 +269,7 @@ def test_a_hoisted_header_that_is_also_sent_with_another_value_is_refused() -> N
 def test_a_signing_key_is_kept_only_after_a_signature_held_and_their_number_is_bounded() -> None:
     known = known_key(DATE)
     refusal(header_head()._replace(method=b"HEAD"), known)
-    assert known.signing_keys == {}
-    for number in range(MAX_SIGNING_KEYS + 3):
+    assert known.keyed == {}
+    for number in range(MAX_KEYED + 3):
         verified(header_head(region=f"region-{number}"), known)
-        assert 1 <= len(known.signing_keys) <= MAX_SIGNING_KEYS
+        assert 1 <= len(known.keyed) <= MAX_KEYED
