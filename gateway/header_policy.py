@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from gateway.s3.errors import Code, S3Error
-from gateway.s3.header_names import HeaderNames
 from gateway.s3.operation import Body, Operation
 from gateway.sigv4.verify import Authenticated
 from keystore.scope import Permission
@@ -186,7 +185,11 @@ def choose_headers(asking: Authenticated, operation: Operation) -> list[tuple[by
     """
     request = asking.request
     headers, names = request.headers, request.names
-    gates = _known_gates(names) if headers is request.all_headers else _gates(headers)
+    gates: _Gates | None = names.memo.get(_gates)
+    if gates is None or headers is not request.all_headers:
+        gates = _gates(headers)
+        if headers is request.all_headers:
+            names.remember(_gates, gates)
     chosen: list[tuple[bytes, bytes]] = []
     for name, gate in gates:
         value = headers[name]
@@ -210,17 +213,8 @@ def choose_headers(asking: Authenticated, operation: Operation) -> list[tuple[by
 _Gates = list[tuple[bytes, Gate]]
 
 
-def _known_gates(names: HeaderNames) -> _Gates:
-    """The gates of these names; concluded once."""
-    found: _Gates | None = names.memo.get(_gates)
-    if found is None:
-        found = _gates(dict.fromkeys(names.lowered))
-        names.remember(_gates, found)
-    return found
-
-
 def _gates(names: Iterable[bytes]) -> _Gates:
-    """Which of these names are asked about, and by what; consumed ones are not."""
+    """Which of these names are asked about, and by what; consumed ones are not. Concluded once for a head's names."""
     return [(name, VERDICTS.get(name) or _unlisted(name)) for name in names if name not in _CONSUMED]
 
 

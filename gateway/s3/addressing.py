@@ -67,7 +67,7 @@ def check_object_key(object_key: bytes, *, dot_segments: bool) -> None:
             raise S3Error(Code.INVALID_URI, "object key is not UTF-8") from None
     if b"\0" in object_key:
         raise S3Error(Code.INVALID_URI, "NUL in object key")
-    if not dot_segments and has_dot_segment(object_key):
+    if not dot_segments and b"." in object_key and has_dot_segment(object_key):
         raise S3Error(
             Code.INVALID_URI,
             "dot segment in object key",

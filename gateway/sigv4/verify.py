@@ -88,14 +88,12 @@ def _named(claim: Claim) -> tuple[tuple[str, str], ...]:
 
 
 def _signed(request: S3Request, claim: Claim) -> Layout:
-    """How the signed headers were written, when all is signed that must be; concluded once for names and list."""
+    """How the signed headers were written, when all is signed that must be: concluded once for names and list."""
     names, listed = request.names, claim.signed_headers
-    found: Layout | None = names.memo.get(listed)
-    if found is None:
-        _check_signed_headers(names.lowered, listed)
-        found = layout(listed, listed)
-        names.remember(listed, found)
-    return found
+    _check_signed_headers(names.lowered, listed)
+    written = layout(listed, listed)
+    names.remember(listed, written)
+    return written
 
 
 def _check_signed_headers(names: tuple[bytes, ...], listed: tuple[bytes, ...]) -> None:
@@ -133,7 +131,8 @@ def _compare(
     request: S3Request, claim: Claim, known: KnownKey | None, dummy_date_key: bytes
 ) -> tuple[bool, bytes, bytes]:
     query = canonical_query(request.query, without=b"X-Amz-Signature") if request.query else b""
-    block = canonical_block(_signed(request, claim), request.all_headers)
+    written = request.names.memo.get(claim.signed_headers) or _signed(request, claim)
+    block = canonical_block(written, request.all_headers)
     canonical = canonical_request(request.method, request.canonical_path, query, block, claim.payload_line)
     text = string_to_sign(claim.timestamp, claim.scope, canonical)
     keyed = known.keyed.get(claim.scope) if known is not None else None

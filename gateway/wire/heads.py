@@ -9,7 +9,7 @@ offset and would take what follows for the next message.
 import contextlib
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 import httptools
 
@@ -51,13 +51,6 @@ class _Fields:
 
 
 _fields: Final = _Fields()
-
-
-def _values(fields: dict[bytes, bytes], block: bytes) -> Iterable[bytes]:
-    """The fields' values; llhttp leaves the blanks behind them."""
-    if b" \r" in block or b"\t" in block:
-        return [value.rstrip(b" \t") for value in fields.values()]
-    return fields.values()
 
 
 class _EveryField:
@@ -135,32 +128,24 @@ class ChunkedBody:
         return blocks
 
 
-class ParsedRequest:
+class ParsedRequest(NamedTuple):
     """`body`: a declared length (0 = none) or the chunked decoder. `keep_alive`: what the client asked for."""
 
-    __slots__ = ("body", "head", "keep_alive")
-
-    def __init__(self, head: RequestHead, body: int | ChunkedBody, keep_alive: bool) -> None:
-        self.head = head
-        self.body = body
-        self.keep_alive = keep_alive
+    head: RequestHead
+    body: int | ChunkedBody
+    keep_alive: bool
 
 
-class ParsedReply:
+class ParsedReply(NamedTuple):
     """`body`: what follows: a length, the chunked decoder, or UNTIL_CLOSE. For HEAD, 1xx, 204 and 304 it is 0.
 
     `length`: Content-Length as declared, which for HEAD and 304 is that of the object; None where there is none.
     """
 
-    __slots__ = ("body", "head", "keep_alive", "length")
-
-    def __init__(
-        self, head: ReplyHead, body: int | ChunkedBody | Framing, length: int | None, keep_alive: bool
-    ) -> None:
-        self.head = head
-        self.body = body
-        self.length = length
-        self.keep_alive = keep_alive
+    head: ReplyHead
+    body: int | ChunkedBody | Framing
+    length: int | None
+    keep_alive: bool
 
 
 def _is_length(value: bytes) -> bool:
@@ -187,15 +172,18 @@ def parse_request_head(block: bytes, max_fields: int) -> ParsedRequest:
     minor = _MINOR.get(begun[2][:10]) if len(begun) == 3 else None
     if minor is None:
         raise _bad("only HTTP/1.1 and HTTP/1.0 are spoken here")
-    lines = block.count(b"\n") - 2  # without the request line and the empty one
+    lines = block.count(b"\r\n") - 2  # without the request line and the empty one
     if lines > max_fields:
         raise S3Error(Code.REQUEST_HEADER_SECTION_TOO_LARGE, "too many header fields")
     names = header_names(tuple(fields))
     if len(fields) == lines and not names.repeated:
-        headers = dict(zip(names.lowered, _values(fields, block)))  # noqa: B905 – one value for each, and faster
+        values: Iterable[bytes] = fields.values()
+        if b" \r" in block or b"\t" in block:  # llhttp leaves the blanks behind a value
+            values = [value.rstrip(b" \t") for value in values]
+        headers = dict(zip(names.lowered, values))  # noqa: B905 – there is one for each, and checking costs more
     else:
         every = _EveryField(httptools.HttpRequestParser, block)
-        if len(every.lines) != lines:
+        if len(every.lines) != lines:  # more when some end in a bare LF
             raise _bad("a header line that is no field")
         headers, names = every.joined(), every.names()
     head = RequestHead(begun[0], begun[1], headers, names, minor)
@@ -261,19 +249,21 @@ def parse_reply_head(block: bytes, *, to_head: bool) -> ParsedReply:
     if minor is None or not 100 <= status <= 599:
         raise UpstreamNonsense("the reply is not HTTP/1.1")
     names = header_names(tuple(found))
-    if len(found) == block.count(b"\n") - 2 and not names.repeated:
-        values = list(_values(found, block))
+    if len(found) == block.count(b"\r\n") - 2 and not names.repeated:
+        values = list(found.values())
+        if b" \r" in block or b"\t" in block:
+            values = [value.rstrip(b" \t") for value in values]
     else:
         every = _EveryField(httptools.HttpResponseParser, block)
         names, values = every.names(), [value for _, value in every.lines]
-        if len(values) != block.count(b"\n") - 2 or not names.repeated.isdisjoint(_FRAMED_BY):
+        if len(values) != block.count(b"\r\n") - 2 or not names.repeated.isdisjoint(_FRAMED_BY):
             raise UpstreamNonsense("a header line that is no field, or a second Content-Length")
     return _reply(ReplyHead(status, names, values), block, minor, to_head=to_head)
 
 
 def _reply(head: ReplyHead, block: bytes, minor: int, *, to_head: bool) -> ParsedReply:
-    length_at, coding_at, connection_at = _places(head.names)
-    status, values = head.status, head.values
+    status, names, values = head
+    length_at, coding_at, connection_at = names.memo.get(_places) or _places(names)
     length: int | None = None
     if length_at is not None:
         declared = values[length_at]
@@ -291,10 +281,11 @@ def _reply(head: ReplyHead, block: bytes, minor: int, *, to_head: bool) -> Parse
         body = length
     else:
         body = _UNTIL_CLOSE
-    connection = None if connection_at is None else values[connection_at]
-    keep_alive = (
-        body is not _UNTIL_CLOSE and _keeps_alive(minor, connection) and b"connection" not in head.names.repeated
-    )
+    keep_alive = minor == 1 and body is not _UNTIL_CLOSE
+    if keep_alive and connection_at is not None and values[connection_at] != b"keep-alive":
+        keep_alive = _keeps_alive(minor, values[connection_at])
+    if b"connection" in names.repeated:
+        keep_alive = False
     return ParsedReply(head, body, length, keep_alive)
 
 
@@ -302,12 +293,9 @@ _Places = tuple[int | None, int | None, int | None]
 
 
 def _places(names: HeaderNames) -> _Places:
-    """Where Content-Length, Transfer-Encoding and Connection stand; concluded once."""
-    found: _Places | None = names.memo.get(_places)
-    if found is None:
-        length, coding, connection = [
-            names.lowered.index(name) if name in names.lowered else None for name in (*_FRAMED_BY, b"connection")
-        ]
-        found = length, coding, connection
-        names.remember(_places, found)
-    return found
+    """Where Content-Length, Transfer-Encoding and Connection stand: concluded once."""
+    length, coding, connection = [
+        names.lowered.index(name) if name in names.lowered else None for name in (*_FRAMED_BY, b"connection")
+    ]
+    names.remember(_places, (length, coding, connection))
+    return length, coding, connection

@@ -35,6 +35,7 @@ class UpstreamPool:
         self._opening: set[asyncio.Task[None]] = set()
         self._connections: set[UpstreamConnection] = set()
         self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time()
         self.last_error: str | None = None
 
     @property
@@ -91,15 +92,14 @@ class UpstreamPool:
                 self._waiting.popleft()[0].connect_failed("the store cannot be reached")
 
     def release(self, connection: UpstreamConnection) -> None:
-        """A connection is free again: the longest waiting exchange gets it, else it lies idle."""
-        if not connection.usable():
-            return
-        while self._waiting:
+        """A connection is free again: the longest waiting exchange gets it, else it lies idle. If it is closing, the
+        next who takes it sees that, or it leaves when it is lost."""
+        while self._waiting and connection.usable():
             exchange, _ = self._waiting.popleft()
             if exchange.wants_upstream:
                 exchange.connected(connection)
                 return
-        connection.idle_since = self._loop.time()
+        connection.idle_since = self._clock
         self._idle.append(connection)
 
     def lost(self, connection: UpstreamConnection) -> None:
@@ -113,6 +113,7 @@ class UpstreamPool:
 
     def tick(self, now: float) -> None:
         """Once a second: waits that took too long are refused, connections idle for too long are closed."""
+        self._clock = now
         while self._waiting and self._waiting[0][1] <= now:
             self._waiting.popleft()[0].connect_failed("all connections to the store are busy", busy=True)
         oldest = now - self._limits.upstream_idle

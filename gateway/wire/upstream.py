@@ -193,7 +193,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if self._reading is _HEAD:
             self._pending += self._buffers.view[:nbytes]
             if nbytes > SMALL_READ:
-                self._take(b"")
+                self.take_turn()
             elif not self._waits:
                 self._waits = True
                 self._turn.put(self)
@@ -203,14 +203,15 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def take_turn(self) -> None:
         self._waits = False
         if self._reading is _HEAD:
-            self._take(b"")
+            try:
+                self._take_head()
+            except UpstreamNonsense as error:
+                self._give_up(str(error))
 
     def _take(self, block: bytes | memoryview) -> None:
         reading = self._reading
         try:
-            if reading is _HEAD:
-                self._take_head()
-            elif reading is _LENGTH:
+            if reading is _LENGTH:
                 self._take_length(block)
             elif reading is _CHUNKED:
                 self._take_chunked(block)
