@@ -42,11 +42,11 @@ def admit(head: RequestHead, find: Find, now: float, rules: Rules) -> Authorized
     return authorize(authenticate(request, claim, known, now, rules.dummy_date_key), rules.policy)
 
 
-def admit_again(authorized: Authorized, find: Find, now: float, rules: Rules) -> Authorized:
+def admit_again(authorized: Authorized, find: Find, rules: Rules) -> Authorized:
     """Before anything more of an admitted request is released: is the record it was admitted under still the one?
 
-    An unchanged record costs one look-up. A changed one sends the request down the road again: a revoked, deleted or
-    narrowed key raises here. A key that merely expired in the meantime lets the transfer finish.
+    An unchanged record costs one look-up. A changed one sends the request down the road again, as of when it came: a
+    revoked, deleted or narrowed key raises here. A key that merely expired since lets the transfer finish.
     """
     authenticated = authorized.authenticated
     claim = authenticated.claim
@@ -56,7 +56,7 @@ def admit_again(authorized: Authorized, find: Find, now: float, rules: Rules) ->
         raise _unavailable(error) from error
     if known is not None and known.access_key is authenticated.access_key:
         return authorized
-    again = authenticate(authenticated.request, claim, known, now, rules.dummy_date_key)
+    again = authenticate(authenticated.request, claim, known, authenticated.at, rules.dummy_date_key)
     return authorize(again, rules.policy)
 
 

@@ -30,15 +30,18 @@ _QUERY_AUTH: Final = frozenset(
 
 
 class Authenticated:
-    """Proof that a usable access key signed this request. Built only by `authenticate`."""
+    """Proof that an access key, usable `at` that Unix second, signed this request. Built only by `authenticate`."""
 
-    __slots__ = ("access_key", "claim", "payload", "request")
+    __slots__ = ("access_key", "at", "claim", "payload", "request")
 
-    def __init__(self, request: S3Request, claim: Claim, access_key: AccessKey, payload: Payload) -> None:
+    def __init__(
+        self, request: S3Request, claim: Claim, access_key: AccessKey, payload: Payload, at: float = 0.0
+    ) -> None:
         self.request = request
         self.claim = claim
         self.access_key = access_key
         self.payload = payload
+        self.at = at
 
 
 def authenticate(
@@ -77,7 +80,7 @@ def authenticate(
     payload = read_payload(claim.payload_line)
     if request.query and claim.form is not Form.HEADER:
         _hoist(request)
-    return Authenticated(request, claim, access_key, payload)
+    return Authenticated(request, claim, access_key, payload, now)
 
 
 def _named(claim: Claim) -> tuple[tuple[str, str], ...]:

@@ -25,6 +25,7 @@ from keystore.directory import Directory
 
 LOG: Final = logging.getLogger("nqgate.s3")
 TICK: Final = 1.0  # seconds between two looks at the waits; every time limit is exact to this
+WATCH: Final = 0.02  # seconds between two looks whether the keystore's file is still the one that was opened
 _ID_STEP: Final = 0x9E3779B97F4A7C15  # odd, so that 2**64 request ids pass before one returns
 _ID_MASK: Final = (1 << 64) - 1
 
@@ -80,6 +81,7 @@ class Engine:
         self.limits = limits
         self.rules = rules
         self.reply_rules = reply_rules
+        self.read_ahead = max(limits.head_bytes, limits.pipelined_bytes)  # of one client, before reading pauses
         self.buffers = ReadBuffers(limits.read_buffer)
         self.turn = Turn()
         self.upstream = Upstream(target, signer, UpstreamPool(endpoint, self.buffers, self.turn, limits))
@@ -99,7 +101,7 @@ class Engine:
         return admit(head, self._find, time.time(), self.rules)
 
     def admit_again(self, authorized: Authorized) -> Authorized:
-        return admit_again(authorized, self._find, time.time(), self.rules)
+        return admit_again(authorized, self._find, self.rules)
 
     def next_request_id(self) -> bytes:
         """16 upper-case hex digits, unique within the process and random across processes."""
@@ -141,20 +143,24 @@ class Engine:
         return len(self._connections)
 
     def tick(self) -> None:
+        """Every time limit. One that fails is logged and the others are looked at: none may die of another's bug."""
         self.clock = now = self._loop.time()
-        self._directory.tick()
-        self.upstream.pool.tick(now)
-        for client in list(self._connections):
-            client.check(now)
+        for check in (self.upstream.pool.tick, *[client.check for client in self._connections]):
+            try:
+                check(now)
+            except Exception:
+                LOG.exception("a time limit failed")
 
     async def run(self) -> None:
-        """Tick until cancelled. A tick that fails is logged and the next one comes: time limits must not die."""
+        """Watch the keystore and tick, until cancelled."""
         while True:
-            await asyncio.sleep(TICK)
-            try:
-                self.tick()
-            except Exception:
-                LOG.exception("tick failed")
+            for _ in range(round(TICK / WATCH)):
+                await asyncio.sleep(WATCH)
+                try:
+                    self._directory.tick()
+                except Exception:
+                    LOG.exception("watching the keystore failed")
+            self.tick()
 
     async def drain(self) -> int:
         """Let running requests finish, at most `drain_timeout`; returns how many had to be cut."""

@@ -6,7 +6,7 @@ All in callbacks, on one loop; nothing here waits. What may leave, and when:
 - the last block of a streamed body is withheld until every declared digest held and the key is still usable.
 """
 
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.authorize import Authorized
 from gateway.forward import UpstreamRequest
@@ -14,28 +14,12 @@ from gateway.respond import ReplyAction, error_reply, plan_reply
 from gateway.s3.errors import Code, S3Error
 from gateway.wire.engine import LOG, Engine
 from gateway.wire.heads import ParsedReply, ParsedRequest
-from gateway.wire.reply import CLOSE, Listing, Sink, choose_sink, declared
+from gateway.wire.reply import CLOSE, Listing, choose_sink, declared
+from gateway.wire.roles import ClientSide, Sink
 from gateway.wire.upload import Upload, choose_upload
 from gateway.wire.upstream import UpstreamConnection
 
 _RELAY: Final = ReplyAction.RELAY  # bound once: looking a member up in its class costs 0.08 µs each time
-
-
-class ClientSide(Protocol):
-    """What an exchange asks of the client's connection."""
-
-    paused: bool
-    since: float
-
-    @property
-    def body_unread(self) -> bool: ...
-    def pull_body(self) -> None: ...
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
-    def write(self, message: bytes) -> None: ...
-    def write_block(self, block: bytes | memoryview) -> None: ...
-    def finished(self, *, keep_alive: bool) -> None: ...
-    def reset(self) -> None: ...
 
 
 class Exchange:
@@ -99,23 +83,35 @@ class Exchange:
         if connection is None:
             self._waiting = True
             self._fresh = False
-        else:
+            return
+        try:
             self._send(connection)
+        except S3Error:
+            self._engine.upstream.pool.release(connection)
+            raise
+
+    def ask_more(self, request: UpstreamRequest) -> None:
+        """A further question for the same reply; the key may have changed since the first."""
+        self._fresh = False
+        self._replying = False
+        self.ask(request)
 
     @property
     def wants_upstream(self) -> bool:
         return self._waiting and not self._done
 
-    def connected(self, connection: UpstreamConnection) -> None:
+    def connected(self, connection: UpstreamConnection) -> bool:
+        """Whether the connection was taken."""
         self._waiting = False
         try:
             self._send(connection)
         except S3Error as error:
-            self._engine.upstream.pool.release(connection)
             self.refuse(error)
+            return False
         except Exception:
             connection.reset()
             self._bug()
+        return True
 
     def connect_failed(self, reason: str, *, busy: bool = False) -> None:
         if self.wants_upstream:
@@ -128,7 +124,9 @@ class Exchange:
         assert request is not None
         assert authorized is not None
         if not self._fresh:
-            self._authorized = self._engine.admit_again(authorized)
+            self._authorized = again = self._engine.admit_again(authorized)
+            if again.only_probes is not authorized.only_probes:  # what was planned is no longer what may be asked
+                raise S3Error(Code.SERVICE_UNAVAILABLE, "the access key was changed meanwhile", retry_after=1)
             self._fresh = True
         self._connection = connection
         self._since = self._engine.clock
@@ -137,6 +135,8 @@ class Exchange:
         connection.send(self, request.head, request.method == b"HEAD")
         if streams:
             self.client.pull_body()
+            if connection.paused:
+                self.client.pause_reading()
 
     # ---- the request's body, from the client ----
 
@@ -245,8 +245,12 @@ class Exchange:
 
     def reply_block(self, block: bytes | memoryview) -> None:
         self._since = self._engine.clock
-        if self._sink is not None:
-            self._sink.block(block)
+        try:
+            if self._sink is not None:
+                self._sink.block(block)
+        except S3Error as error:
+            self._abandon()
+            self.refuse(error)
 
     def flush(self) -> None:
         """Nothing more was read with this reply's head: do not keep the client waiting for it."""
@@ -344,8 +348,7 @@ class Exchange:
 
     def finish(self) -> None:
         self._done = True
-        if self._upload is not None:
-            self._upload.release()
+        self._release()
         if self._connection is not None:  # an early answer
             self._connection.reset()
             self._connection = None
@@ -359,16 +362,26 @@ class Exchange:
 
     def _abandon(self) -> None:
         """Whatever the store was sent of this request stays incomplete there."""
-        if self._upload is not None:
-            self._upload.release()
+        self._release()
         self._waiting = False
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.reset()
 
+    def _release(self) -> None:
+        """Give back what this exchange holds of the memory budget."""
+        if self._upload is not None:
+            self._upload.release()
+        if self._sink is not None:
+            self._sink.release()
+
     def client_lost(self) -> None:
         self._done = True
         self._abandon()
+
+    def progress(self, now: float) -> None:
+        """The client took something of what was written."""
+        self._since = now
 
     def check(self, now: float, *, client_waits: bool) -> None:
         """Once a second. `client_waits`: body bytes are due from the client."""
@@ -382,6 +395,6 @@ class Exchange:
         elif self._replying:
             if waited > limits.body_idle_timeout:
                 self._die()
-        elif self._connection is not None and waited > limits.upstream_reply_timeout:
+        elif waited > limits.upstream_reply_timeout and (self._connection is not None or not self._waiting):
             self._abandon()
             self.refuse(S3Error(Code.SERVICE_UNAVAILABLE, "the store did not answer in time", retry_after=1))

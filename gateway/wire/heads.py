@@ -24,6 +24,11 @@ _MINOR: Final = {b"HTTP/1.1\r\n": 1, b"HTTP/1.0\r\n": 0}
 _REPLY_MINOR: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 
 
+# Chunk extensions and trailers carry nothing here. Chunks of one byte have five of framing.
+MAX_FRAMING: Final = 65536
+FRAMING_PER_BYTE: Final = 8
+
+
 class Framing(Enum):
     """How a body ends where no length was declared."""
 
@@ -102,13 +107,14 @@ class ChunkedBody:
     ValueError (a client that pipelines behind a chunked body is told so; a store never sends any).
     """
 
-    __slots__ = ("_collected", "_parser")
+    __slots__ = ("_collected", "_decoded", "_framing", "_parser")
 
     def __init__(self, head: bytes, *, of_reply: bool) -> None:
         """`head`: the block that announced the body; llhttp is fed it again, to stand where the body begins."""
         self._collected = _Chunks()
         self._parser = (httptools.HttpResponseParser if of_reply else httptools.HttpRequestParser)(self._collected)
         self._parser.feed_data(head)
+        self._decoded = self._framing = 0
 
     @property
     def complete(self) -> bool:
@@ -125,6 +131,11 @@ class ChunkedBody:
         if collected.begun > 1:
             raise ValueError("bytes after the last chunk")
         blocks, collected.blocks = collected.blocks, []
+        decoded = sum(map(len, blocks))
+        self._decoded += decoded
+        self._framing += len(block) - decoded
+        if self._framing > MAX_FRAMING + FRAMING_PER_BYTE * self._decoded:
+            raise ValueError("more chunk framing than body")
         return blocks
 
 

@@ -70,7 +70,7 @@ class UpstreamPool:
                     ssl=endpoint.tls,
                     server_hostname=endpoint.server_name if endpoint.tls else None,
                 )
-        except (OSError, TimeoutError, ssl.SSLError) as error:
+        except Exception as error:  # a host name that cannot be encoded, too: nobody may wait for ever
             self.last_error = f"{type(error).__name__}: {error}"
             exchange.connect_failed("the store cannot be reached: " + self.last_error)
             self._fail_waiting()
@@ -80,9 +80,7 @@ class UpstreamPool:
             exchange.connect_failed("the store closed the connection at once")
             return
         self._connections.add(connection)
-        if exchange.wants_upstream:
-            exchange.connected(connection)
-        else:
+        if not (exchange.wants_upstream and exchange.connected(connection)):
             self.release(connection)
 
     def _fail_waiting(self) -> None:
@@ -96,8 +94,7 @@ class UpstreamPool:
         next who takes it sees that, or it leaves when it is lost."""
         while self._waiting and connection.usable():
             exchange, _ = self._waiting.popleft()
-            if exchange.wants_upstream:
-                exchange.connected(connection)
+            if exchange.wants_upstream and exchange.connected(connection):
                 return
         connection.idle_since = self._clock
         self._idle.append(connection)

@@ -4,16 +4,16 @@ A sink takes the store's reply head, blocks and end, and answers through its exc
 document may pass is decided in `respond`.
 """
 
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.authorize import Authorized
-from gateway.forward import UpstreamRequest
 from gateway.respond import ReplyAction, ReplyPlan, list_buckets_reply, plan_reply, rebuild
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.listing import ListedBucket, read_buckets
 from gateway.store_errors import store_code
 from gateway.wire.engine import LOG, Engine
-from gateway.wire.heads import ParsedReply, ParsedRequest
+from gateway.wire.heads import ParsedReply
+from gateway.wire.roles import Answering, Sink
 
 SMALL_WRITE: Final = 16384  # up to here a head and its first block are joined: one copy is cheaper than two writes
 MAX_LISTING_PAGES: Final = 1000  # of the store's ListBuckets; a store that pages for ever is nonsense
@@ -21,39 +21,6 @@ XML_DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 CLOSE: Final = b"connection: close\r\n"
 CHUNKED: Final = b"transfer-encoding: chunked\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
-
-
-class Writing(Protocol):
-    """The client's connection, as far as a reply needs it."""
-
-    def write(self, message: bytes) -> None: ...
-    def write_block(self, block: bytes | memoryview) -> None: ...
-
-
-class Answering(Protocol):
-    """What a sink asks of its exchange."""
-
-    request_id: bytes
-    parsed: ParsedRequest
-    keep_alive: bool
-
-    @property
-    def client(self) -> Writing: ...
-    def answer(self, head: bytes, body: bytes) -> None: ...
-    def ask(self, request: UpstreamRequest, body: bytes | bytearray = b"") -> None: ...
-    def finish(self) -> None: ...
-    def upstream_nonsense(self, reason: str) -> None: ...
-
-
-class Sink(Protocol):
-    """`started`: the client has a part of the reply already. `flush`: nothing more was read with the reply's head."""
-
-    started: bool
-
-    def begin(self, reply: ParsedReply) -> None: ...
-    def block(self, block: bytes | memoryview) -> None: ...
-    def flush(self) -> None: ...
-    def end(self) -> None: ...
 
 
 def choose_sink(
@@ -133,11 +100,14 @@ class Relay:
         self.flush()
         self._exchange.finish()
 
+    def release(self) -> None:
+        pass
+
 
 class _Collecting:
-    """Gathers a reply's body up to `[limits] reply_document`."""
+    """Gathers a reply's body up to `[limits] reply_document`, within the budget of memory."""
 
-    __slots__ = ("_authorized", "_body", "_engine", "_exchange", "_reply", "started")
+    __slots__ = ("_authorized", "_body", "_engine", "_exchange", "_reply", "_reserved", "started")
 
     def __init__(self, engine: Engine, exchange: Answering, authorized: Authorized) -> None:
         self._engine = engine
@@ -145,17 +115,26 @@ class _Collecting:
         self._authorized = authorized
         self._reply: ParsedReply | None = None
         self._body = bytearray()
+        self._reserved = 0
         self.started = False
 
     def begin(self, reply: ParsedReply) -> None:
         self._reply = reply
         self._body = bytearray()
+        self.release()
 
     def block(self, block: bytes | memoryview) -> None:
         if len(self._body) + len(block) > self._engine.limits.reply_document:
             self._exchange.upstream_nonsense("a reply document over its limit")
             return
+        self._engine.reserve(len(block))
+        self._reserved += len(block)
         self._body += block
+
+    def release(self) -> None:
+        reserved, self._reserved = self._reserved, 0
+        if reserved:
+            self._engine.give_back(reserved)
 
     def flush(self) -> None:
         pass
@@ -183,7 +162,10 @@ class Rebuild(_Collecting):
                 store_code(bytes(self._body)),
                 self._authorized.operation.name,
             )
-        self._exchange.answer(*self._rebuilt())
+        head, document = self._rebuilt()
+        owed, self._reserved = self._reserved, 0
+        self._exchange.answer(head, document)
+        self._exchange.client.owe(owed)
 
 
 class Trickle(_Collecting):
@@ -201,9 +183,12 @@ class Trickle(_Collecting):
         exchange.client.write(planned.head + CHUNKED + close + b"\r\n" + _chunk(XML_DECLARATION))
 
     def block(self, block: bytes | memoryview) -> None:
-        super().block(block)
-        if not _begun(self._body):
-            self._exchange.client.write(_chunk(b" "))
+        if _begun(self._body) or _begun(self._body + block):
+            super().block(block)
+            return
+        if bytes(block).strip():  # the declaration: the root is still to come
+            super().block(block)
+        self._exchange.client.write(_chunk(b" "))
 
     def end(self) -> None:
         _, document = self._rebuilt()
@@ -232,7 +217,7 @@ class Listing(_Collecting):
         if token and self._pages >= MAX_LISTING_PAGES:
             raise S3Error(Code.INTERNAL_ERROR, "the store's list of buckets does not end")
         if token:
-            self._exchange.ask(self._engine.upstream.plan_list_buckets(token))
+            self._exchange.ask_more(self._engine.upstream.plan_list_buckets(token))
         else:
             self._exchange.answer(
                 *list_buckets_reply(self._authorized, self._found, self._exchange.request_id, self._engine.reply_rules)
@@ -241,7 +226,5 @@ class Listing(_Collecting):
 
 def _begun(document: bytearray) -> bool:
     """Whether the root has come; stores send the declaration at once, and white space until they know more."""
-    if len(document) > SMALL_WRITE:
-        return True
-    text = bytes(document).strip()
+    text = bytes(document[:SMALL_WRITE]).strip()
     return bool(text.partition(b"?>")[2].strip() if text.startswith(b"<?xml") else text)

@@ -18,6 +18,9 @@ from gateway.wire.upstream import reset, tune
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+MAX_EMPTY: Final = 4  # bytes of CRLF before a request line
+
+
 class _State(Enum):
     HEAD = 0  # waiting for a head, or in the middle of one
     HELD = 1  # a body is announced, the exchange has not pulled it yet
@@ -36,16 +39,19 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_chunked",
+        "_empty",
         "_engine",
         "_eof",
         "_exchange",
         "_expects_continue",
         "_left",
+        "_owed",
         "_pending",
         "_reading",
         "_searched",
         "_state",
         "_travelling",
+        "_unsent",
         "_waits",
         "paused",
         "peer",
@@ -64,6 +70,9 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._reading = True
         self._eof = False
         self._searched = 0
+        self._empty = 0
+        self._owed = 0
+        self._unsent = 0
         self._waits = False
         self._travelling: list[memoryview] = []
         self.paused = False
@@ -85,18 +94,21 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = _State.CLOSED
+        self._pay_back()
         self._engine.forget(self)
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_lost()
 
     def eof_received(self) -> bool:
-        """The client will send no more. A reply under way still goes out; a body cut short is an error."""
+        """The client will send no more. What it asked is still answered; a body cut short is an error."""
+        self._eof = True
         if self._waits:
             self.take_turn()
         match self._state:
             case _State.ANSWERING:
-                self._eof = True
+                return True
+            case _State.HEAD if self._pending and (self._waits or self.paused):
                 return True
             case _State.HELD | _State.BODY if self._exchange is not None:
                 self._exchange.body_broken(S3Error(Code.INCOMPLETE_BODY, "the client closed before the body's end"))
@@ -113,8 +125,10 @@ class ClientConnection(asyncio.BufferedProtocol):
     def reset(self) -> None:
         """The reply cannot be completed: the client must not take what it has for whole."""
         self._state = _State.CLOSED
-        self._exchange = None
+        exchange, self._exchange = self._exchange, None
         reset(self.transport)
+        if exchange is not None:
+            exchange.client_lost()
 
     @property
     def idle(self) -> bool:
@@ -133,6 +147,8 @@ class ClientConnection(asyncio.BufferedProtocol):
             if not self._pending:
                 self.since = self._engine.clock
             self._pending += block
+            if len(self._pending) > self._engine.read_ahead:
+                self.pause_reading()
             if nbytes > SMALL_READ:
                 self.take_turn()
             elif not self._waits:
@@ -143,7 +159,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._take_body(block)
         elif state is _HELD or state is _ANSWERING:
             self._pending += block
-            if len(self._pending) > self._engine.limits.pipelined_bytes:
+            if len(self._pending) > self._engine.read_ahead:
                 self.pause_reading()
 
     def _wait_for_turn(self) -> None:
@@ -156,6 +172,11 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._waits = False
         if self._state is _HEAD and self._pending and not self.paused:
             self._take_head()
+            if self._eof and self._state is _HEAD and not self._waits:
+                self.close()  # the rest of a head will not come
+
+    def give_up(self) -> None:
+        self.reset()
 
     def pause_reading(self) -> None:
         if self._reading and not self.transport.is_closing():
@@ -170,8 +191,8 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def _take_head(self) -> None:
         data = self._pending
-        if data[0] in b"\r\n":  # RFC 9112, 2.2: a server ignores an empty line before the request line
-            data = self._pending = data.lstrip(b"\r\n")
+        if data[0] in b"\r\n":
+            data = self._without_empty_lines(data)
         limits = self._engine.limits
         end = data.find(b"\r\n\r\n", self._searched) + 4
         if not 4 <= end <= limits.head_bytes:
@@ -179,8 +200,10 @@ class ClientConnection(asyncio.BufferedProtocol):
             if len(data) > limits.head_bytes:
                 self._refuse_head(S3Error(Code.REQUEST_HEADER_SECTION_TOO_LARGE, "the head is too large"))
             return
-        self._searched = 0
-        self._pending = data[end:]
+        self._searched = self._empty = 0
+        rest = self._pending = data[end:]
+        if not self._reading and len(rest) <= self._engine.read_ahead:
+            self.resume_reading()
         try:
             parsed = parse_request_head(data[:end], limits.head_count)
         except S3Error as error:
@@ -196,6 +219,15 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._state = _ANSWERING
         exchange = self._exchange = Exchange(self._engine, self, parsed)
         exchange.begin()
+
+    def _without_empty_lines(self, data: bytes) -> bytes:
+        """RFC 9112, 2.2: a server ignores an empty line before the request line. One or two, not as a way to stay."""
+        rest = self._pending = data.lstrip(b"\r\n")
+        self._empty += len(data) - len(rest)
+        if self._empty > MAX_EMPTY:
+            self._refuse_head(S3Error(Code.BAD_REQUEST, "empty lines instead of a request"))
+            return b""
+        return rest
 
     def _announce(self, parsed: ParsedRequest, body: int | ChunkedBody) -> None:
         self._state = _HELD
@@ -264,6 +296,17 @@ class ClientConnection(asyncio.BufferedProtocol):
         if type(block) is memoryview and self.transport.get_write_buffer_size():
             self._travelling.append(self._engine.buffers.travel())
 
+    def owe(self, size: int) -> None:
+        """`size` bytes of the memory budget stand for what was just written: given back when it is sent."""
+        self._owed += size
+        if not self.transport.get_write_buffer_size():
+            self._pay_back()
+
+    def _pay_back(self) -> None:
+        if self._owed:
+            self._engine.give_back(self._owed)
+            self._owed = 0
+
     def pause_writing(self) -> None:
         self.paused = True
         if self._exchange is not None:
@@ -277,6 +320,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         for travelling in self._travelling:
             self._engine.buffers.come_back(travelling)
         self._travelling.clear()
+        self._pay_back()
         if self._exchange is not None:
             self._exchange.client_resumed()
         elif self._state is _State.HEAD:
@@ -293,16 +337,17 @@ class ClientConnection(asyncio.BufferedProtocol):
         if self._state is not _ANSWERING:
             if self.body_unread:
                 self._linger()
-        elif not keep_alive or self._eof or self._engine.draining:
+        elif not keep_alive or self._engine.draining or (self._eof and not self._pending):
             self.close()
         else:
             self._state = _HEAD
             self.since = self._engine.clock
-            if not self.paused:
-                if not self._reading:
-                    self.resume_reading()
-                if self._pending:
-                    self._wait_for_turn()
+            if self.paused:
+                self.pause_reading()
+            elif self._pending:
+                self._wait_for_turn()
+            elif not self._reading:
+                self.resume_reading()
 
     def _linger(self) -> None:
         """Closing with unread bytes would reset the connection and could destroy the reply before it is read."""
@@ -315,6 +360,8 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def check(self, now: float) -> None:
         """Once a second: has the present wait lasted too long?"""
+        if self.paused:
+            self._note_progress(now)
         waited = now - self.since
         limits = self._engine.limits
         match self._state:
@@ -337,3 +384,12 @@ class ClientConnection(asyncio.BufferedProtocol):
                 self._exchange.check(now, client_waits=self._state is _State.BODY and self._reading)
             case _:
                 pass
+
+    def _note_progress(self, now: float) -> None:
+        """A slow reader is not a silent one: the transport resumes only when all is sent, so ask what is left."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent < self._unsent:
+            self.since = now
+            if self._exchange is not None:
+                self._exchange.progress(now)
+        self._unsent = unsent

@@ -15,7 +15,7 @@ SMALL_READ: Final = 16384  # up to here a read is put off; a larger one is mostl
 
 class Served(Protocol):
     def take_turn(self) -> None: ...
-    def reset(self) -> None: ...
+    def give_up(self) -> None: ...
 
 
 class Turn:
@@ -39,4 +39,4 @@ class Turn:
                 connection.take_turn()
             except Exception:  # one connection's bug is not the others'
                 LOG.exception("a connection failed")
-                connection.reset()
+                connection.give_up()

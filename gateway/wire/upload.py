@@ -41,20 +41,16 @@ class Upload:
         self.streams = not control and content_length is not None and content_length > limits.small_body
         self._buffer = bytearray()
         self._reserved = 0
-        if not self.streams:
-            self._reserve(self._limit if content_length is None else content_length)
-
-    def _reserve(self, size: int) -> None:
-        if size > self._limit:
-            raise S3Error(Code.ENTITY_TOO_LARGE, "a control document over its limit")
-        self._engine.reserve(size)
-        self._reserved = size
+        if not self.streams and content_length is not None and content_length > self._limit:
+            raise self._over_limit()
 
     def update(self, block: bytes | memoryview) -> None:
         self._verifier.update(block)
         if not self.streams:
             if len(self._buffer) + len(block) > self._limit:
                 raise self._over_limit()
+            self._engine.reserve(len(block))  # as it comes: what is only announced costs nothing
+            self._reserved += len(block)
             self._buffer += block
 
     def _over_limit(self) -> S3Error:
@@ -71,11 +67,12 @@ class Upload:
         self.verify()
         upstream = self._engine.upstream
         if not self._control:
-            return upstream.plan(authorized, len(self._buffer)), self._buffer
-        body = rebuild_body(authorized, bytes(self._buffer), upstream.target.region)
-        sha256 = hashlib.sha256(body).hexdigest().encode()
-        md5 = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest())
-        return upstream.plan(authorized, len(body), sha256, md5), body
+            body, self._buffer = self._buffer, bytearray()  # kept once, with the head before it
+            return upstream.plan(authorized, len(body)), body
+        document = rebuild_body(authorized, bytes(self._buffer), upstream.target.region)
+        sha256 = hashlib.sha256(document).hexdigest().encode()
+        md5 = base64.b64encode(hashlib.md5(document, usedforsecurity=False).digest())
+        return upstream.plan(authorized, len(document), sha256, md5), document
 
     def release(self) -> None:
         """Give the memory back; harmless when called again."""

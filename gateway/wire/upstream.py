@@ -45,7 +45,7 @@ class UpstreamUser(Protocol):
     def wants_upstream(self) -> bool: ...
     @property
     def request_sent(self) -> bool: ...
-    def connected(self, connection: "UpstreamConnection") -> None: ...
+    def connected(self, connection: "UpstreamConnection") -> bool: ...
     def connect_failed(self, reason: str, *, busy: bool = False) -> None: ...
     def reply_whole(self, reply: ParsedReply, body: bytes) -> None: ...
     def reply_head(self, reply: ParsedReply) -> None: ...
@@ -244,7 +244,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         exchange = self._exchange
         if exchange is None:
             return
-        self._keep_alive = reply.keep_alive
+        # A store that sends a body behind the head of a failed HEAD would have it taken for the next reply.
+        self._keep_alive = reply.keep_alive and not (self._to_head and reply.head.status >= 400 and reply.length)
         body = reply.body
         if type(body) is int:
             if len(rest) == body and self._may_serve_again(exchange):
@@ -341,6 +342,9 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             exchange.reply_end()
         else:
             exchange.upstream_lost("the store closed the connection")
+
+    def give_up(self) -> None:
+        self._give_up("a bug: the trace stands in the log")
 
     def _give_up(self, reason: str) -> None:
         exchange = self._exchange

@@ -65,7 +65,7 @@ def test_a_keystore_that_cannot_answer_is_503_with_retry_after(error: Exception)
 def test_an_unchanged_record_is_admitted_again_as_it_was() -> None:
     directory = Directory(known_key(DATE))
     authorized = admit(header_head(), directory.find, NOW, ROAD)
-    assert admit_again(authorized, directory.find, NOW + 10_000, ROAD) is authorized
+    assert admit_again(authorized, directory.find, ROAD) is authorized
 
 
 def changed_to(known: KnownKey | None) -> Code:
@@ -73,7 +73,7 @@ def changed_to(known: KnownKey | None) -> Code:
     authorized = admit(header_head(), directory.find, NOW, ROAD)
     directory.known = known
     with pytest.raises(S3Error) as caught:
-        admit_again(authorized, directory.find, NOW, ROAD)
+        admit_again(authorized, directory.find, ROAD)
     return caught.value.code
 
 
@@ -90,6 +90,17 @@ def test_a_key_that_was_only_renamed_is_admitted_again() -> None:
     renamed = known_key(DATE)
     renamed.access_key = replace(renamed.access_key, label="renamed")
     directory.known = renamed
-    again = admit_again(authorized, directory.find, NOW, ROAD)
+    again = admit_again(authorized, directory.find, ROAD)
     assert again is not authorized
     assert again.access_key.label == "renamed"
+
+
+def test_a_key_that_expired_since_lets_the_transfer_finish_whether_or_not_its_record_was_touched() -> None:
+    directory = Directory(known_key(DATE))
+    authorized = admit(header_head(), directory.find, NOW, ROAD)
+    expired = known_key(DATE)
+    expired.access_key = replace(expired.access_key, expires_at=NOW + 1)
+    directory.known = expired
+    assert admit_again(authorized, directory.find, ROAD).access_key.expires_at == NOW + 1
+    with pytest.raises(S3Error):
+        admit(header_head(), directory.find, NOW + 1, ROAD)

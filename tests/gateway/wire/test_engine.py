@@ -10,16 +10,26 @@ def test_request_ids_are_16_hex_digits_and_do_not_repeat(gateway: RunningEngine)
     assert all(len(identifier) == 16 and identifier == identifier.upper() for identifier in identifiers)
 
 
-def test_a_tick_that_fails_is_not_the_last_one(upstream: RecordingUpstream) -> None:
+def test_a_keystore_watch_that_fails_does_not_stop_the_time_limits(upstream: RecordingUpstream) -> None:
     with RunningEngine(upstream.port, keep_alive_timeout=1) as gateway:
         calls: list[None] = []
 
-        def fails_once() -> None:
+        def fails() -> None:
             calls.append(None)
-            if len(calls) == 1:
-                raise RuntimeError("once")
+            raise RuntimeError("always")
 
-        gateway.directory.tick = fails_once  # type: ignore[method-assign]
+        gateway.directory.tick = fails  # type: ignore[method-assign]
         with gateway.connect() as client:
             assert client.is_closed()  # the idle time limit still works
         assert len(calls) > 1
+
+
+def test_one_time_limit_that_fails_does_not_stop_the_others(upstream: RecordingUpstream) -> None:
+    with RunningEngine(upstream.port, keep_alive_timeout=1) as gateway:
+
+        def fails(now: float) -> None:
+            raise RuntimeError("always")
+
+        gateway.engine.upstream.pool.tick = fails  # type: ignore[method-assign]
+        with gateway.connect() as client:
+            assert client.is_closed()

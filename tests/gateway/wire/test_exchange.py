@@ -2,7 +2,9 @@
 
 import random
 import socket
+from dataclasses import replace
 
+from keystore.scope import BucketGrant, SpecificBuckets
 from tests.support.recording_upstream import (
     Exchange,
     RecordingUpstream,
@@ -127,3 +129,26 @@ def test_a_bug_is_500_with_a_request_id_and_no_trace(gateway: RunningEngine) -> 
     assert (reply.status, reply.code) == (500, "InternalError")
     assert b"Traceback" not in reply.body
     assert b"NoneType" not in reply.body
+
+
+def test_a_key_narrowed_while_its_request_waits_does_not_send_what_was_planned_before(
+    upstream: RecordingUpstream,
+) -> None:
+    """CreateBucket of a key that lost All Buckets meanwhile would otherwise go out as it was planned."""
+    upstream.script = never_answers
+    with (
+        RunningEngine(upstream.port, upstream_connections=1, upstream_wait_timeout=10) as gateway,
+        gateway.connect() as first,
+        gateway.connect() as second,
+    ):
+        first.send(gateway.signer.head("GET", "/bucket/1"))
+        upstream.wait_for_requests(1)
+        second.send(gateway.signer.head("PUT", "/newbucket", [("Content-Length", "0")]))
+        while not gateway.call(lambda: len(gateway.engine.upstream.pool._waiting)):
+            pass
+        record = gateway.directory.record
+        assert record is not None
+        gateway.directory.record = replace(record, scope=SpecificBuckets((BucketGrant("newbucket"),)))
+        upstream.drop_connections()
+        assert second.reply().status == 503
+    assert all(not request.line.startswith(b"PUT") for request in upstream.requests)

@@ -196,3 +196,16 @@ def test_a_chunked_reply_is_decoded() -> None:
 def test_nonsense_from_the_store_is_named_so(block: bytes) -> None:
     with pytest.raises(UpstreamNonsense):
         parse_reply_head(block, to_head=False)
+
+
+def test_chunk_framing_is_bounded_by_the_body_it_frames() -> None:
+    head = request(b"PUT / HTTP/1.1", b"Host: h", b"Transfer-Encoding: chunked")
+    small = ChunkedBody(head, of_reply=False)
+    for _ in range(20_000):
+        assert small.feed(b"1\r\nx\r\n") == [b"x"]
+    for endless in (b"5;" + b"a" * 2000, b"0\r\n" + b"a: b\r\n" * 300):
+        body = ChunkedBody(head, of_reply=False)
+        with pytest.raises(ValueError):  # noqa: PT012
+            body.feed(endless)
+            for _ in range(100):
+                body.feed(b"a" * 2000 if endless.startswith(b"5") else b"a: b\r\n" * 300)

@@ -1,8 +1,9 @@
 """Connections to the store: reused, bounded, waited for, and closed before they are stale."""
 
+import threading
 import time
 
-from tests.support.recording_upstream import RecordingUpstream, never_answers
+from tests.support.recording_upstream import RecordingUpstream, never_answers, ok
 from tests.support.wire import RunningEngine
 
 
@@ -40,3 +41,35 @@ def test_idle_connections_are_closed_by_us_first(upstream: RecordingUpstream) ->
         while gateway.call(lambda: gateway.engine.upstream.pool.open) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert gateway.call(lambda: gateway.engine.upstream.pool.open) == 0
+
+
+def test_a_revoke_answers_everybody_who_waits_for_a_connection(upstream: RecordingUpstream) -> None:
+    """Each refusal hands the connection on; done by recursion, some 300 waiting requests were never answered."""
+    gate = threading.Event()
+
+    def script(exchange) -> None:  # type: ignore[no-untyped-def]
+        exchange.read_body()
+        gate.wait(20)
+        exchange.send(ok(b"hello"))
+
+    upstream.script = script
+    with RunningEngine(upstream.port, upstream_connections=1, upstream_wait_timeout=60) as gateway:
+        clients = [gateway.connect() for _ in range(500)]
+        for client in clients:
+            client.send(gateway.signer.head("GET", "/bucket/k"))
+        while gateway.call(lambda: len(gateway.engine.upstream.pool._waiting)) < len(clients) - 1:
+            time.sleep(0.02)
+        gateway.call(gateway.directory.revoke)
+        gate.set()
+        statuses = [client.reply().status for client in clients]
+        assert statuses.count(403) == len(clients) - 1
+        for client in clients:
+            client.close()
+
+
+def test_an_endpoint_that_no_resolver_takes_is_503(gateway: RunningEngine) -> None:
+    pool = gateway.engine.upstream.pool
+    pool._endpoint = pool._endpoint._replace(host="a..b")
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("GET", "/bucket/k"))
+        assert client.reply().status == 503

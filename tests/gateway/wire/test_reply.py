@@ -1,6 +1,7 @@
 """How replies travel: relayed byte for byte, rebuilt where they name the store, never whole when they are not."""
 
 import random
+import time
 
 import pytest
 
@@ -139,3 +140,46 @@ def test_a_document_over_its_limit_is_nonsense(upstream: RecordingUpstream) -> N
     with RunningEngine(upstream.port, reply_document=4096) as gateway, gateway.connect() as client:
         client.send(gateway.signer.head("GET", "/bucket/k"))
         assert client.reply().status == 500
+
+
+def test_white_space_is_passed_on_however_long_it_lasts(gateway: RunningEngine, upstream: RecordingUpstream) -> None:
+    result = b"<CompleteMultipartUploadResult><Location>x</Location></CompleteMultipartUploadResult>"
+    declaration = b'<?xml version="1.0" encoding="UTF-8"?>'
+    upstream.script = chunked(declaration, b" " * 20_000, *[b" "] * 3, result)
+    body = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></CompleteMultipartUpload>"
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("POST", "/bucket/k?uploadId=u", body=body) + body)
+        reply = client.reply()
+    assert reply.status == 200
+    assert reply.body.count(b" ") >= 2
+    assert reply.body.endswith(b"</CompleteMultipartUploadResult>")
+
+
+def test_pages_of_buckets_are_not_asked_for_after_a_revoke(gateway: RunningEngine, upstream: RecordingUpstream) -> None:
+    def script(exchange) -> None:  # type: ignore[no-untyped-def]
+        exchange.read_body()
+        gateway.call(gateway.directory.revoke)
+        exchange.send(ok(BUCKETS % (b"aaa", TOKEN)))
+
+    upstream.script = script
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("GET", "/"))
+        assert client.reply().code == "InvalidAccessKeyId"
+    assert len(upstream.requests) == 1
+
+
+def test_documents_that_nobody_reads_count_as_memory_until_they_are_sent(upstream: RecordingUpstream) -> None:
+    document = b"<ListBucketResult>" + b"<Contents><Key>k</Key></Contents>" * 100_000 + b"</ListBucketResult>"
+    upstream.script = canned(ok(document))
+    with RunningEngine(upstream.port, buffer_total=5 * 1024 * 1024) as gateway:
+        with gateway.connect(receive_buffer=4096) as deaf, gateway.connect() as other:
+            deaf.send(gateway.signer.head("GET", "/bucket"))
+            while not deaf.read_some(1):
+                pass
+            assert gateway.call(lambda: gateway.engine._buffered) == len(document)
+            other.send(gateway.signer.head("GET", "/bucket"))
+            assert other.reply().code == "SlowDown"
+        deadline = time.monotonic() + 5
+        while gateway.call(lambda: gateway.engine._buffered) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert gateway.call(lambda: gateway.engine._buffered) == 0

@@ -1,6 +1,9 @@
 """The client side of the wire, told as bytes: the real engine, a recording upstream, one raw socket."""
 
-from tests.support.recording_upstream import RecordingUpstream
+import threading
+import time
+
+from tests.support.recording_upstream import RecordingUpstream, canned, ok
 from tests.support.wire import RunningEngine
 
 
@@ -136,3 +139,69 @@ def test_a_drain_lets_the_running_request_finish_and_closes_idle_connections(ups
         assert reply.status == 200
         assert busy.is_closed()
         assert idle.is_closed()
+
+
+def test_what_a_client_sends_ahead_is_bounded_also_between_requests(gateway: RunningEngine) -> None:
+    """Refused heads leave nothing to wait for: without a bound a stranger could fill the memory."""
+    refused = b"GET /bucket/k HTTP/1.1\r\nHost: x\r\n\r\n" * 20_000
+    with gateway.connect(receive_buffer=4096) as client:
+        client.socket.settimeout(0.3)
+        try:
+            for _ in range(20):
+                client.socket.sendall(refused)
+        except TimeoutError:
+            pass  # the gateway stopped reading, as it must
+        [connection] = gateway.engine._connections
+        bound = gateway.engine.read_ahead + gateway.limits.read_buffer
+        assert gateway.call(lambda: len(connection._pending)) <= bound  # type: ignore[attr-defined]
+        with gateway.connect() as other:
+            other.send(gateway.signer.head("GET", "/bucket/k"))
+            assert other.reply().status == 200
+
+
+def test_many_pipelined_requests_are_all_answered_however_much_is_sent_ahead(gateway: RunningEngine) -> None:
+    number = 3000
+    with gateway.connect() as client:
+        sender = threading.Thread(target=client.send, args=(b"GET /bucket/k HTTP/1.1\r\nHost: x\r\n\r\n" * number,))
+        sender.start()
+        assert [client.reply().status for _ in range(number)] == [403] * number
+        sender.join()
+
+
+def test_empty_lines_do_not_keep_a_connection(gateway: RunningEngine) -> None:
+    with gateway.connect() as client:
+        for _ in range(3):
+            client.send(b"\r\n")
+            time.sleep(0.05)
+        assert client.reply().status == 400
+
+
+def test_what_was_asked_before_the_client_ended_its_side_is_answered(gateway: RunningEngine) -> None:
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("GET", "/bucket/k") * 3)
+        client.end_sending()
+        assert [client.reply().status for _ in range(3)] == [200] * 3
+        assert client.is_closed()
+
+
+def test_half_a_head_before_the_end_is_not_waited_for(gateway: RunningEngine) -> None:
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("GET", "/bucket/k") + b"GET /half")
+        client.end_sending()
+        assert client.reply().status == 200
+        assert client.is_closed()
+
+
+def test_a_slow_reader_is_not_a_silent_one(upstream: RecordingUpstream) -> None:
+    """Time limits measure silence: one who takes a little all the time is let finish."""
+    large = bytes(3 * 1024 * 1024)
+    upstream.script = canned(ok(large))
+    with RunningEngine(upstream.port, body_idle_timeout=2) as gateway, gateway.connect(receive_buffer=4096) as slow:
+        slow.send(gateway.signer.head("GET", "/bucket/k"))
+        head = slow.read_some(16_384)
+        taken = len(head.partition(b"\r\n\r\n")[2])
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            taken += len(slow.read_some(4096))
+            time.sleep(0.1)
+        slow.read(len(large) - taken)

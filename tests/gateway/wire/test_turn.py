@@ -19,8 +19,8 @@ class Connection:
         if self._fails:
             raise RuntimeError("a bug")
 
-    def reset(self) -> None:
-        self._log.append(f"{self._name} reset")
+    def give_up(self) -> None:
+        self._log.append(f"{self._name} given up")
 
 
 async def test_those_put_in_are_served_in_order_and_once() -> None:
@@ -41,4 +41,4 @@ async def test_a_bug_in_one_connection_resets_it_and_leaves_the_others_alone(cap
     turn.put(Connection("b", log))
     with caplog.at_level(logging.CRITICAL + 1):
         await asyncio.sleep(0)
-    assert log == ["a", "a reset", "b"]
+    assert log == ["a", "a given up", "b"]

@@ -1,6 +1,6 @@
 """The store's side of the wire."""
 
-from tests.support.recording_upstream import RecordingUpstream, canned, ok
+from tests.support.recording_upstream import RecordingUpstream, canned, in_pieces, ok
 from tests.support.wire import RunningEngine
 
 
@@ -42,4 +42,20 @@ def test_connection_close_of_the_store_is_obeyed(gateway: RunningEngine, upstrea
         for _ in range(2):
             client.send(gateway.signer.head("GET", "/bucket/k"))
             assert client.reply().status == 200
+    assert upstream.connections == 2
+
+
+def test_a_body_behind_a_failed_head_is_not_taken_for_the_next_reply(
+    gateway: RunningEngine, upstream: RecordingUpstream
+) -> None:
+    """Some stores send the error document even to HEAD; it may come in a segment of its own, later."""
+    document = b"<Error><Code>NoSuchKey</Code></Error>"
+    head = b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n" % len(document)
+    with gateway.connect() as client:
+        upstream.script = in_pieces([head, document])
+        client.send(gateway.signer.head("HEAD", "/bucket/none"))
+        assert client.reply(head_request=True).status == 404
+        upstream.script = canned(ok(b"second"))
+        client.send(gateway.signer.head("GET", "/bucket/k"))
+        assert client.reply().body == b"second"
     assert upstream.connections == 2
