@@ -13,7 +13,7 @@ from gateway.wire.engine import LOG, Engine
 from gateway.wire.exchange import Exchange
 from gateway.wire.heads import ChunkedBody, ParsedRequest, parse_request_head
 from gateway.wire.turn import SMALL_READ
-from gateway.wire.upstream import reset, tune
+from gateway.wire.upstream import reset, tune, unacknowledged
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -387,7 +387,7 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def _note_progress(self, now: float) -> None:
         """A slow reader is not a silent one: the transport resumes only when all is sent, so ask what is left."""
-        unsent = self.transport.get_write_buffer_size()
+        unsent = self.transport.get_write_buffer_size() + unacknowledged(self.transport)
         if unsent < self._unsent:
             self.since = now
             if self._exchange is not None:

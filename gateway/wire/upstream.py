@@ -5,8 +5,11 @@ else `reply_head`, `reply_block`, `reply_end`; `upstream_lost`, `upstream_paused
 """
 
 import asyncio
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from enum import Enum
 from typing import Final, Protocol, cast
 
@@ -28,6 +31,14 @@ def tune(transport: asyncio.Transport) -> None:
     if sock is not None and sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
+
+
+def unacknowledged(transport: asyncio.Transport) -> int:
+    """Bytes in the kernel that the peer has not confirmed yet; 0 where it cannot tell."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return 0
+    return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def reset(transport: asyncio.Transport) -> None:
