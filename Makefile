@@ -12,15 +12,19 @@ help: ## this list
 up: $(VENV)/.first-run ## install, then run the embedded store and the gateway in the foreground
 	@$(BIN)/nqgate up
 
-test: $(VENV)/.dev $(VENV)/.system ## everything: format, lint, types, units, end to end against real stores
+test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native ## everything: format, lint, types, units, end to end against real stores
 	@tools/check
 	@$(BIN)/python -m pytest -q -n auto --dist loadgroup -m "server or not server"
+	@echo "once more, what is compiled:"
+	@PYTHONPATH=$(CURDIR)/$(VENV)/native:$(CURDIR) $(BIN)/pytest -q -n auto -o pythonpath= tests/native tests/gateway/wire
 
 check: $(VENV)/.dev ## format, lint, types and the tests that need no server, under a minute
 	@tools/check
 	@$(BIN)/python -m pytest -q -n auto -m "not server"
 
-bench: $(VENV)/.dev $(VENV)/.bench-system ## CPU per request of the gateway and of nginx proxy_pass, as ratios
+native: $(VENV)/.dev $(VENV)/.native ## compile the hot path into .venv/native (optional, needs a C compiler)
+
+bench: $(VENV)/.dev $(VENV)/.bench-system $(VENV)/.native ## CPU per request of the gateway and of nginx proxy_pass, as ratios
 	@$(BIN)/python -m bench $(BENCH)
 
 pin: ## rewrite the two pinned requirement files from the ranges in pyproject.toml
@@ -52,4 +56,8 @@ $(VENV)/.bench-system: $(BIN)/python tools/system-packages
 	@tools/system-packages bench
 	@touch $@
 
-.PHONY: help up test check bench pin clean
+$(VENV)/.native: $(VENV)/.dev tools/native setup.py $(wildcard gateway/*.py gateway/*/*.py keystore/*.py)
+	@tools/native $(VENV)
+	@touch $@
+
+.PHONY: help up test check native bench pin clean

@@ -15,7 +15,7 @@ from bench.machine import describe_machine
 from bench.measure import Sample
 from bench.nginx import proxy_pass, static_upstream
 from bench.objects import write_objects
-from bench.options import Options, parse_options
+from bench.options import GATEWAYS, Options, parse_options
 from bench.placement import Placement, place
 from bench.ratios import compare
 from bench.report import render_json, render_machine, render_table
@@ -64,8 +64,8 @@ def _course(options: Options, placement: Placement, folder: Path, stack: ExitSta
     contenders: list[Contender] = []
     credential = UNVERIFIED
     for name in (YARDSTICK, *options.rivals):
-        if name == "gateway":
-            road = serving_gateway(folder / name, upstream_port, placement.contender)
+        if name in GATEWAYS:
+            road = serving_gateway(name, folder / name, folder / "keys", upstream_port, placement.contender)
             contender, credential = stack.enter_context(road)
         else:
             contender = stack.enter_context(proxy_pass(name, folder / name, upstream_port, placement.contender))

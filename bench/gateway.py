@@ -18,6 +18,7 @@ from bench.machine import installed
 from bench.placement import pinned
 from bench.signed import REGION
 
+NATIVE: Final = Path(sys.prefix) / "native"  # where `make native` puts the compiled modules
 COMMAND: Final = str(Path(sys.executable).parent / "nqgate")
 
 _CONFIGURATION: Final = """\
@@ -53,20 +54,30 @@ def configuration(folder: Path, port: int, console_port: int, upstream_port: int
 
 
 @contextmanager
-def serving_gateway(folder: Path, upstream_port: int, cpus: Sequence[int]) -> Iterator[tuple[Contender, Credential]]:
-    """A gateway in front of the upstream, and a key for all buckets. Raises BenchError if it does not come up."""
+def serving_gateway(
+    name: str, folder: Path, keys: Path, upstream_port: int, cpus: Sequence[int]
+) -> Iterator[tuple[Contender, Credential]]:
+    """A gateway in front of the upstream, and a key for all buckets. Raises BenchError if it does not come up.
+
+    `name`: "gateway" runs compiled where `make native` was, "python" never. `keys`: the folder of a keystore that all
+    gateways of a run share, so that each takes the others' keys.
+    """
     port, console_port = free_port(), free_port()
     folder.mkdir()
     file = folder / "gateway.toml"
     file.touch(mode=0o600)
-    file.write_text(configuration(folder, port, console_port, upstream_port))
-    environment = _environment(file)
-    _nqgate(environment, "kek", "create", str(folder / "kek"))
+    file.write_text(configuration(keys, port, console_port, upstream_port))
+    native = name == "gateway" and NATIVE.is_dir()
+    environment = _environment(file, native=native)
+    if not keys.exists():
+        keys.mkdir()
+        _nqgate(environment, "kek", "create", str(keys / "kek"))
     ready = f"http://{LOOPBACK}:{console_port}/readyz"
     command = pinned([COMMAND, "serve"], cpus)
     with child("the gateway", command, folder / "log", lambda: _is_ready(ready), environment) as pid:
         issued = _nqgate(environment, "keys", "create", "--label", "bench", "--all-buckets", "--json")
-        yield Contender("gateway", port, pid, f"nqgate {installed('nqgate')}"), read_credential(issued)
+        version = f"nqgate {installed('nqgate')}, {'compiled' if native else 'plain Python'}"
+        yield Contender(name, port, pid, version), read_credential(issued)
 
 
 def read_credential(text: str) -> Credential:
@@ -78,9 +89,9 @@ def read_credential(text: str) -> Credential:
         raise BenchError("`nqgate keys create --json` did not print a key") from error
 
 
-def _environment(file: Path) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("NQGATE_")}
-    return {**inherited, "NQGATE_CONFIG": str(file)}
+def _environment(file: Path, *, native: bool) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NQGATE_", "PYTHONPATH"))}
+    return {**inherited, "NQGATE_CONFIG": str(file), **({"PYTHONPATH": str(NATIVE)} if native else {})}
 
 
 def _nqgate(environment: dict[str, str], *arguments: str) -> str:

@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 from bench.errors import BenchError
 from bench.scenario import QUICK, SCENARIOS, Scenario, select
 
-RIVALS: Final = ("gateway", "twin")
+GATEWAYS: Final = ("gateway", "python")
+RIVALS: Final = (*GATEWAYS, "twin")
 
 
 class Options(NamedTuple):
@@ -47,7 +48,7 @@ def _rivals(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(text.split(",")))
     unknown = [name for name in names if name not in RIVALS]
     if unknown:
-        raise BenchError(f"--against knows {' and '.join(RIVALS)}, not {', '.join(unknown)}")
+        raise BenchError(f"--against knows {', '.join(RIVALS)}, not {', '.join(unknown)}")
     return names
 
 
@@ -67,9 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scenario", action="append", metavar="PATTERN", help=f"repeatable; of: {names}")
     parser.add_argument(
         "--against",
-        default="gateway",
+        default="gateway,python",
         metavar="NAMES",
-        help="comma list of what is compared with nginx: gateway, twin (the same nginx again: it shows the noise)",
+        help="comma list of what is compared with nginx: gateway (compiled, after `make native`), python (the gateway "
+        "never compiled), twin (the same nginx again: it shows the noise)",
     )
     parser.add_argument("--rounds", type=_positive, metavar="N", help="runs of each contender (default 9)")
     parser.add_argument("--seconds", type=_positive, metavar="N", help="length of one run (default 2)")

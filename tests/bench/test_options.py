@@ -10,7 +10,7 @@ from bench.scenario import SCENARIOS
 def test_without_options_everything_is_measured_against_the_gateway() -> None:
     options = parse_options([])
     assert options.scenarios == SCENARIOS
-    assert options.rivals == ("gateway",)
+    assert options.rivals == ("gateway", "python")
     assert options.pinned
     assert options.json_file is None
 

@@ -1,5 +1,7 @@
 """What the connections of one loop share."""
 
+from typing import Any
+
 from tests.support.recording_upstream import RecordingUpstream
 from tests.support.wire import RunningEngine
 
@@ -27,9 +29,13 @@ def test_a_keystore_watch_that_fails_does_not_stop_the_time_limits(upstream: Rec
 def test_one_time_limit_that_fails_does_not_stop_the_others(upstream: RecordingUpstream) -> None:
     with RunningEngine(upstream.port, keep_alive_timeout=1) as gateway:
 
-        def fails(now: float) -> None:
-            raise RuntimeError("always")
+        class Fails:
+            def check(self, now: float) -> None:
+                raise RuntimeError("always")
 
-        gateway.engine.upstream.pool.tick = fails  # type: ignore[method-assign]
+        others = gateway.engine._connections
+        failing: Any = Fails()
+        gateway.call(lambda: others.add(failing))
         with gateway.connect() as client:
             assert client.is_closed()
+        gateway.call(lambda: others.discard(failing))

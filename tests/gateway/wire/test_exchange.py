@@ -122,7 +122,7 @@ def test_the_connection_serves_on_after_a_refusal_without_a_body(gateway: Runnin
 
 
 def test_a_bug_is_500_with_a_request_id_and_no_trace(gateway: RunningEngine) -> None:
-    gateway.engine.admit = None  # type: ignore[assignment]
+    gateway.engine._find = None  # type: ignore[assignment]
     with gateway.connect() as client:
         client.send(gateway.signer.head("GET", "/bucket/k"))
         reply = client.reply()

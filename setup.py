@@ -1,0 +1,25 @@
+"""Everything is in pyproject.toml but this: with NQGATE_NATIVE=1 the hot path is compiled (mypyc, a C compiler).
+
+The same modules run as they are where there is no compiler. What is compiled is the road of a request and the wire;
+the keystore, the configuration, the commands and the console stay Python.
+"""
+
+import os
+
+from setuptools import setup
+
+HOT = """
+gateway/authorize.py gateway/forward.py gateway/header_policy.py gateway/pipeline.py gateway/reply_policy.py
+gateway/respond.py gateway/payload/mode.py gateway/s3/addressing.py gateway/s3/header_names.py gateway/s3/operation.py
+gateway/s3/request.py gateway/sigv4/canonical.py gateway/sigv4/claim.py gateway/sigv4/signing.py gateway/sigv4/terms.py
+gateway/sigv4/verify.py gateway/wire/buffers.py gateway/wire/engine.py gateway/wire/exchange.py gateway/wire/heads.py
+gateway/wire/pool.py gateway/wire/reply.py gateway/wire/server.py gateway/wire/turn.py gateway/wire/upload.py
+gateway/wire/upstream.py
+""".split()
+
+if os.environ.get("NQGATE_NATIVE") == "1":
+    from mypyc.build import mypycify
+
+    setup(ext_modules=mypycify(HOT, opt_level="3"))
+else:
+    setup()
