@@ -7,6 +7,7 @@ does not know the store, the clock or the body. The order is the law: operation 
 from typing import Final, NamedTuple
 
 from gateway.header_policy import choose_headers
+from gateway.payload.checksums import ALGORITHMS
 from gateway.payload.mode import EMPTY_SHA256
 from gateway.s3.control import rebuild_control
 from gateway.s3.copy_source import CopySource, parse_copy_source
@@ -18,6 +19,7 @@ from gateway.sigv4.verify import Authenticated
 from keystore.access_key import AccessKey
 from keystore.scope import Permission
 
+_DIGESTS: Final = frozenset({b"content-md5", *(b"x-amz-checksum-" + algorithm for algorithm in ALGORITHMS)})
 SERVICE: Final = "/"  # stands for the bucket of ListBuckets; no bucket can have this name
 # Sub-resources that open data to readers without an access key, or name another bucket or sink.
 _OPENING: Final = frozenset(
@@ -198,8 +200,7 @@ def _announces_body(headers: dict[bytes, bytes]) -> bool:
 
 def _require_digest(request: S3Request) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html: the body must come with a digest."""
-    names = request.headers
-    if b"content-md5" in names or any(name.startswith(b"x-amz-checksum-") for name in names):
+    if not _DIGESTS.isdisjoint(request.headers):
         return
     raise S3Error(
         Code.INVALID_REQUEST,

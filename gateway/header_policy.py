@@ -105,7 +105,7 @@ def _denied(name: bytes, why: str) -> S3Error:
 
 
 def _unsupported(name: bytes) -> S3Error:
-    text = name.decode("latin-1")
+    text = repr(name)[2:-1]  # hoisted out of a query it can hold anything
     return S3Error(
         Code.NOT_IMPLEMENTED,
         f"header {text}",
@@ -206,7 +206,7 @@ def choose_headers(asking: Authenticated, operation: Operation) -> list[tuple[by
     if names.framing:
         connection = headers.get(b"connection")
         if connection is not None and connection not in _ORDINARY_CONNECTIONS:
-            return _without_hop_by_hop(chosen, connection)
+            _refuse_listed(chosen, connection)
     return chosen
 
 
@@ -234,7 +234,14 @@ def _refuse_repeated(repeated: frozenset[bytes]) -> None:
             raise S3Error(Code.INVALID_REQUEST, f"{text} came twice", message=f"{text} was sent more than once.")
 
 
-def _without_hop_by_hop(chosen: list[tuple[bytes, bytes]], connection: bytes) -> list[tuple[bytes, bytes]]:
-    """RFC 9110, 7.6.1: what Connection lists was for this hop; it was still verified as signed."""
+def _refuse_listed(chosen: list[tuple[bytes, bytes]], connection: bytes) -> None:
+    """RFC 9110, 7.6.1: Connection lists what is for this hop, and must not list what is for the end. Nobody signs it:
+    dropping what it lists would let the holder of a presigned URL take a condition out that its issuer put in."""
     listed = {token.strip(b" \t") for token in connection.lower().split(b",")}
-    return [header for header in chosen if header[0] not in listed]
+    for name, _ in chosen:
+        if name in listed:
+            raise S3Error(
+                Code.INVALID_REQUEST,
+                f"Connection lists {name.decode()}",
+                message=f"Connection must not list {name.decode()}.",
+            )

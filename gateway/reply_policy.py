@@ -49,32 +49,33 @@ class Passing(NamedTuple):
     partial: bool
 
 
-def passing(names: HeaderNames, request: S3Request) -> Passing:
+def passing(names: HeaderNames, request: S3Request, status: int) -> Passing:
     """What passes of a reply with these names; concluded once for each sequence of names."""
-    of_a_part = b"partNumber" in request.query
-    found: Passing | None = names.memo.get(of_a_part)
+    asked = (b"partNumber" in request.query, status == 206)
+    found: Passing | None = names.memo.get(asked)
     if found is None:
-        places, partial = _places(names.lowered, of_a_part)
+        places, partial = _places(names.lowered, *asked)
         lines = b"".join([literal(names.lowered[place]) + b": %b\r\n" for place in places])
         found = Passing(picker(places), lines, partial)
-        names.remember(of_a_part, found)
+        names.remember(asked, found)
     return found
 
 
 def choose_reply_headers(headers: list[tuple[bytes, bytes]], request: S3Request) -> list[tuple[bytes, bytes]]:
     """The headers that pass."""
-    places, _ = _places([name for name, _ in headers], b"partNumber" in request.query)
+    places, _ = _places([name for name, _ in headers], b"partNumber" in request.query, False)
     return [headers[place] for place in places]
 
 
-def _places(names: Sequence[bytes], of_a_part: bool) -> tuple[list[int], bool]:
-    """→ (the places of the names that pass, whether the reply is partial).
+def _places(names: Sequence[bytes], of_a_part: bool, partial: bool) -> tuple[list[int], bool]:
+    """→ (the places of the names that pass, whether the reply is partial). `partial`: its status says so; of several
+    ranges at once no Content-Range does.
 
     Stores send the whole object's checksum with a range of it, and SDKs then refuse good bytes: dropped, unless the
     range is a part, which has a checksum of its own.
     """
     verdicts = [_verdict(name) for name in names]
-    partial = _Verdict.PARTIAL in verdicts
+    partial = partial or _Verdict.PARTIAL in verdicts
     without = _CHECKSUMS if partial and not of_a_part else None
     places = [
         place

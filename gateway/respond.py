@@ -118,7 +118,7 @@ def plan_reply(reply: ReplyHead, authorized: Authorized, request_id: bytes, rule
     action = _action(status, authorized)
     if action is _REBUILD:
         return ReplyPlan(action, b"", status)
-    pick, lines, partial = passing(reply.names, authorized.request)
+    pick, lines, partial = passing(reply.names, authorized.request, status)
     if partial and status == 200:  # rclone answers a range with 200; SDKs look at the status
         status = 206
     head = _relayed_head(status, lines % pick(reply.values), authorized, request_id, rules)

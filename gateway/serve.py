@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import resource
 import secrets
 import signal
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from keystore.sqlite import migrate
 
 LOG: Final = logging.getLogger("nqgate")
 BACKLOG: Final = 1024  # connections the kernel may hold while the loop is busy
+SPARE_FILES: Final = 64  # keystore, log, control plane, resolver, and clients that are told to slow down
 
 
 class BoundAddresses(NamedTuple):
@@ -80,7 +82,7 @@ def build_engine(config: Config, directory: Directory) -> Engine:
         raise SettingsError(f"upstream.ca_file: {error}") from error
     credential = UpstreamCredential(upstream.access_key_id, upstream.secret())
     return Engine(
-        limits=Limits(**config.limits.model_dump()),
+        limits=fit_open_files(Limits(**config.limits.model_dump())),
         rules=_rules(config),
         reply_rules=ReplyRules(
             reported_region=_reported_region(config).encode(), hidden=(host.lower(), upstream.access_key_id.lower())
@@ -90,6 +92,29 @@ def build_engine(config: Config, directory: Directory) -> Engine:
         target=UpstreamTarget(host_header, url.path.rstrip("/").encode(), upstream.region.encode()),
         signer=UpstreamSigner(credential, upstream.region.encode()),
     )
+
+
+def fit_open_files(limits: Limits) -> Limits:
+    """No more client connections than the process may have files open, beside those to the store: strangers could take
+    every descriptor, and no connection to the store could be opened any more. Raises SettingsError when none is left.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard == resource.RLIM_INFINITY:
+        return limits
+    room = hard - limits.upstream_connections - SPARE_FILES
+    if room < 1:
+        raise SettingsError(f"limits.upstream_connections: the process may open {hard} files in all (ulimit -n)")
+    if limits.connections > room:
+        LOG.warning(
+            "limits.connections is %d, but only %d files may be open in all (ulimit -n): %d connections are accepted",
+            limits.connections,
+            hard,
+            room,
+        )
+        return limits._replace(connections=room)
+    return limits
 
 
 def _split(listen: str) -> tuple[str, int]:

@@ -27,6 +27,9 @@ _NAMING: Final = frozenset(
     b"prefix marker start-after key-marker continuation-token uploadId upload-id-marker versionId "
     b"version-id-marker".split()
 )
+# Some stores make paths of a part's number.
+_NUMBERS: Final = frozenset(b"partNumber part-number-marker max-keys max-parts max-uploads max-buckets".split())
+_NUMBER: Final = re.compile(rb"[0-9]{1,10}\Z")
 _NO_QUERY: Final[dict[bytes, bytes]] = {}
 
 
@@ -155,4 +158,7 @@ def _parse_query(raw: bytes, dot_segments: bool) -> dict[bytes, bytes]:
         query[decoded] = value = decode_query(value)
         if value and decoded in _NAMING:
             check_reference(value, dot_segments=dot_segments)
+        elif value and decoded in _NUMBERS and not _NUMBER.match(value):
+            shown = decoded.decode()
+            raise S3Error(Code.INVALID_ARGUMENT, f"{shown} is no number", message=f"{shown} must be a number.")
     return query

@@ -28,6 +28,9 @@ from gateway.sigv4.terms import (
 
 __all__ = ["Claim", "ClaimRules", "Form", "check_time", "read_claim"]
 
+# What strangers can make us keep: 4096 headers of 1 KiB, which is four times a usual one.
+MAX_KEPT: Final = 1024
+MAX_SIGNED: Final = 256  # names in SignedHeaders; a head has no more fields
 _ACCESS_KEY_ID: Final = re.compile(rb"[A-Za-z0-9_-]{3,128}\Z")
 _DATE: Final = re.compile(rb"[0-9]{8}\Z")
 _TIMESTAMP: Final = re.compile(rb"[0-9]{8}T[0-9]{6}Z\Z")
@@ -144,7 +147,8 @@ def _read_identity(parts: bytes) -> _Identity:
 
 
 def _from_header(request: S3Request, authorization: bytes, rules: ClaimRules) -> Claim:
-    identity, signature = _usual_identity(authorization[:-64]), authorization[-64:]
+    signature = authorization[-64:]
+    identity = _usual_identity(authorization[:-64]) if len(authorization) <= MAX_KEPT else None
     if identity is None:
         identity, signature = _identity(authorization)
     if len(signature) != 64 or signature.translate(None, _HEX):
@@ -153,7 +157,7 @@ def _from_header(request: S3Request, authorization: bytes, rules: ClaimRules) ->
     if service != b"s3" or rules.regions is not None:
         _check_scope(region, service, rules, _malformed_header)
     timestamp = request.headers.get(b"x-amz-date") or _date(request)
-    issued_at = _unix(timestamp)
+    issued_at = _unix(timestamp) if len(timestamp) == 16 else -1
     if issued_at < 0:
         raise S3Error(
             Code.ACCESS_DENIED, "no date", message="AWS authentication requires a valid Date or x-amz-date header"
@@ -200,7 +204,8 @@ def _from_http_date(value: bytes) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _unix(timestamp: bytes) -> int:
-    """Unix seconds of an ISO basic time; -1 when it is none, or there is no such moment."""
+    """Unix seconds of an ISO basic time; -1 when it is none, or there is no such moment. Ask with 16 bytes only: what
+    a stranger sends is kept."""
     if not _TIMESTAMP.match(timestamp):
         return -1
     year, month, day = int(timestamp[:4]), int(timestamp[4:6]), int(timestamp[6:8])
@@ -227,7 +232,7 @@ def _from_query(request: S3Request, rules: ClaimRules) -> Claim:
     access_key_id, date, region, service, scope = _credential(query[b"X-Amz-Credential"], malformed_query)
     _check_scope(region, service, rules, malformed_query)
     timestamp = query[b"X-Amz-Date"]
-    if _unix(timestamp) < 0:
+    if len(timestamp) != 16 or _unix(timestamp) < 0:
         malformed_query("X-Amz-Date must be in the ISO8601 long format yyyyMMdd'T'HHmmss'Z'")
     if timestamp[:8] != date:
         malformed_query("the date in the credential scope is not the date of the request")
@@ -292,6 +297,8 @@ def _check_scope(region: bytes, service: bytes, rules: ClaimRules, malformed: _M
 
 
 def _signed_headers(value: bytes, malformed: _Malformed) -> tuple[bytes, ...]:
+    if value.count(b";") >= MAX_SIGNED:
+        malformed(f"SignedHeaders may hold at most {MAX_SIGNED} names")
     names = tuple(value.split(b";"))
     last = b""
     for name in names:

@@ -17,7 +17,7 @@ _ACCESS_KEY_ID: Final = re.compile(rb"[A-Za-z0-9_-]{3,128}\Z")
 _UNIX: Final = re.compile(rb"[0-9]{1,12}\Z")
 # What may stand in such a URL beside its own names: everything else would not be signed.
 _SIGNED_QUERY: Final = frozenset(
-    b"partNumber uploadId uploads versionId versions response-cache-control response-content-disposition "
+    b"partNumber versionId response-cache-control response-content-disposition "
     b"response-content-encoding response-content-language response-content-type response-expires".split()
 )
 _METHODS: Final = frozenset({b"GET", b"HEAD", b"PUT"})
@@ -30,7 +30,7 @@ def read_presigned_v2(request: S3Request, rules: ClaimRules) -> Claim:
         raise S3Error(Code.INVALID_REQUEST, "SigV2 presigned is off", message=USE_V4)
     if not query.keys() >= NAMES:
         malformed_query("a SigV2 presigned request must hold AWSAccessKeyId, Signature and Expires")
-    if request.method not in _METHODS or not request.object_key:
+    if request.method not in _METHODS or not request.object_key or b"x-amz-copy-source" in request.all_headers:
         raise S3Error(Code.INVALID_REQUEST, "SigV2 presigned for another operation", message=USE_V4)
     for name in query.keys() - NAMES:
         if name not in _SIGNED_QUERY:

@@ -54,6 +54,9 @@ class UpstreamCredential:
         raise TypeError("a credential is not pickled")
 
 
+MAX_KEPT: Final = 2048  # octets of names; longer ones are laid out anew each time
+
+
 class _Signed(NamedTuple):
     """How headers with certain names are signed and sent. `written`: for the canonical request. `lines`: the format of
     the header lines, one `%b` for each value. `names`: the signed names, joined."""
@@ -119,7 +122,8 @@ class UpstreamSigner:
         """
         if not self._second <= now < self._second + 1:
             self._turn_to(int(now))
-        written, lines, names = _signed(tuple([name for name, _ in headers]))
+        sent = tuple([name for name, _ in headers])
+        written, lines, names = _signed(sent) if sum(map(len, sent)) <= MAX_KEPT else _signed.__wrapped__(sent)
         values = (host, self._timestamp, payload_line, *[value for _, value in headers])
         block = canonical_block(written, values)
         request = canonical_request(method, canonical_path, canonical_query, block, payload_line)

@@ -202,7 +202,7 @@ def _hoist(request: S3Request) -> None:
         return
     for name, value in hoisted.items():
         if request.headers.get(name, value) != value:
-            raise S3Error(Code.INVALID_REQUEST, f"{name.decode('latin-1')} as header and as parameter")
+            raise S3Error(Code.INVALID_REQUEST, f"{name!r} as header and as parameter")
     request.headers = {**request.headers, **hoisted}
 
 

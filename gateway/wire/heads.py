@@ -7,6 +7,7 @@ offset and would take what follows for the next message.
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Final, NamedTuple
@@ -19,6 +20,7 @@ from gateway.s3.header_names import HeaderNames, header_names
 from gateway.s3.request import RequestHead
 
 MAX_DIGITS: Final = 19  # of a Content-Length: what a signed 64-bit number can hold
+_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}\Z")  # RFC 9110, 5.6.2
 _FRAMED_BY: Final = (b"content-length", b"transfer-encoding")
 _MINOR: Final = {b"HTTP/1.1\r\n": 1, b"HTTP/1.0\r\n": 0}
 _REPLY_MINOR: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
@@ -168,6 +170,14 @@ def _bad(reason: str) -> S3Error:
     return S3Error(Code.BAD_REQUEST, reason, message=f"The request is not valid HTTP/1.1: {reason}.")
 
 
+def _unknown_method(block: bytes) -> S3Error:
+    """405 where all but the method is a request line of ours; else the bytes are something else altogether."""
+    begun = block.split(b" ", 2)
+    if len(begun) == 3 and begun[2][:10] in _MINOR and _TOKEN.match(begun[0]):
+        return S3Error(Code.METHOD_NOT_ALLOWED, "unknown method")
+    return _bad("invalid method encountered")
+
+
 def parse_request_head(block: bytes, max_fields: int) -> ParsedRequest:
     """One request head, through its CRLFCRLF. Raises S3Error BAD_REQUEST, NOT_IMPLEMENTED or a header limit."""
     fields: dict[bytes, bytes] = {}
@@ -177,6 +187,8 @@ def parse_request_head(block: bytes, max_fields: int) -> ParsedRequest:
         httptools.HttpRequestParser(_fields).feed_data(block)
     except httptools.HttpParserUpgrade:
         upgrade = True
+    except httptools.HttpParserInvalidMethodError:
+        raise _unknown_method(block) from None
     except httptools.HttpParserError as error:
         raise _bad(str(error).lower()) from None
     begun = block.split(b" ", 2)

@@ -312,6 +312,11 @@ def test_a_hash_of_something_without_a_body_is_refused() -> None:
     assert refused.value.code is Code.XAMZ_CONTENT_SHA256_MISMATCH
 
 
+@pytest.mark.parametrize("name", ["x-amz-checksum-mode", "x-amz-checksum-algorithm", "x-amz-checksum-type"])
+def test_b25_what_only_speaks_of_checksums_is_no_digest(name: str) -> None:
+    assert refusal(("POST", "/aaa?delete", {name: "v"})).code is Code.INVALID_REQUEST
+
+
 def test_b25_deleting_many_needs_a_digest() -> None:
     assert refusal(("POST", "/aaa?delete", {}), AllBuckets()).code is Code.INVALID_REQUEST
     admit("POST", "/aaa?delete", {"x-amz-checksum-crc32": "AAAAAA=="})

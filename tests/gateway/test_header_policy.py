@@ -173,8 +173,13 @@ def test_repeated_metadata_goes_on_as_one_list_and_other_names_stay_unread() -> 
     assert repeated(b"via") == []
 
 
-def test_b37_what_connection_lists_does_not_go_on() -> None:
-    assert chosen("GET", "/aaa/k", "range", "bytes=0-1", connection="close, Range") == {}
+def test_b37_connection_takes_nothing_out_of_what_was_signed() -> None:
+    """Nobody signs Connection: with it, the holder of a presigned URL could drop a condition its issuer put in."""
+    for listed in ("close, Range", "range", "Keep-Alive,\tRANGE"):
+        with pytest.raises(S3Error) as refused:
+            chosen("GET", "/aaa/k", "range", "bytes=0-1", connection=listed)
+        assert refused.value.code is Code.INVALID_REQUEST
+    assert chosen("GET", "/aaa/k", "via", "x", connection="close, via") == {}
     assert chosen("GET", "/aaa/k", "range", "bytes=0-1", connection="keep-alive") == {b"range": b"bytes=0-1"}
 
 
@@ -241,3 +246,11 @@ def test_a_copy_source_where_nothing_is_copied_is_refused() -> None:
     with pytest.raises(S3Error) as refused:
         choose_headers(authenticated(request, access_key(FULL)), upload)
     assert refused.value.code is Code.INVALID_REQUEST
+
+
+def test_a_hoisted_name_cannot_write_a_line_of_its_own_into_the_log() -> None:
+    request = parsed("GET", "/aaa/k", {})
+    request.headers = {**request.headers, b"x-amz-\nfake line": b"1"}
+    with pytest.raises(S3Error) as refused:
+        choose_headers(authenticated(request, access_key(FULL)), classify(request))
+    assert "\n" not in refused.value.reason + refused.value.message

@@ -11,10 +11,10 @@ OBJECT = admit("GET", "/aaa/k").request
 Headers = list[tuple[bytes, bytes]]
 
 
-def passed(headers: Headers, request: S3Request = OBJECT) -> tuple[Headers, bool]:
+def passed(headers: Headers, request: S3Request = OBJECT, status: int = 200) -> tuple[Headers, bool]:
     """(what passes, whether it is a part of the object), as list and as lines: both must say the same."""
     chosen = choose_reply_headers(headers, request)
-    pick, lines, partial = passing(header_names(tuple([name for name, _ in headers])), request)
+    pick, lines, partial = passing(header_names(tuple([name for name, _ in headers])), request, status)
     assert lines % pick([value for _, value in headers]) == b"".join([b"%b: %b\r\n" % header for header in chosen])
     return chosen, partial
 
@@ -72,3 +72,10 @@ def test_an_error_keeps_what_it_says_of_the_object_only() -> None:
 def test_a_name_that_came_twice_passes_twice_and_percent_signs_are_text() -> None:
     headers = [(b"vary", b"a"), (b"x-amz-meta-%b", b"100%"), (b"vary", b"b")]
     assert passed(headers) == (headers, False)
+
+
+def test_several_ranges_at_once_have_no_checksum_of_the_whole() -> None:
+    """Of multipart/byteranges no Content-Range tells: the status does."""
+    names = header_names((b"etag", b"x-amz-checksum-crc32"))
+    assert passing(names, OBJECT, 206).lines == b"etag: %b\r\n"
+    assert passing(names, OBJECT, 200).lines == b"etag: %b\r\nx-amz-checksum-crc32: %b\r\n"

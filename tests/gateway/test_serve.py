@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config import LimitsSettings, SettingsError
+from gateway.serve import fit_open_files
+from gateway.wire.limits import Limits
 from keystore.sealing import create_kek_file
 from tests.support.server_process import free_port
 
@@ -74,3 +77,35 @@ def test_a_keystore_that_disappears_makes_it_not_ready(served: tuple["subprocess
         time.sleep(0.05)
     status, state = readiness(console)
     assert (status, state["keystore"]) == (503, "not answering")
+
+
+# ---- open files ----
+
+
+def limits(**changed: int) -> Limits:
+    return Limits(**(LimitsSettings().model_dump() | changed))
+
+
+@pytest.fixture
+def open_files(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """What was asked of the system; 1024 of 4096 files at first."""
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr("resource.getrlimit", lambda which: (1024, 4096))
+    monkeypatch.setattr("resource.setrlimit", lambda which, pair: asked.append(pair))
+    return asked
+
+
+def test_all_files_that_may_be_open_are_asked_for(open_files: list[tuple[int, int]]) -> None:
+    fit_open_files(limits())
+    assert open_files == [(4096, 4096)]
+
+
+def test_strangers_cannot_take_the_descriptors_that_the_store_needs(open_files: list[tuple[int, int]]) -> None:
+    fitted = fit_open_files(limits(connections=10_000, upstream_connections=256))
+    assert fitted.connections + fitted.upstream_connections < 4096
+    assert fit_open_files(limits(connections=100, upstream_connections=256)).connections == 100
+
+
+def test_too_few_files_for_the_store_are_said_so(open_files: list[tuple[int, int]]) -> None:
+    with pytest.raises(SettingsError, match="ulimit"):
+        fit_open_files(limits(upstream_connections=4096))

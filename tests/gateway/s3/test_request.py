@@ -238,3 +238,11 @@ def test_an_object_key_arrives_byte_for_byte(object_key: bytes) -> None:
 def test_arbitrary_headers_raise_only_refusals(method: bytes, headers: dict[bytes, bytes]) -> None:
     with contextlib.suppress(S3Error):
         parsed(method=method, headers=headers, repeated=frozenset(headers))
+
+
+@pytest.mark.parametrize("name", [b"partNumber", b"max-keys", b"max-parts", b"max-uploads", b"part-number-marker"])
+@pytest.mark.parametrize("value", [b"..%2F..%2Fother%2Fk", b"-1", b"1%2F", b"x", b"12345678901"])
+def test_what_is_a_number_is_forwarded_as_a_number_only(name: bytes, value: bytes) -> None:
+    """File-backed stores name the files of parts by it."""
+    assert refusal(b"/bucket/k?uploadId=u&" + name + b"=" + value) is Code.INVALID_ARGUMENT
+    assert parsed(b"/bucket/k?uploadId=u&" + name + b"=10").query[name] == b"10"

@@ -53,7 +53,17 @@ def test_it_can_be_turned_off() -> None:
     assert refused("/bucket/key", rules=RULES._replace(sigv2_presigned=False)) is Code.INVALID_REQUEST
 
 
-@pytest.mark.parametrize("target", ["/bucket/key?acl", "/bucket/key?tagging", "/bucket/key?x-amz-copy-source=b/k"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/bucket/key?acl",
+        "/bucket/key?tagging",
+        "/bucket/key?x-amz-copy-source=b/k",
+        "/bucket/key?uploadId=u",
+        "/bucket/key?uploads",
+        "/bucket/key?versions",
+    ],
+)
 def test_a_parameter_that_it_does_not_sign_is_refused(target: str) -> None:
     assert refused(target) is Code.INVALID_REQUEST
 
@@ -80,7 +90,7 @@ def mismatch(head_changes: dict[str, str], method: str = "PUT") -> Code:
 
 
 @pytest.mark.parametrize(
-    "added", [{"x-amz-copy-source": "/other/key"}, {"x-amz-acl": "public-read"}, {"Content-Type": "text/html"}]
+    "added", [{"x-amz-storage-class": "GLACIER"}, {"x-amz-acl": "public-read"}, {"Content-Type": "text/html"}]
 )
 def test_a_header_added_to_the_url_breaks_the_signature(added: dict[str, str]) -> None:
     assert mismatch(added) is Code.SIGNATURE_DOES_NOT_MATCH
@@ -92,3 +102,10 @@ def test_the_method_is_bound() -> None:
     with pytest.raises(S3Error) as caught:
         authenticate(request, claim, known_key(NO_DATE), NOW, dummy_date_key=DUMMY)
     assert caught.value.code is Code.SIGNATURE_DOES_NOT_MATCH
+
+
+def test_it_copies_nothing() -> None:
+    head = presigned_v2_head("PUT", "/bucket/key", {"x-amz-copy-source": "/other/key"})
+    with pytest.raises(S3Error) as caught:
+        read_claim(parsed(head), RULES)
+    assert caught.value.code is Code.INVALID_REQUEST

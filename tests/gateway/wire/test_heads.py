@@ -209,3 +209,13 @@ def test_chunk_framing_is_bounded_by_the_body_it_frames() -> None:
             body.feed(endless)
             for _ in range(100):
                 body.feed(b"a" * 2000 if endless.startswith(b"5") else b"a: b\r\n" * 300)
+
+
+@pytest.mark.parametrize("method", [b"FOO", b"get", b"BREW-IT"])
+def test_a_method_nobody_knows_is_405(method: bytes) -> None:
+    assert refusal(request(method + b" /bucket/k HTTP/1.1", b"Host: h")) is Code.METHOD_NOT_ALLOWED
+
+
+@pytest.mark.parametrize("block", [b"\x16\x03\x01 / HTTP/1.1\r\n\r\n", b"FOO /\r\n\r\n", b"FOO / HTTP/2.0\r\n\r\n"])
+def test_what_is_no_request_line_of_ours_is_400(block: bytes) -> None:
+    assert refusal(block) is Code.BAD_REQUEST
