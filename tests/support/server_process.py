@@ -12,15 +12,19 @@ from types import TracebackType
 from typing import Self
 
 LOOPBACK = "127.0.0.1"
-# Below Linux's ephemeral range, so that no outgoing connection takes the port between the choice and the bind.
-PORTS = range(20_000, 32_000)
+# Below Linux's ephemeral range, so that no outgoing connection takes the port between the choice and the bind; beside
+# the embedded store's, which chooses for itself; and every worker of a test run draws from ports of its own. Drawn from
+# the system: hypothesis seeds `random`, and two workers then drew the same ports.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 32
+PORTS = range(10_000 + 300 * _WORKER, 10_300 + 300 * _WORKER)
+_random = random.SystemRandom()
 _drawn: set[int] = set()
 
 
 def free_port() -> int:
     """A TCP port on loopback that nobody listens on and that this process was not given before."""
-    for _ in range(1000):
-        port = random.choice(PORTS)
+    for _ in range(3000):
+        port = _random.choice(PORTS)
         if port in _drawn:
             continue
         with socket.socket() as probe:
@@ -30,7 +34,7 @@ def free_port() -> int:
                 continue
         _drawn.add(port)
         return port
-    raise RuntimeError("no free TCP port on loopback between 20000 and 32000")
+    raise RuntimeError(f"no free TCP port on loopback in {PORTS}")
 
 
 class ServerProcess:
