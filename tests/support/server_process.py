@@ -15,8 +15,8 @@ LOOPBACK = "127.0.0.1"
 # Below Linux's ephemeral range, so that no outgoing connection takes the port between the choice and the bind; beside
 # the embedded store's, which chooses for itself; and every worker of a test run draws from ports of its own. Drawn from
 # the system: hypothesis seeds `random`, and two workers then drew the same ports.
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 32
-PORTS = range(10_000 + 300 * _WORKER, 10_300 + 300 * _WORKER)
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
+PORTS = range(10_000 + 600 * _WORKER, 10_600 + 600 * _WORKER)
 _random = random.SystemRandom()
 _drawn: set[int] = set()
 
