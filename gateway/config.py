@@ -153,8 +153,15 @@ class LimitsSettings(_Section):
     body_idle_timeout: _Seconds = Field(
         60, description="Longest silence inside a body, either way; never a total time."
     )
-    connections: int = Field(10000, ge=1, le=1_000_000, description="Open client connections; more are told SlowDown.")
-    pipelined_bytes: _Bytes = Field(65536, description="What a client may send ahead while a request is served.")
+    connections: int = Field(
+        10000,
+        ge=1,
+        le=1_000_000,
+        description="Open client connections; more are told SlowDown. Fewer where fewer files may be open.",
+    )
+    pipelined_bytes: _Bytes = Field(
+        65536, description="What a client may send ahead of being served, one head in any case; then reading pauses."
+    )
     linger_timeout: _Seconds = Field(
         2, description="How long a refused body is thrown away before closing, so that the refusal can be read."
     )
@@ -164,7 +171,9 @@ class LimitsSettings(_Section):
     small_body: int = Field(
         1048576, ge=0, le=67108864, description="Bodies up to here are verified before the store hears of them."
     )
-    buffer_total: _Bytes = Field(268435456, description="Memory for all request bodies held at once; then SlowDown.")
+    buffer_total: _Bytes = Field(
+        268435456, description="Memory for all request bodies and rebuilt replies at once; then SlowDown."
+    )
     control_body: _Bytes = Field(2097152, description="One control document: 1,000 object keys of 1 KiB, escaped, fit.")
     reply_document: _Bytes = Field(
         8388608, description="A document of the store that must be rebuilt: 1,000 entries fit."
