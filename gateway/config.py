@@ -54,7 +54,18 @@ class S3Settings(_Section):
         False, description="Show the client its own canonical request in SignatureDoesNotMatch; for debugging a client."
     )
 
+    tls_certificate: Path | None = Field(
+        None, description="PEM file, the certificate first, then its chain: clients connect with https. With tls_key."
+    )
+    tls_key: Path | None = Field(None, description="PEM file with its private key, readable by nobody else.")
+
     _check_listen = field_validator("listen")(_address)
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("give both tls_certificate and tls_key, or neither")
+        return self
 
     @field_validator("domains")
     @classmethod
@@ -260,6 +271,8 @@ def _said(message: str) -> str:
 
 
 _PATHS: Final = (
+    ("s3", "tls_certificate"),
+    ("s3", "tls_key"),
     ("upstream", "secret_access_key_file"),
     ("upstream", "ca_file"),
     ("keystore", "kek_file"),

@@ -6,6 +6,7 @@ import logging
 import resource
 import secrets
 import signal
+import ssl
 from collections.abc import Callable
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -26,7 +27,7 @@ from gateway.wire.engine import Engine
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint
 from gateway.wire.server import ClientConnection
-from gateway.wire.tls import upstream_context
+from gateway.wire.tls import listener_context, upstream_context
 from keystore.directory import Directory, open_directory
 from keystore.sealing import load_kek_ring
 from keystore.sqlite import migrate
@@ -85,7 +86,9 @@ def build_engine(config: Config, directory: Directory) -> Engine:
         limits=fit_open_files(Limits(**config.limits.model_dump())),
         rules=_rules(config),
         reply_rules=ReplyRules(
-            reported_region=_reported_region(config).encode(), hidden=(host.lower(), upstream.access_key_id.lower())
+            reported_region=_reported_region(config).encode(),
+            scheme=b"http" if config.s3.tls_key is None else b"https",
+            hidden=(host.lower(), upstream.access_key_id.lower()),
         ),
         directory=directory,
         endpoint=Endpoint(host, port, tls, host),
@@ -122,9 +125,22 @@ def _split(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _url(sockets: list[tuple[str, int]], host: str) -> str:
+def _url(sockets: list[tuple[str, int]], host: str, scheme: str = "http") -> str:
     shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{sockets[0][1]}"
+    return f"{scheme}://{shown}:{sockets[0][1]}"
+
+
+def s3_listener_context(config: Config) -> ssl.SSLContext | None:
+    """None for plain http. Raises SettingsError for files that cannot be used, or a key that others can read."""
+    certificate, private_key = config.s3.tls_certificate, config.s3.tls_key
+    if certificate is None or private_key is None:
+        return None
+    try:
+        if private_key.stat().st_mode & 0o077:
+            raise SettingsError(f"s3.tls_key: others can read {private_key}; run: chmod 600 {private_key}")
+        return listener_context(certificate, private_key)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"s3.tls_certificate, s3.tls_key: {error.strerror or error}") from error
 
 
 async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | None = None) -> int:
@@ -143,7 +159,15 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
         stack.callback(directory.close)
         engine = build_engine(config, directory)
         host, port = _split(config.s3.listen)
-        server = await loop.create_server(lambda: ClientConnection(engine), host, port, backlog=BACKLOG)
+        tls = s3_listener_context(config)
+        server = await loop.create_server(
+            lambda: ClientConnection(engine),
+            host,
+            port,
+            backlog=BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=None if tls is None else config.limits.head_timeout,
+        )
         stack.callback(server.close)
         ticking = loop.create_task(engine.run())
         stack.callback(ticking.cancel)
@@ -159,7 +183,7 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
         site = web.TCPSite(runner, console_host, console_port)
         await site.start()
         bound = BoundAddresses(
-            _url([s.getsockname()[:2] for s in server.sockets], host),
+            _url([s.getsockname()[:2] for s in server.sockets], host, "http" if tls is None else "https"),
             _url([address[:2] for address in runner.addresses], console_host),
         )
         LOG.info("serving S3 on %s, health on %s", bound.s3, bound.console)

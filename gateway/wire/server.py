@@ -49,6 +49,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         "_pending",
         "_reading",
         "_searched",
+        "_secure",
         "_state",
         "_travelling",
         "_unsent",
@@ -70,6 +71,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._reading = True
         self._eof = False
         self._searched = 0
+        self._secure = False
         self._empty = 0
         self._owed = 0
         self._unsent = 0
@@ -84,7 +86,7 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        tune(self.transport)
+        self._secure = tune(self.transport)
         peer = transport.get_extra_info("peername")
         self.peer = str(peer[0]) if peer else ""
         if not self._engine.adopt(self):
@@ -292,6 +294,8 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def write_block(self, block: bytes | memoryview) -> None:
         """One block of a reply's body. A memoryview must be a part of the shared read buffer."""
+        if self._secure:
+            block = bytes(block)
         self.transport.write(block)
         if type(block) is memoryview and self.transport.get_write_buffer_size():
             self._travelling.append(self._engine.buffers.travel())

@@ -24,13 +24,22 @@ RESET: Final = struct.pack("ii", 1, 0)
 NOTSENT_LOWAT: Final = 262144
 
 
-def tune(transport: asyncio.Transport) -> None:
-    """No Nagle delay, little unsent data in the kernel, and `pause_writing` as soon as anything is left unsent."""
-    transport.set_write_buffer_limits(high=0)
+# Over TLS some bytes always wait: uvloop counts session tickets, and pauses at the mark, not above it.
+TLS_UNSENT: Final = 65536
+
+
+def tune(transport: asyncio.Transport) -> bool:
+    """No Nagle delay, little unsent data in the kernel, and `pause_writing` as soon as anything is left unsent.
+
+    → whether it is TLS: then what is written must not be a part of the read buffer, for it may be kept without a pause.
+    """
+    secure = transport.get_extra_info("ssl_object") is not None
+    transport.set_write_buffer_limits(high=TLS_UNSENT if secure else 0)
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
+    return secure
 
 
 def unacknowledged(transport: asyncio.Transport) -> int:
@@ -105,6 +114,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "_pending",
         "_reading",
         "_searched",
+        "_secure",
         "_to_head",
         "_travelling",
         "_turn",
@@ -130,6 +140,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._to_head = False
         self._keep_alive = False
         self._searched = 0
+        self._secure = False
         self._waits = False
         self._travelling: list[memoryview] = []
         self.idle_since = 0.0
@@ -140,7 +151,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        tune(self.transport)
+        self._secure = tune(self.transport)
 
     def usable(self) -> bool:
         """Idle, and open as far as we know."""
@@ -161,6 +172,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def send_block(self, block: bytes | memoryview) -> None:
         """One verified block of body. A memoryview must be a part of the shared read buffer."""
+        if self._secure:
+            block = bytes(block)
         self.transport.write(block)
         if type(block) is memoryview and self.transport.get_write_buffer_size():
             self._travelling.append(self._buffers.travel())

@@ -17,9 +17,9 @@ REGION = "us-east-1"
 
 @contextmanager
 def s3_client(
-    endpoint: str, access_key_id: str, secret_access_key: str, **settings: Any
+    endpoint: str, access_key_id: str, secret_access_key: str, *, trusted: Path | None = None, **settings: Any
 ) -> Iterator[Any]:  # boto3 builds its client classes at run time
-    """A boto3 S3 client without retries, so that the first answer is the one a test sees."""
+    """A boto3 S3 client without retries, so that the first answer is the one a test sees. `trusted`: a CA's PEM."""
     chosen = {"retries": {"max_attempts": 0}, "connect_timeout": 10, "read_timeout": 120, **settings}
     client = boto3.session.Session().client(
         "s3",
@@ -27,6 +27,7 @@ def s3_client(
         aws_access_key_id=access_key_id,
         aws_secret_access_key=secret_access_key,
         region_name=REGION,
+        verify=None if trusted is None else str(trusted),
         config=Config(**chosen),
     )
     try:
@@ -43,6 +44,7 @@ class AwsCli:
     access_key_id: str
     home: Path
     secret_access_key: str = field(repr=False)
+    trusted: Path | None = None
 
     def run(self, *arguments: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
         """Run `aws ARGUMENTS…` and give back exit code, stdout and stderr; raises only when it is late."""
@@ -74,4 +76,5 @@ class AwsCli:
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_MAX_ATTEMPTS": "1",
             "AWS_PAGER": "",
+            **({} if self.trusted is None else {"AWS_CA_BUNDLE": str(self.trusted)}),
         }

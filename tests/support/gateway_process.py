@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.certificates import Certificate
 from tests.support.clients import AwsCli, s3_client
 from tests.support.raw_client import RawConnection, Signer
 from tests.support.server_process import LOOPBACK, ServerProcess, free_port
@@ -38,16 +39,20 @@ Settings = Mapping[str, Mapping[str, Any]]  # section → setting → value, as 
 class Gateway:
     """A gateway in front of `store`, its files in `folder`. Use as a context manager: ready inside, exit 0 asserted.
 
-    `settings` adds to or replaces the configuration file's: {"limits": {"head_timeout": 1}}.
+    `settings` adds to or replaces the configuration file's: {"limits": {"head_timeout": 1}}. With `tls` it listens
+    with that certificate, and its clients trust it.
     """
 
-    def __init__(self, folder: Path, store: Store, settings: Settings | None = None) -> None:
+    def __init__(
+        self, folder: Path, store: Store, settings: Settings | None = None, *, tls: Certificate | None = None
+    ) -> None:
         self.folder = folder
         self.store = store
         self.port = free_port()
         self.console_port = free_port()
         self.host = f"{LOOPBACK}:{self.port}"
-        self.endpoint = f"http://{self.host}"
+        self.tls = tls
+        self.endpoint = f"http://{self.host}" if tls is None else f"https://{self.host}"
         self.config = folder / "gateway.toml"
         self.keystore = folder / "keystore.db"
         self.config.write_text(_toml(_merged(self._configuration(), settings or {})))
@@ -138,10 +143,14 @@ class Gateway:
     # ---- clients ----
 
     def boto3(self, access_key: IssuedKey, **settings: Any) -> AbstractContextManager[Any]:
-        return s3_client(self.endpoint, access_key.access_key_id, access_key.secret_access_key, **settings)
+        trusted = None if self.tls is None else self.tls.certificate
+        return s3_client(
+            self.endpoint, access_key.access_key_id, access_key.secret_access_key, trusted=trusted, **settings
+        )
 
     def aws_cli(self, access_key: IssuedKey, home: Path) -> AwsCli:
-        return AwsCli(self.endpoint, access_key.access_key_id, home, access_key.secret_access_key)
+        trusted = None if self.tls is None else self.tls.certificate
+        return AwsCli(self.endpoint, access_key.access_key_id, home, access_key.secret_access_key, trusted)
 
     def connect(self, *, timeout: float = 15.0, receive_buffer: int | None = None) -> RawConnection:
         return RawConnection(LOOPBACK, self.port, timeout=timeout, receive_buffer=receive_buffer)
@@ -163,8 +172,11 @@ class Gateway:
             yield watch
 
     def _configuration(self) -> dict[str, dict[str, Any]]:
+        s3 = {"listen": self.host}
+        if self.tls is not None:
+            s3 |= {"tls_certificate": str(self.tls.certificate), "tls_key": str(self.tls.private_key)}
         return {
-            "s3": {"listen": self.host},
+            "s3": s3,
             "console": {"listen": f"{LOOPBACK}:{self.console_port}"},
             "upstream": {
                 "endpoint": self.store.endpoint,

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import pytest
 
+from tests.support.certificates import make_certificate
 from tests.support.clients import s3_client
 from tests.support.gateway_process import Gateway, IssuedKey
 from tests.support.raw_client import RawConnection, RawReply, Signer
@@ -76,8 +77,17 @@ class House:
             self._fronted[name] = self.front(self.store(name), name)
         return self._fronted[name]
 
-    def front(self, store: Store, name: str) -> Fronted:
-        gateway = self._stack.enter_context(Gateway(self._new_folder(f"gateway-{name}"), store))
+    def secured(self, name: str) -> Fronted:
+        """As `fronted`, with clients on https."""
+        kept = f"{name}-tls"
+        if kept not in self._fronted:
+            self._fronted[kept] = self.front(self.store(name), kept, tls=True)
+        return self._fronted[kept]
+
+    def front(self, store: Store, name: str, *, tls: bool = False) -> Fronted:
+        folder = self._new_folder(f"gateway-{name}")
+        certificate = make_certificate(folder) if tls else None
+        gateway = self._stack.enter_context(Gateway(folder, store, tls=certificate))
         access_key = gateway.create_key()
         return Fronted(gateway, store, access_key, self._stack.enter_context(gateway.boto3(access_key)))
 

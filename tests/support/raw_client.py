@@ -6,6 +6,7 @@ Signatures are botocore's, never our own: it is the foreign judge.
 import contextlib
 import hashlib
 import socket
+import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -67,6 +68,10 @@ class RawConnection:
         self.socket.settimeout(timeout)
         self.socket.connect((host, port))
         self._ahead = bytearray()
+
+    def begin_tls(self, context: ssl.SSLContext) -> None:
+        """From here on everything is encrypted. ssl.SSLError when the other side is not trusted or does not agree."""
+        self.socket = context.wrap_socket(self.socket, server_hostname="127.0.0.1")
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)

@@ -5,7 +5,9 @@ nothing of S3. Each connection has a thread of its own; a script is a function o
 """
 
 import contextlib
+import itertools
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -23,7 +25,7 @@ IDLE_SECONDS = 30.0  # a test that waits longer than this for a byte has failed 
 class RecordedRequest:
     """One request exactly as it arrived. `head` ends with the empty line; `body` grows while it is read."""
 
-    connection: int
+    connection: int  # the number of the connection it came on, 1 for the first
     head: bytes
     body: bytearray = field(default_factory=bytearray)
     complete: bool = False
@@ -89,7 +91,8 @@ Script = Callable[[Exchange], None]
 class RecordingUpstream:
     """Listens on a free loopback port. `script` answers each request; the next test sets its own after `reset()`."""
 
-    def __init__(self, script: Script | None = None) -> None:
+    def __init__(self, script: Script | None = None, *, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._listener = socket.create_server((LOOPBACK, 0))
         self.port: int = self._listener.getsockname()[1]
         self.endpoint = f"http://{LOOPBACK}:{self.port}"
@@ -97,6 +100,7 @@ class RecordingUpstream:
         self.requests: list[RecordedRequest] = []
         self.connections = 0  # accepted since the last reset
         self._open: set[socket.socket] = set()
+        self._numbers = itertools.count(1)  # an address would be used again once a connection is gone
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
 
@@ -159,20 +163,30 @@ class RecordingUpstream:
                 self._spawn(self._serve, peer)
 
     def _serve(self, peer: socket.socket) -> None:
-        connection = _Connection(peer)
         with peer, contextlib.suppress(OSError, ConnectionEnded):
-            while True:
-                head = connection.read_head()
-                with self._changed:
-                    request = RecordedRequest(connection=id(connection), head=head)
-                    self.requests.append(request)
-                    script = self.script
-                    self._changed.notify_all()
-                exchange = Exchange(connection, request)
-                script(exchange)
-                if not exchange.keep_open:
-                    break
+            if self._tls is None:
+                self._converse(peer)
+                return
+            with self._tls.wrap_socket(peer, server_side=True) as secured:  # detaches `peer`
+                self._open.add(secured)
+                self._converse(secured)
+                self._open.discard(secured)
         self._open.discard(peer)
+
+    def _converse(self, peer: socket.socket) -> None:
+        connection = _Connection(peer)
+        number = next(self._numbers)
+        while True:
+            head = connection.read_head()
+            with self._changed:
+                request = RecordedRequest(connection=number, head=head)
+                self.requests.append(request)
+                script = self.script
+                self._changed.notify_all()
+            exchange = Exchange(connection, request)
+            script(exchange)
+            if not exchange.keep_open:
+                return
 
 
 class _Connection:

@@ -6,6 +6,7 @@ What stands in for the keystore is one dict, so that a test can revoke between t
 import asyncio
 import hashlib
 import hmac
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -73,7 +74,14 @@ class RunningEngine:
     """An engine in front of `upstream_port` on loopback, in a thread with a loop of its own. A context manager."""
 
     def __init__(
-        self, upstream_port: int, *, scope: Scope | None = None, profile: str = "generic", **changed: Any
+        self,
+        upstream_port: int,
+        *,
+        scope: Scope | None = None,
+        profile: str = "generic",
+        tls: ssl.SSLContext | None = None,
+        upstream_tls: ssl.SSLContext | None = None,
+        **changed: Any,
     ) -> None:
         self.directory = OneKey(scope or AllBuckets())
         self.limits = Limits(**(LimitsSettings().model_dump() | changed))
@@ -81,6 +89,8 @@ class RunningEngine:
         self.engine: Engine
         self._upstream_port = upstream_port
         self._profile = PROFILES[profile]
+        self._tls = tls
+        self._upstream_tls = upstream_tls
         self._loop = uvloop.new_event_loop()
         self._stop = asyncio.Event()
         self._ready = threading.Event()
@@ -128,11 +138,11 @@ class RunningEngine:
             ),
             reply_rules=ReplyRules(reported_region=b"us-east-1"),
             directory=self.directory,  # type: ignore[arg-type]
-            endpoint=Endpoint("127.0.0.1", port, None, None),
+            endpoint=Endpoint("127.0.0.1", port, self._upstream_tls, "127.0.0.1"),
             target=UpstreamTarget(b"127.0.0.1:%d" % port, b"", b"us-east-1"),
             signer=UpstreamSigner(UpstreamCredential("upstream", "upstream-secret"), b"us-east-1"),
         )
-        server = await self._loop.create_server(lambda: ClientConnection(engine), "127.0.0.1", 0)
+        server = await self._loop.create_server(lambda: ClientConnection(engine), "127.0.0.1", 0, ssl=self._tls)
         ticking = self._loop.create_task(engine.run())
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
