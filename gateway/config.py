@@ -97,6 +97,11 @@ class UpstreamSettings(_Section):
     dot_segments: Literal["refuse", "pass"] = Field(
         "refuse", description="Object keys with '.' or '..' segments: 'pass' only for stores that keep keys opaque."
     )
+    trailers: bool | None = Field(
+        None,
+        description="Whether the store takes a checksum behind the body (STREAMING-UNSIGNED-PAYLOAD-TRAILER); as the "
+        "profile says when absent. Only for uploads too large to wait for theirs: see limits.spool_file.",
+    )
     ca_file: Path | None = Field(None, description="Authorities for https; the system's when absent.")
 
     @field_validator("endpoint")
@@ -179,11 +184,30 @@ class LimitsSettings(_Section):
     read_buffer: int = Field(
         262144, ge=16384, le=16777216, description="One read from a socket; larger reads cost fewer calls."
     )
-    small_body: int = Field(
-        1048576, ge=0, le=67108864, description="Bodies up to here are verified before the store hears of them."
+    spool_memory: int = Field(
+        1048576,
+        ge=0,
+        le=67108864,
+        description="Bodies up to here are held in memory and verified before the store hears of them; of longer ones "
+        "that must wait, the rest goes to a file.",
     )
     buffer_total: _Bytes = Field(
         268435456, description="Memory for all request bodies and rebuilt replies at once; then SlowDown."
+    )
+    spool_file: _Bytes = Field(
+        8388608,
+        description="Uploads up to here whose checksum comes behind them, or whose length is not announced, wait in a "
+        "file; the store gets length and checksum before the body. An upload of unknown length that is longer is 411.",
+    )
+    spool_part: _Bytes = Field(
+        67108864, description="The same for UploadPart: at completion stores ask for the checksum of every part."
+    )
+    spool_total: _Bytes = Field(4294967296, description="All of these files together; then SlowDown.")
+    spool_dir: Path | None = Field(
+        None, description="Folder of these files, which have no name there; the system's for temporary files if absent."
+    )
+    signed_chunk: _Bytes = Field(
+        16777216, description="One signed chunk, which waits for its signature: SDKs send 64 KiB to 1 MiB."
     )
     control_body: _Bytes = Field(2097152, description="One control document: 1,000 object keys of 1 KiB, escaped, fit.")
     reply_document: _Bytes = Field(
@@ -276,6 +300,7 @@ _PATHS: Final = (
     ("upstream", "secret_access_key_file"),
     ("upstream", "ca_file"),
     ("keystore", "kek_file"),
+    ("limits", "spool_dir"),
 )
 
 

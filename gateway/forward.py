@@ -21,11 +21,13 @@ _DECLARING_LENGTH: Final = frozenset({b"PUT", b"POST"})  # RFC 9110, 8.6: also w
 
 
 class UpstreamTarget(NamedTuple):
-    """Where the store is. `host_header`: host[:port]. `base_path`: encoded, without a trailing `/`; mostly b""."""
+    """Where the store is. `host_header`: host[:port]. `base_path`: encoded, without a trailing `/`; mostly b"".
+    `trailers`: whether it takes a checksum behind the body."""
 
     host_header: bytes
     base_path: bytes
     region: bytes
+    trailers: bool = False
 
 
 class UpstreamRequest(NamedTuple):
@@ -36,35 +38,41 @@ class UpstreamRequest(NamedTuple):
     head: bytes
 
 
+class SentBody(NamedTuple):
+    """What follows the head. `length`: bytes. `payload_line`: x-amz-content-sha256, where it is not what the client
+    declared. `headers`: said of it in addition, `without`: and these of the client's not any more."""
+
+    length: int
+    payload_line: bytes | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    without: frozenset[bytes] = frozenset()
+
+
 def plan(
     authorized: Authorized,
     target: UpstreamTarget,
     signer: UpstreamSigner,
     now: float,
-    content_length: int | None,
-    body_sha256: bytes | None = None,
-    body_md5: bytes | None = None,
+    body: SentBody | None,
 ) -> UpstreamRequest:
-    """Re-sign an authorized request. `now`: Unix seconds.
-
-    `content_length`: bytes of the body that will follow, None for an operation without one. `body_sha256` (lower-case
-    hex) and `body_md5` (base64): of a control document that was rebuilt.
-    """
+    """Re-sign an authorized request. `now`: Unix seconds. `body`: None for an operation without one."""
     request = authorized.request
     if authorized.only_probes:
         return _sign(b"HEAD", bucket_path(target, request), b"", [], EMPTY_SHA256, None, target, signer, now)
     headers = authorized.headers
     if authorized.copy_source is not None:
         headers = [*headers, (b"x-amz-copy-source", render(authorized.copy_source))]
-    if body_md5 is not None:
-        headers = [*headers, (b"content-md5", body_md5)]
+    if body is not None and body.without:
+        headers = [header for header in headers if header[0] not in body.without]
+    if body is not None and body.headers:
+        headers = [*headers, *body.headers]
     return _sign(
         request.method,
         object_path(target, request),
         canonical_query(request, authorized.operation.parameters) if request.query else b"",
         headers,
-        body_sha256 or _payload_line(authorized),
-        content_length,
+        (body.payload_line if body is not None else None) or _payload_line(authorized),
+        body.length if body is not None else None,
         target,
         signer,
         now,

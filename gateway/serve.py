@@ -7,7 +7,9 @@ import resource
 import secrets
 import signal
 import ssl
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -82,6 +84,8 @@ def build_engine(config: Config, directory: Directory) -> Engine:
     except OSError as error:
         raise SettingsError(f"upstream.ca_file: {error}") from error
     credential = UpstreamCredential(upstream.access_key_id, upstream.secret())
+    trailers = PROFILES[upstream.profile].trailers if upstream.trailers is None else upstream.trailers
+    _check_spool(config.limits.spool_dir)
     return Engine(
         limits=fit_open_files(Limits(**config.limits.model_dump())),
         rules=_rules(config),
@@ -92,9 +96,16 @@ def build_engine(config: Config, directory: Directory) -> Engine:
         ),
         directory=directory,
         endpoint=Endpoint(host, port, tls, host),
-        target=UpstreamTarget(host_header, url.path.rstrip("/").encode(), upstream.region.encode()),
+        target=UpstreamTarget(host_header, url.path.rstrip("/").encode(), upstream.region.encode(), trailers),
         signer=UpstreamSigner(credential, upstream.region.encode()),
     )
+
+
+def _check_spool(directory: Path | None) -> None:
+    try:
+        tempfile.TemporaryFile(dir=directory).close()
+    except OSError as error:
+        raise SettingsError(f"limits.spool_dir: no file can be made in {directory}: {error.strerror}") from error
 
 
 def fit_open_files(limits: Limits) -> Limits:

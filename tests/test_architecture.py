@@ -25,7 +25,7 @@ PURE_FLOORS = [
 ]
 # ---- the waterline: everything above is pure, everything below does IO, reads clocks or draws randomness ----
 DEEP_FLOORS = [
-    ["keystore.minting", "keystore.sealing", "gateway.config", "gateway.telemetry"],
+    ["keystore.minting", "keystore.sealing", "gateway.config", "gateway.telemetry", "gateway.spool"],
     ["keystore.sealed_rows", "keystore.store"],
     ["keystore.sqlite_file", "keystore.sqlite_rows"],
     ["keystore.wal_index"],

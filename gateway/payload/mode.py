@@ -21,6 +21,9 @@ class PayloadMode(Enum):
     ECDSA_CHUNKS_TRAILER = b"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER"
 
 
+UNFRAMED: Final = frozenset({PayloadMode.SHA256, PayloadMode.UNSIGNED})
+SIGNED_CHUNKS: Final = frozenset({PayloadMode.SIGNED_CHUNKS, PayloadMode.SIGNED_CHUNKS_TRAILER})
+WITH_TRAILER: Final = frozenset({PayloadMode.SIGNED_CHUNKS_TRAILER, PayloadMode.UNSIGNED_CHUNKS_TRAILER})
 _BY_NAME: Final = {mode.value: mode for mode in PayloadMode if mode is not PayloadMode.SHA256}
 
 
@@ -33,14 +36,15 @@ class Payload(NamedTuple):
 
 # What nearly every request without a body says.
 EMPTY_SHA256: Final = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+_ECDSA: Final = frozenset({PayloadMode.ECDSA_CHUNKS, PayloadMode.ECDSA_CHUNKS_TRAILER})
 _USUAL: Final = {
     EMPTY_SHA256: Payload(PayloadMode.SHA256, EMPTY_SHA256),
-    b"UNSIGNED-PAYLOAD": Payload(PayloadMode.UNSIGNED, None),
+    **{mode.value: Payload(mode, None) for mode in _BY_NAME.values() if mode not in _ECDSA},
 }
 
 
 def read_payload(payload_line: bytes) -> Payload:
-    """S3Error INVALID_ARGUMENT for a value that is none, NOT_IMPLEMENTED for the chunked modes."""
+    """S3Error INVALID_ARGUMENT for a value that is none, NOT_IMPLEMENTED for the chunks of SigV4A."""
     usual = _USUAL.get(payload_line)
     if usual is not None:
         return usual
@@ -56,6 +60,5 @@ def read_payload(payload_line: bytes) -> Payload:
     raise S3Error(
         Code.NOT_IMPLEMENTED,
         mode.value.decode(),
-        message=f"The payload mode {mode.value.decode()} is not implemented. Send the body with its SHA-256, or with "
-        "UNSIGNED-PAYLOAD (boto3, aws-cli: request_checksum_calculation = when_required).",
+        message=f"The payload mode {mode.value.decode()} is not implemented: SigV4A is not accepted here.",
     )

@@ -7,28 +7,33 @@ the last bytes must not leave.
 import base64
 import binascii
 import hmac
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
+from gateway.payload.aws_chunked import trailer_error
 from gateway.payload.checksums import ALGORITHMS, Block, Digest, md5
+from gateway.payload.declared import CHECKSUM, two_checksums, unknown_algorithm
 from gateway.payload.mode import Payload
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.request import S3Request
 
-_PREFIX: Final = b"x-amz-checksum-"
-_NOT_A_CHECKSUM: Final = frozenset(_PREFIX + word for word in (b"algorithm", b"type", b"mode"))
+_NOT_A_CHECKSUM: Final = frozenset(CHECKSUM + word for word in (b"algorithm", b"type", b"mode"))
 _SDK_ALGORITHM: Final = b"x-amz-sdk-checksum-algorithm"
 _SHA256: Final = b"sha256"
+NO_TRAILERS: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 
 
 class _Expected:
-    """One digest and what it must come to."""
+    """One digest and what it must come to; where that comes behind the body, `trailer` is its name."""
 
-    __slots__ = ("digest", "error", "value")
+    __slots__ = ("digest", "error", "trailer", "value")
 
-    def __init__(self, digest: Digest, value: bytes, error: S3Error) -> None:
+    def __init__(self, digest: Digest, value: bytes, error: S3Error, trailer: bytes | None = None) -> None:
         self.digest = digest
         self.value = value
         self.error = error
+        self.trailer = trailer
 
 
 class BodyVerifier:
@@ -47,8 +52,12 @@ class BodyVerifier:
         for update in self._updates:
             update(block)
 
-    def finish(self) -> None:
-        """S3Error XAMZ_CONTENT_SHA256_MISMATCH or BAD_DIGEST for the first value that does not hold."""
+    def finish(self, trailers: Mapping[bytes, bytes] = NO_TRAILERS) -> None:
+        """`trailers`: what came behind the body, by lower-case name.
+
+        S3Error XAMZ_CONTENT_SHA256_MISMATCH or BAD_DIGEST for the first value that does not hold;
+        MALFORMED_TRAILER_ERROR for a trailer that is no digest.
+        """
         if self._sha256 is not None:
             digest, declared = self._sha256
             computed = digest.digest().hex().encode()
@@ -62,19 +71,31 @@ class BodyVerifier:
                     ),
                 )
         for one in self._expected:
-            if not hmac.compare_digest(one.digest.digest(), one.value):
+            computed = one.digest.digest()
+            value = one.value
+            if one.trailer is not None:
+                sent = _base64(trailers.get(one.trailer, b""), len(computed))
+                if sent is None:
+                    raise trailer_error(f"{one.trailer.decode()} is not {len(computed)} bytes of base64")
+                value = sent
+            if not hmac.compare_digest(computed, value):
                 raise one.error
 
 
-def body_verifier(request: S3Request, payload: Payload, *, checksum_in_headers: bool) -> BodyVerifier:
+def body_verifier(
+    request: S3Request, payload: Payload, *, checksum_in_headers: bool, trailer: bytes | None = None
+) -> BodyVerifier:
     """What this request declares: x-amz-content-sha256, Content-MD5, and one x-amz-checksum-* where it describes the
-    body. S3Error INVALID_DIGEST, INVALID_REQUEST, NOT_IMPLEMENTED (an algorithm that S3 does not know)."""
+    body; `trailer`: the name of the one that will come behind it.
+
+    S3Error INVALID_DIGEST, INVALID_REQUEST, NOT_IMPLEMENTED (an algorithm that S3 does not know).
+    """
     expected = []
     content_md5 = request.headers.get(b"content-md5")
     if content_md5 is not None:
         expected.append(_content_md5(content_md5))
     if checksum_in_headers:
-        expected += _checksum(request)
+        expected += _checksum(request, trailer)
     sha256 = None
     if payload.sha256 is not None:
         sha256 = (ALGORITHMS[_SHA256][1](), payload.sha256)
@@ -99,15 +120,17 @@ def _content_md5(value: bytes) -> _Expected:
     return _Expected(md5(), decoded, error)
 
 
-def _checksum(request: S3Request) -> list[_Expected]:
-    declared = [
-        (name.removeprefix(_PREFIX), value)
+def _checksum(request: S3Request, trailer: bytes | None) -> list[_Expected]:
+    declared: list[tuple[bytes, bytes | None]] = [
+        (name.removeprefix(CHECKSUM), value)
         for name, value in request.headers.items()
-        if name.startswith(_PREFIX) and name not in _NOT_A_CHECKSUM
+        if name.startswith(CHECKSUM) and name not in _NOT_A_CHECKSUM
     ]
+    if trailer is not None:
+        declared.append((trailer.removeprefix(CHECKSUM), None))
     named = request.headers.get(_SDK_ALGORITHM)
     if named is not None and named.lower() not in ALGORITHMS:
-        raise _unknown(named)
+        raise unknown_algorithm(named)
     if not declared:
         if named is not None:
             raise S3Error(
@@ -118,14 +141,10 @@ def _checksum(request: S3Request) -> list[_Expected]:
             )
         return []
     if len(declared) > 1:
-        raise S3Error(
-            Code.INVALID_REQUEST,
-            "two checksums",
-            message="Expecting a single x-amz-checksum- header. Multiple checksum types are not allowed.",
-        )
+        raise two_checksums()
     algorithm, value = declared[0]
     if algorithm not in ALGORITHMS:
-        raise _unknown(algorithm)
+        raise unknown_algorithm(algorithm)
     shown = algorithm.decode()
     if named is not None and named.lower() != algorithm:
         raise S3Error(
@@ -134,6 +153,10 @@ def _checksum(request: S3Request) -> list[_Expected]:
             message=f"Value for x-amz-sdk-checksum-algorithm header is invalid: x-amz-checksum-{shown} was sent.",
         )
     size, begin = ALGORITHMS[algorithm]
+    message = f"The {shown.upper()} you specified did not match the calculated checksum."
+    differs = S3Error(Code.BAD_DIGEST, f"{shown} differs", message=message)
+    if value is None:
+        return [_Expected(begin(), b"", differs, trailer)]
     decoded = _base64(value, size)
     if decoded is None:
         raise S3Error(
@@ -141,14 +164,4 @@ def _checksum(request: S3Request) -> list[_Expected]:
             f"x-amz-checksum-{shown} has another form",
             message=f"Value for x-amz-checksum-{shown} header is invalid.",
         )
-    message = f"The {shown.upper()} you specified did not match the calculated checksum."
-    return [_Expected(begin(), decoded, S3Error(Code.BAD_DIGEST, f"{shown} differs", message=message))]
-
-
-def _unknown(algorithm: bytes) -> S3Error:
-    shown = algorithm[:32].decode("ascii", "replace")
-    return S3Error(
-        Code.NOT_IMPLEMENTED,
-        f"checksum algorithm {shown}",
-        message=f"The checksum algorithm {shown} is not implemented.",
-    )
+    return [_Expected(begin(), decoded, differs)]

@@ -48,6 +48,11 @@ class Code(Enum):
     INVALID_TOKEN = ("InvalidToken", 400, "Session tokens are not accepted here.")
     INVALID_URI = ("InvalidURI", 400, "Could not parse the specified URI.")
     KEY_TOO_LONG = ("KeyTooLongError", 400, "Your object key is too long: at most 1024 bytes.")
+    MALFORMED_TRAILER_ERROR = (
+        "MalformedTrailerError",
+        400,
+        "The trailers of the request body are missing, were not announced, or are not well-formed.",
+    )
     MALFORMED_XML = (
         "MalformedXML",
         400,

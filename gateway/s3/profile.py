@@ -10,11 +10,14 @@ from typing import Final, NamedTuple
 
 
 class Profile(NamedTuple):
-    """`offered`: names of operations. `reserved`: what this store answers itself where a bucket could stand."""
+    """`offered`: names of operations. `reserved`: what this store answers itself where a bucket could stand.
+    `trailers`: whether it takes a checksum behind the body. radosgw does from version 19 on, rclone commits a body that
+    is cut off before its trailer."""
 
     name: str
     offered: frozenset[str]
     reserved: frozenset[str]
+    trailers: bool = False
 
 
 _GENERIC: Final = frozenset(
@@ -41,11 +44,11 @@ PROFILES: Final[dict[str, Profile]] = {
     profile.name: profile
     for profile in (
         Profile("generic", _GENERIC, _EVERY_NAME),
-        Profile("aws", _ALL, frozenset()),
+        Profile("aws", _ALL, frozenset(), trailers=True),
         Profile("rgw", _ALL - _ATTRIBUTES, _RGW_NAMES),
         Profile("garage", _GENERIC, _GARAGE_NAMES),
-        Profile("seaweedfs", _ALL, _SEAWEEDFS_NAMES),
-        Profile("minio", _ALL, _MINIO_NAMES),
+        Profile("seaweedfs", _ALL, _SEAWEEDFS_NAMES, trailers=True),
+        Profile("minio", _ALL, _MINIO_NAMES, trailers=True),
         Profile("rclone", _GENERIC - {"UploadPartCopy"}, frozenset()),
         Profile("moto", _ALL, frozenset()),
     )

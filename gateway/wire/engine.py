@@ -11,12 +11,13 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway.authorize import Authorized
-from gateway.forward import UpstreamRequest, UpstreamTarget, plan, plan_list_buckets
+from gateway.forward import SentBody, UpstreamRequest, UpstreamTarget, plan, plan_list_buckets
 from gateway.pipeline import Rules, admit, admit_again
 from gateway.respond import ReplyRules, error_reply
-from gateway.s3.errors import Code, S3Error
+from gateway.s3.errors import S3Error
 from gateway.s3.request import RequestHead
 from gateway.sigv4.signing import UpstreamSigner
+from gateway.spool import Budget, SpoolRoom
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint, UpstreamPool
@@ -54,11 +55,9 @@ class Upstream:
     def plan(
         self,
         authorized: Authorized,
-        content_length: int | None,
-        body_sha256: bytes | None = None,
-        body_md5: bytes | None = None,
+        body: SentBody | None,
     ) -> UpstreamRequest:
-        return plan(authorized, self.target, self.signer, time.time(), content_length, body_sha256, body_md5)
+        return plan(authorized, self.target, self.signer, time.time(), body)
 
     def plan_list_buckets(self, continuation_token: str | None) -> UpstreamRequest:
         return plan_list_buckets(self.target, self.signer, time.time(), continuation_token)
@@ -85,11 +84,12 @@ class Engine:
         self.buffers = ReadBuffers(limits.read_buffer)
         self.turn = Turn()
         self.upstream = Upstream(target, signer, UpstreamPool(endpoint, self.buffers, self.turn, limits))
+        self.memory = Budget(limits.buffer_total, "the memory for bodies")
+        self.spool_room = SpoolRoom(self.memory, Budget(limits.spool_total, "the spool"), limits.spool_dir)
         self.draining = False
         self._directory = directory
         self._find = directory.find
         self._connections: set[Client] = set()
-        self._buffered = 0
         self._request_id = secrets.randbits(64)
         self._loop = asyncio.get_running_loop()
         self.clock = self._loop.time()
@@ -114,17 +114,6 @@ class Engine:
         LOG.info("%s refused: %s", request_id.decode(), error.reason)
         head, body = error_reply(error, request_id, head_request=False, resource="/")
         return head + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body) + body
-
-    # ---- budgets ----
-
-    def reserve(self, size: int) -> None:
-        """Take `size` bytes of the budget for bodies held in memory. Raises SlowDown when it is spent."""
-        if self._buffered + size > self.limits.buffer_total:
-            raise S3Error(Code.SLOW_DOWN, "the memory for request bodies is spent", retry_after=1)
-        self._buffered += size
-
-    def give_back(self, size: int) -> None:
-        self._buffered -= size
 
     # ---- connections and time ----
 

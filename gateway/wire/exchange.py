@@ -15,23 +15,20 @@ from gateway.s3.errors import Code, S3Error
 from gateway.wire.engine import LOG, Engine
 from gateway.wire.heads import ParsedReply, ParsedRequest
 from gateway.wire.reply import CLOSE, Listing, choose_sink, declared
-from gateway.wire.roles import ClientSide, Sink
-from gateway.wire.upload import Upload, choose_upload
+from gateway.wire.roles import ClientSide, Sink, Upload
+from gateway.wire.upload import choose_upload
 from gateway.wire.upstream import UpstreamConnection
 
 _RELAY: Final = ReplyAction.RELAY  # bound once: looking a member up in its class costs 0.08 µs each time
 
 
 class Exchange:
-    """`request_sent`: the store has the whole request. `_since`: the engine's clock at the last progress."""
+    """`_since`: the engine's clock at the last progress. `_fresh`: the key was looked up in this turn of the loop."""
 
     # How every exchange begins; set on the instance when it changes, which most never do.
-    request_sent = False
     _authorized: Authorized | None = None
-    _upload: Upload | None = None
     _request: UpstreamRequest | None = None
     _connection: UpstreamConnection | None = None
-    _sink: Sink | None = None
     _replying = False
     _waiting = False
     _fresh = True
@@ -44,6 +41,8 @@ class Exchange:
         self.request_id = engine.next_request_id()
         self.keep_alive = parsed.keep_alive
         self._since = engine.clock
+        self._upload: Upload | None = None  # here, not above: compiled, a protocol's attribute gets no default
+        self._sink: Sink | None = None
 
     # ---- the way to the store ----
 
@@ -51,18 +50,11 @@ class Exchange:
         engine = self._engine
         try:
             authorized = self._authorized = engine.admit(self.parsed.head)
-            upload = choose_upload(engine, authorized, self.parsed.body)
+            upload = self._upload = choose_upload(engine, self, authorized, self.parsed.body)
             if upload is None:
                 self._begin_without_body(authorized)
-                return
-            self._upload = upload
-            if upload.empty:
-                self.ask(*upload.collected(authorized))
-            elif upload.streams:
-                self.ask(engine.upstream.plan(authorized, upload.content_length))
             else:
-                self._fresh = False
-                self.client.pull_body()
+                upload.begin()
         except S3Error as error:
             self.refuse(error)
         except Exception:
@@ -87,7 +79,8 @@ class Exchange:
         try:
             self._send(connection)
         except S3Error:
-            self._engine.upstream.pool.release(connection)
+            if self._connection is None:
+                self._engine.upstream.pool.release(connection)
             raise
 
     def ask_more(self, request: UpstreamRequest) -> None:
@@ -106,8 +99,9 @@ class Exchange:
         try:
             self._send(connection)
         except S3Error as error:
+            taken = self._connection is not None
             self.refuse(error)
-            return False
+            return taken
         except Exception:
             connection.reset()
             self._bug()
@@ -120,25 +114,39 @@ class Exchange:
 
     def _send(self, connection: UpstreamConnection) -> None:
         """Release point: the upstream head."""
-        request, authorized = self._request, self._authorized
+        request = self._request
         assert request is not None
-        assert authorized is not None
         if not self._fresh:
-            self._authorized = again = self._engine.admit_again(authorized)
-            if again.only_probes is not authorized.only_probes:  # what was planned is no longer what may be asked
+            planned = self.authorized.only_probes
+            if self.pass_gate().only_probes is not planned:  # what was planned is no longer what may be asked
                 raise S3Error(Code.SERVICE_UNAVAILABLE, "the access key was changed meanwhile", retry_after=1)
-            self._fresh = True
         self._connection = connection
         self._since = self._engine.clock
-        streams = self._upload is not None and self._upload.streams
-        self.request_sent = not streams
         connection.send(self, request.head, request.method == b"HEAD")
-        if streams:
-            self.client.pull_body()
-            if connection.paused:
-                self.client.pause_reading()
+        if self._upload is not None:
+            self._upload.connected(connection)
 
     # ---- the request's body, from the client ----
+
+    @property
+    def authorized(self) -> Authorized:
+        assert self._authorized is not None
+        return self._authorized
+
+    @property
+    def request_sent(self) -> bool:
+        """The store has the whole request."""
+        return self._upload is None or self._upload.sent
+
+    def pull_body(self) -> None:
+        self._fresh = False
+        self.client.pull_body()
+
+    def pass_gate(self) -> Authorized:
+        """The access key, looked up again: S3Error when it may not do this any more."""
+        self._authorized = again = self._engine.admit_again(self.authorized)
+        self._fresh = True
+        return again
 
     def body_block(self, block: bytes | memoryview, *, final: bool) -> None:
         upload = self._upload
@@ -146,38 +154,13 @@ class Exchange:
             return
         self._since = self._engine.clock
         try:
-            if upload.streams:
-                self._stream_block(upload, block, final)
-            else:
-                self._collect_block(upload, block, final)
+            upload.block(block, final=final)
         except S3Error as error:
             self._abandon()
             self.refuse(error)
         except Exception:
             self._abandon()
             self._bug()
-
-    def _stream_block(self, upload: Upload, block: bytes | memoryview, final: bool) -> None:
-        """Release point: every block; the last one behind the commit gate."""
-        connection = self._connection
-        assert connection is not None
-        assert self._authorized is not None
-        upload.update(block)
-        if final:
-            upload.verify()
-            self._authorized = self._engine.admit_again(self._authorized)
-            self.request_sent = True
-        connection.send_block(block)
-
-    def _collect_block(self, upload: Upload, block: bytes | memoryview, final: bool) -> None:
-        upload.update(block)
-        if not final:
-            return
-        assert self._authorized is not None
-        self._authorized = self._engine.admit_again(self._authorized)
-        request, body = upload.collected(self._authorized)
-        self._fresh = True
-        self.ask(request, body)
 
     def body_broken(self, error: S3Error) -> None:
         """The client's body ended early or is malformed: what the store has stays short of its length."""
@@ -192,8 +175,17 @@ class Exchange:
 
     def upstream_resumed(self) -> None:
         self._since = self._engine.clock
-        if not self.request_sent and not self._done:
-            self.client.resume_reading()
+        upload = self._upload
+        if upload is None or upload.sent or self._done or self._replying:
+            return
+        try:
+            upload.resumed()
+        except S3Error as error:
+            self._abandon()
+            self.refuse(error)
+        except Exception:
+            self._abandon()
+            self._bug()
 
     # ---- the reply, from the store ----
 

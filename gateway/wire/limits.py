@@ -1,5 +1,6 @@
 """Every bound of the wire, as numbers. Defaults and reasons stand in the configuration, `[limits]`."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -15,8 +16,13 @@ class Limits(NamedTuple):
     pipelined_bytes: int
     linger_timeout: float
     read_buffer: int
-    small_body: int
+    spool_memory: int
     buffer_total: int
+    spool_file: int
+    spool_part: int
+    spool_total: int
+    spool_dir: Path | None
+    signed_chunk: int
     control_body: int
     reply_document: int
     object_size: int

@@ -127,14 +127,14 @@ class _Collecting:
         if len(self._body) + len(block) > self._engine.limits.reply_document:
             self._exchange.upstream_nonsense("a reply document over its limit")
             return
-        self._engine.reserve(len(block))
+        self._engine.memory.take(len(block))
         self._reserved += len(block)
         self._body += block
 
     def release(self) -> None:
         reserved, self._reserved = self._reserved, 0
         if reserved:
-            self._engine.give_back(reserved)
+            self._engine.memory.give_back(reserved)
 
     def flush(self) -> None:
         pass

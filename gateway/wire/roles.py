@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from gateway.authorize import Authorized
 from gateway.forward import UpstreamRequest
 from gateway.wire.heads import ParsedReply, ParsedRequest
 
@@ -27,6 +28,41 @@ class ClientSide(Writing, Protocol):
     def resume_reading(self) -> None: ...
     def finished(self, *, keep_alive: bool) -> None: ...
     def reset(self) -> None: ...
+
+
+class Outlet(Protocol):
+    """The connection to the store, as far as a request's body needs it."""
+
+    paused: bool
+
+    def send_block(self, block: bytes | memoryview) -> None: ...
+
+
+class Uploading(Protocol):
+    """What an upload asks of its exchange. `pass_gate`: is the key still usable? Raises, or renews `authorized`."""
+
+    request_id: bytes
+
+    @property
+    def authorized(self) -> Authorized: ...
+    @property
+    def client(self) -> ClientSide: ...
+    def pull_body(self) -> None: ...
+    def pass_gate(self) -> Authorized: ...
+    def ask(self, request: UpstreamRequest, body: bytes | bytearray = b"") -> None: ...
+
+
+class Upload(Protocol):
+    """The way of one request's body. `sent`: the store has all of it, or gets it with the head. `connected`: the head
+    is written. `resumed`: the store takes more. `release`: give back what it holds; harmless when called again."""
+
+    sent: bool
+
+    def begin(self) -> None: ...
+    def block(self, block: bytes | memoryview, *, final: bool) -> None: ...
+    def connected(self, outlet: Outlet) -> None: ...
+    def resumed(self) -> None: ...
+    def release(self) -> None: ...
 
 
 class Answering(Protocol):

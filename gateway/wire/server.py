@@ -308,7 +308,7 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def _pay_back(self) -> None:
         if self._owed:
-            self._engine.give_back(self._owed)
+            self._engine.memory.give_back(self._owed)
             self._owed = 0
 
     def pause_writing(self) -> None:

@@ -1,102 +1,195 @@
-"""How a request's body travels: held in memory until it is verified, or streamed with its last block withheld.
+"""How a request's body travels: which of the ways below, and everything that can be refused before its first byte.
 
-The verifier checks every declared digest; this file decides what is in memory meanwhile and gives it back.
+- nothing that is small leaves before all of it is verified (`Held`);
+- what is large leaves as it is verified, its last block behind the commit gate (`Streamed`);
+- a control document is held, verified and written anew (`Document`).
 """
 
 import base64
 import hashlib
+from typing import Final
 
 from gateway.authorize import Authorized, rebuild_body
-from gateway.forward import UpstreamRequest
-from gateway.payload.verifier import BodyVerifier, body_verifier
+from gateway.forward import SentBody
+from gateway.payload.mode import UNFRAMED
+from gateway.payload.reader import PayloadReader, open_payload
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.operation import Body
+from gateway.sigv4.chunk_signing import ChunkChain
+from gateway.spool import Spool
 from gateway.wire.engine import Engine
 from gateway.wire.heads import ChunkedBody
+from gateway.wire.roles import Outlet, Upload, Uploading
+from gateway.wire.streamed import PIECE, Streamed
 
 
-class Upload:
-    """`content_length`: bytes, None while unknown. `streams`: too large to hold. `empty`: nothing will come."""
+class Held:
+    """Verified whole before the store hears of it: in memory, or in the spool up to `limit` bytes."""
 
-    __slots__ = (
-        "_buffer",
-        "_control",
-        "_engine",
-        "_limit",
-        "_reserved",
-        "_verifier",
-        "content_length",
-        "empty",
-        "streams",
-    )
+    __slots__ = ("_engine", "_exchange", "_limit", "_outlet", "_reader", "_spool", "sent")
 
-    def __init__(self, engine: Engine, verifier: BodyVerifier, content_length: int | None, *, control: bool) -> None:
-        limits = engine.limits
+    def __init__(self, engine: Engine, exchange: Uploading, reader: PayloadReader, limit: int) -> None:
         self._engine = engine
-        self._verifier = verifier
-        self._control = control
-        self._limit = limits.control_body if control else limits.small_body
-        self.content_length = content_length
-        self.empty = content_length == 0
-        self.streams = not control and content_length is not None and content_length > limits.small_body
-        self._buffer = bytearray()
-        self._reserved = 0
-        if not self.streams and content_length is not None and content_length > self._limit:
-            raise self._over_limit()
+        self._exchange = exchange
+        self._reader = reader
+        self._limit = limit
+        self._spool = Spool(engine.spool_room, engine.limits.spool_memory)
+        self._outlet: Outlet | None = None
+        self.sent = True  # together with the head, unless it was spooled
 
-    def update(self, block: bytes | memoryview) -> None:
-        self._verifier.update(block)
-        if not self.streams:
-            if len(self._buffer) + len(block) > self._limit:
-                raise self._over_limit()
-            self._engine.reserve(len(block))  # as it comes: what is only announced costs nothing
-            self._reserved += len(block)
-            self._buffer += block
+    def begin(self) -> None:
+        if self._reader.length == 0 and not self._reader.framed:
+            self._complete()
+        else:
+            self._exchange.pull_body()
 
-    def _over_limit(self) -> S3Error:
-        if self._control:
-            return S3Error(Code.ENTITY_TOO_LARGE, "a control document over its limit")
-        return S3Error(Code.MISSING_CONTENT_LENGTH, "a large body without a declared length")
+    def block(self, block: bytes | memoryview, *, final: bool) -> None:
+        for piece in self._reader.feed(block):
+            if self._spool.size + len(piece) > self._limit:
+                raise S3Error(Code.MISSING_CONTENT_LENGTH, "a large body without a declared length")
+            self._spool.append(piece)
+        if final:
+            self._complete()
 
-    def verify(self) -> None:
-        """The commit gate. Raises the S3Error of the first declared digest that does not hold."""
-        self._verifier.finish()
+    def _complete(self) -> None:
+        trailers = self._reader.finish()
+        authorized = self._exchange.pass_gate()
+        request = self._engine.upstream.plan(authorized, SentBody(self._spool.size, headers=tuple(trailers.items())))
+        if self._spool.spilled:
+            self.sent = False
+            self._exchange.ask(request)
+        else:
+            self._exchange.ask(request, self._spool.take_memory())
 
-    def collected(self, authorized: Authorized) -> tuple[UpstreamRequest, bytes | bytearray]:
-        """The whole body is here: verify it, rebuild it if it is a control document, and plan the request."""
-        self.verify()
-        upstream = self._engine.upstream
-        if not self._control:
-            body, self._buffer = self._buffer, bytearray()  # kept once, with the head before it
-            return upstream.plan(authorized, len(body)), body
-        document = rebuild_body(authorized, bytes(self._buffer), upstream.target.region)
-        sha256 = hashlib.sha256(document).hexdigest().encode()
-        md5 = base64.b64encode(hashlib.md5(document, usedforsecurity=False).digest())
-        return upstream.plan(authorized, len(document), sha256, md5), document
+    def connected(self, outlet: Outlet) -> None:
+        if not self.sent:
+            self._outlet = outlet
+            self.resumed()
+
+    def resumed(self) -> None:
+        """Release point: every block; the last one behind the gate once more."""
+        outlet = self._outlet
+        while outlet is not None and not self.sent and not outlet.paused:
+            piece = self._spool.read(PIECE)
+            if not self._spool.size:
+                self._exchange.pass_gate()
+                self.sent = True
+            outlet.send_block(piece)
 
     def release(self) -> None:
-        """Give the memory back; harmless when called again."""
-        reserved, self._reserved = self._reserved, 0
-        if reserved:
-            self._engine.give_back(reserved)
-        self._buffer = bytearray()
+        self._outlet = None
+        self._spool.close()
 
 
-def choose_upload(engine: Engine, authorized: Authorized, body: int | ChunkedBody) -> Upload | None:
+class Document:
+    """A control document: held in memory, verified, rebuilt, sent."""
+
+    __slots__ = ("_body", "_engine", "_exchange", "_reader", "_taken", "sent")
+
+    def __init__(self, engine: Engine, exchange: Uploading, reader: PayloadReader) -> None:
+        if reader.length is not None and reader.length > engine.limits.control_body:
+            raise _too_large()
+        self._engine = engine
+        self._exchange = exchange
+        self._reader = reader
+        self._body = bytearray()
+        self._taken = 0
+        self.sent = True
+
+    def begin(self) -> None:
+        if self._reader.length == 0:
+            self._complete()
+        else:
+            self._exchange.pull_body()
+
+    def block(self, block: bytes | memoryview, *, final: bool) -> None:
+        for piece in self._reader.feed(block):
+            if len(self._body) + len(piece) > self._engine.limits.control_body:
+                raise _too_large()
+            self._engine.memory.take(len(piece))  # as it comes: what is only announced costs nothing
+            self._taken += len(piece)
+            self._body += piece
+        if final:
+            self._complete()
+
+    def _complete(self) -> None:
+        self._reader.finish()
+        authorized = self._exchange.pass_gate()
+        upstream = self._engine.upstream
+        document = rebuild_body(authorized, bytes(self._body), upstream.target.region)
+        sha256 = hashlib.sha256(document).hexdigest().encode()
+        md5 = base64.b64encode(hashlib.md5(document, usedforsecurity=False).digest())
+        body = SentBody(len(document), payload_line=sha256, headers=((b"content-md5", md5),))
+        self._exchange.ask(upstream.plan(authorized, body), document)
+
+    def connected(self, outlet: Outlet) -> None:
+        pass
+
+    def resumed(self) -> None:
+        pass
+
+    def release(self) -> None:
+        taken, self._taken = self._taken, 0
+        if taken:
+            self._engine.memory.give_back(taken)
+        self._body = bytearray()
+
+
+def _too_large() -> S3Error:
+    return S3Error(Code.ENTITY_TOO_LARGE, "a control document over its limit")
+
+
+def choose_upload(
+    engine: Engine, exchange: Uploading, authorized: Authorized, body: int | ChunkedBody
+) -> Upload | None:
     """None when the operation takes no body. Declared values are checked here, before a body byte is read."""
     operation = authorized.operation
+    payload = authorized.authenticated.payload
+    if payload.mode not in UNFRAMED and operation.body is not Body.OBJECT:
+        raise S3Error(
+            Code.INVALID_REQUEST,
+            f"{payload.mode.value.decode()} on {operation.name}",
+            message=f"The payload mode {payload.mode.value.decode()} is for uploads only.",
+        )
     if operation.body is Body.NONE:
         if body != 0:
             raise S3Error(Code.INVALID_REQUEST, "a body on an operation that takes none")
         return None
-    length = body if type(body) is int else None
-    if operation.body is Body.OBJECT:
-        if length == 0 and b"content-length" not in authorized.request.headers:
-            raise S3Error(Code.MISSING_CONTENT_LENGTH, "an upload without a length")
-        if length is not None and length > engine.limits.object_size:
-            raise S3Error(Code.ENTITY_TOO_LARGE, "an upload over the limit of one request")
-    authenticated = authorized.authenticated
-    verifier = body_verifier(
-        authenticated.request, authenticated.payload, checksum_in_headers=operation.checksum_in_headers
+    content_length = body if type(body) is int else None
+    if operation.body is Body.OBJECT and content_length == 0 and b"content-length" not in authorized.request.headers:
+        raise S3Error(Code.MISSING_CONTENT_LENGTH, "an upload without a length")
+    reader = open_payload(
+        authorized.request,
+        payload,
+        content_length,
+        _chunk_chain(authorized),
+        checksum_in_headers=operation.checksum_in_headers,
+        signed_chunk=engine.limits.signed_chunk,
     )
-    return Upload(engine, verifier, length, control=operation.body is Body.CONTROL)
+    if operation.body is Body.CONTROL:
+        return Document(engine, exchange, reader)
+    return hold_or_stream(engine, exchange, reader, authorized)
+
+
+def hold_or_stream(engine: Engine, exchange: Uploading, reader: PayloadReader, authorized: Authorized) -> Upload:
+    """The upload of an object or a part."""
+    limits = engine.limits
+    length = reader.length
+    if length is not None and length > limits.object_size:
+        raise S3Error(Code.ENTITY_TOO_LARGE, "an upload over the limit of one request")
+    waiting = max(limits.spool_memory, limits.spool_part if authorized.operation.name == _PART else limits.spool_file)
+    if length is None or length <= limits.spool_memory or (reader.trailer is not None and length <= waiting):
+        return Held(engine, exchange, reader, waiting)
+    return Streamed(engine, exchange, reader, length)
+
+
+_PART: Final = "UploadPart"
+
+
+def _chunk_chain(authorized: Authorized) -> ChunkChain | None:
+    """Where the mode signs its chunks."""
+    authenticated = authorized.authenticated
+    if authenticated.keyed is None:
+        return None
+    claim = authenticated.claim
+    return ChunkChain(authenticated.keyed, claim.timestamp, claim.scope, claim.signature)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authorize import EMPTY_SHA256, Authorized
-from gateway.forward import UpstreamRequest, UpstreamTarget, object_path, plan, plan_list_buckets
+from gateway.forward import SentBody, UpstreamRequest, UpstreamTarget, object_path, plan, plan_list_buckets
 from gateway.s3.uri import encode
 from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
 from keystore.scope import AllBuckets, Rights
@@ -25,7 +25,7 @@ SHA256 = hashlib.sha256(b"body").hexdigest().encode()
 def planned(
     authorized: Authorized, content_length: int | None = None, target: UpstreamTarget = TARGET
 ) -> UpstreamRequest:
-    return plan(authorized, target, SIGNER, NOW, content_length=content_length)
+    return plan(authorized, target, SIGNER, NOW, None if content_length is None else SentBody(content_length))
 
 
 def fields(request: UpstreamRequest) -> list[tuple[bytes, bytes]]:
@@ -181,12 +181,23 @@ def test_a_rebuilt_document_goes_with_its_own_digests() -> None:
     authorized = admit(
         "POST", "/aaa?delete", {"content-md5": "client", "x-amz-checksum-crc32": "client"}, sha256=SHA256
     )
-    sent = plan(authorized, TARGET, SIGNER, NOW, content_length=7, body_sha256=b"0" * 64, body_md5=b"bWQ1")
+    sent = plan(authorized, TARGET, SIGNER, NOW, SentBody(7, b"0" * 64, ((b"content-md5", b"bWQ1"),)))
     found = headers(sent)
     assert found[b"x-amz-content-sha256"] == b"0" * 64
     assert found[b"content-md5"] == b"bWQ1"
     assert found[b"content-length"] == b"7"
     assert b"client" not in sent.head
+
+
+def test_what_is_said_of_a_body_stands_beside_or_instead_of_the_clients_headers() -> None:
+    authorized = admit("PUT", "/aaa/k", {"content-encoding": "gzip", "x-amz-sdk-checksum-algorithm": "CRC32"})
+    added = ((b"content-encoding", b"aws-chunked,gzip"), (b"x-amz-trailer", b"x-amz-checksum-crc32"))
+    body = SentBody(7, b"STREAMING", added, frozenset({b"content-encoding", b"x-amz-sdk-checksum-algorithm"}))
+    found = headers(plan(authorized, TARGET, SIGNER, NOW, body))
+    assert found[b"content-encoding"] == b"aws-chunked,gzip"
+    assert found[b"x-amz-content-sha256"] == b"STREAMING"
+    assert b"x-amz-sdk-checksum-algorithm" not in found
+    assert b";x-amz-trailer" in found[b"authorization"]
 
 
 @pytest.mark.parametrize(

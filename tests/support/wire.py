@@ -81,6 +81,7 @@ class RunningEngine:
         profile: str = "generic",
         tls: ssl.SSLContext | None = None,
         upstream_tls: ssl.SSLContext | None = None,
+        trailers: bool = False,
         **changed: Any,
     ) -> None:
         self.directory = OneKey(scope or AllBuckets())
@@ -91,6 +92,7 @@ class RunningEngine:
         self._profile = PROFILES[profile]
         self._tls = tls
         self._upstream_tls = upstream_tls
+        self._trailers = trailers
         self._loop = uvloop.new_event_loop()
         self._stop = asyncio.Event()
         self._ready = threading.Event()
@@ -139,7 +141,7 @@ class RunningEngine:
             reply_rules=ReplyRules(reported_region=b"us-east-1"),
             directory=self.directory,  # type: ignore[arg-type]
             endpoint=Endpoint("127.0.0.1", port, self._upstream_tls, "127.0.0.1"),
-            target=UpstreamTarget(b"127.0.0.1:%d" % port, b"", b"us-east-1"),
+            target=UpstreamTarget(b"127.0.0.1:%d" % port, b"", b"us-east-1", self._trailers),
             signer=UpstreamSigner(UpstreamCredential("upstream", "upstream-secret"), b"us-east-1"),
         )
         server = await self._loop.create_server(lambda: ClientConnection(engine), "127.0.0.1", 0, ssl=self._tls)

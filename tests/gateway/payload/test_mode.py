@@ -12,8 +12,16 @@ def test_unsigned_declares_nothing() -> None:
     assert read_payload(b"UNSIGNED-PAYLOAD") == (PayloadMode.UNSIGNED, None)
 
 
-@pytest.mark.parametrize("mode", [mode for mode in PayloadMode if mode.value.startswith(b"STREAMING-")])
-def test_the_chunked_modes_say_clearly_that_they_are_not_implemented(mode: PayloadMode) -> None:
+@pytest.mark.parametrize(
+    "mode",
+    [PayloadMode.SIGNED_CHUNKS, PayloadMode.SIGNED_CHUNKS_TRAILER, PayloadMode.UNSIGNED_CHUNKS_TRAILER],
+)
+def test_a_chunked_mode_declares_no_hash(mode: PayloadMode) -> None:
+    assert read_payload(mode.value) == (mode, None)
+
+
+@pytest.mark.parametrize("mode", [PayloadMode.ECDSA_CHUNKS, PayloadMode.ECDSA_CHUNKS_TRAILER])
+def test_the_chunks_of_sigv4a_are_501_and_named(mode: PayloadMode) -> None:
     with pytest.raises(S3Error) as caught:
         read_payload(mode.value)
     assert caught.value.code is Code.NOT_IMPLEMENTED

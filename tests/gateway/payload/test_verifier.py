@@ -110,3 +110,36 @@ def test_what_speaks_about_checksums_is_none(name: str) -> None:
 
 def test_a_checksum_that_is_the_objects_is_not_the_bodys() -> None:
     assert outcome(verifier(declared(b"crc32", b"another"), checksum=False), BODY) is None
+
+
+CRC32 = b"x-amz-checksum-crc32"
+
+
+def trailed(headers: dict[str, str] | None = None) -> BodyVerifier:
+    request = parsed("PUT", "/bucket/key", headers or {})
+    checked = body_verifier(request, read_payload(b"UNSIGNED-PAYLOAD"), checksum_in_headers=True, trailer=CRC32)
+    checked.update(BODY)
+    return checked
+
+
+def test_a_checksum_behind_the_body_holds_for_its_body_only() -> None:
+    right = declared(b"crc32")["x-amz-checksum-crc32"].encode()
+    trailed().finish({CRC32: right})
+    trailed({"x-amz-sdk-checksum-algorithm": "CRC32"}).finish({CRC32: right})
+    with pytest.raises(S3Error) as caught:
+        trailed().finish({CRC32: declared(b"crc32", b"other")["x-amz-checksum-crc32"].encode()})
+    assert caught.value.code is Code.BAD_DIGEST
+
+
+@pytest.mark.parametrize("trailers", [{}, {CRC32: b""}, {CRC32: b"AAAA"}, {CRC32: b"not base64"}])
+def test_a_trailer_that_is_no_digest_is_refused(trailers: dict[bytes, bytes]) -> None:
+    with pytest.raises(S3Error) as caught:
+        trailed().finish(trailers)
+    assert caught.value.code is Code.MALFORMED_TRAILER_ERROR
+
+
+def test_a_trailer_beside_a_checksum_is_refused() -> None:
+    for headers in (declared(b"sha1"), {"x-amz-sdk-checksum-algorithm": "SHA1"}):
+        with pytest.raises(S3Error) as caught:
+            trailed(headers)
+        assert caught.value.code is Code.INVALID_REQUEST

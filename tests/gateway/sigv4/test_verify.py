@@ -244,10 +244,24 @@ def test_the_declared_hash_is_carried_on_in_lower_case() -> None:
     assert (payload.mode, payload.sha256) == (PayloadMode.SHA256, b"ab" * 32)
 
 
-@pytest.mark.parametrize("line", ["STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"])
-def test_a_garbage_signature_is_refused_in_every_payload_mode(line: str) -> None:
-    assert refusal(header_head("PUT", payload_line=line)).code is Code.NOT_IMPLEMENTED
-    assert refusal(header_head("PUT", payload_line=line)._replace(method=b"POST")).code is Code.SIGNATURE_DOES_NOT_MATCH
+@pytest.mark.parametrize(
+    ("line", "keyed"),
+    [
+        ("UNSIGNED-PAYLOAD", False),
+        ("STREAMING-UNSIGNED-PAYLOAD-TRAILER", False),
+        ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", True),
+        ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER", True),
+    ],
+)
+def test_a_garbage_signature_is_refused_in_every_payload_mode(line: str, keyed: bool) -> None:
+    good = header_head("PUT", payload_line=line)
+    assert (verified(good).keyed is not None) is keyed
+    assert refusal(good._replace(method=b"POST")).code is Code.SIGNATURE_DOES_NOT_MATCH
+
+
+def test_the_chunks_of_sigv4a_are_not_implemented() -> None:
+    head = header_head("PUT", payload_line="STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD")
+    assert refusal(head).code is Code.NOT_IMPLEMENTED
 
 
 # ---- hoisted headers, cached keys ----

@@ -176,10 +176,10 @@ def test_documents_that_nobody_reads_count_as_memory_until_they_are_sent(upstrea
             deaf.send(gateway.signer.head("GET", "/bucket"))
             while not deaf.read_some(1):
                 pass
-            assert gateway.call(lambda: gateway.engine._buffered) == len(document)
+            assert gateway.call(lambda: gateway.engine.memory.taken) == len(document)
             other.send(gateway.signer.head("GET", "/bucket"))
             assert other.reply().code == "SlowDown"
         deadline = time.monotonic() + 5
-        while gateway.call(lambda: gateway.engine._buffered) and time.monotonic() < deadline:
+        while gateway.call(lambda: gateway.engine.memory.taken) and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert gateway.call(lambda: gateway.engine._buffered) == 0
+        assert gateway.call(lambda: gateway.engine.memory.taken) == 0

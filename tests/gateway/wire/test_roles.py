@@ -2,9 +2,10 @@
 
 import pytest
 
-from gateway.wire import reply, roles
+from gateway.wire import reply, roles, streamed, upload
 from gateway.wire.exchange import Exchange
 from gateway.wire.server import ClientConnection
+from gateway.wire.upstream import UpstreamConnection
 
 
 def asked(role: type) -> set[str]:
@@ -16,6 +17,11 @@ def asked(role: type) -> set[str]:
     [
         (ClientConnection, roles.ClientSide),
         (Exchange, roles.Answering),
+        (Exchange, roles.Uploading),
+        (UpstreamConnection, roles.Outlet),
+        (upload.Held, roles.Upload),
+        (upload.Document, roles.Upload),
+        (streamed.Streamed, roles.Upload),
         (reply.Relay, roles.Sink),
         (reply.Rebuild, roles.Sink),
         (reply.Trickle, roles.Sink),
@@ -23,4 +29,8 @@ def asked(role: type) -> set[str]:
     ],
 )
 def test_every_player_can_do_what_its_role_asks(player: type, role: type) -> None:
-    assert {name for name in asked(role) if not callable(getattr(player, name, None))} <= {"body_unread", "client"}
+    assert {name for name in asked(role) if not callable(getattr(player, name, None))} <= {
+        "body_unread",
+        "client",
+        "authorized",
+    }

@@ -131,7 +131,7 @@ def test_a_drain_lets_the_running_request_finish_and_closes_idle_connections(ups
         idle.send(gateway.signer.head("GET", "/bucket/k"))
         assert idle.reply().status == 200
         busy.send(gateway.signer.head("PUT", "/bucket/k", body=b"body") + b"bo")
-        while gateway.call(lambda: gateway.engine._buffered) == 0:
+        while gateway.call(lambda: gateway.engine.memory.taken) == 0:
             pass
         busy.send(b"dy")
         assert gateway.drain() == 0

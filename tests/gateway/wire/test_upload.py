@@ -3,11 +3,14 @@
 import base64
 import hashlib
 import random
+import threading
+from pathlib import Path
 
 import pytest
 
 from tests.support.raw_client import UNSIGNED_PAYLOAD, RawReply
-from tests.support.recording_upstream import RecordingUpstream
+from tests.support.recording_upstream import Exchange, RecordingUpstream, canned, ok
+from tests.support.streaming import as_http_chunks
 from tests.support.wire import RunningEngine
 
 LARGE = random.Random(1).randbytes(3 * 1024 * 1024 + 17)
@@ -94,7 +97,7 @@ def test_a_key_revoked_while_a_small_body_comes_in_sends_nothing(
 ) -> None:
     with gateway.connect() as client:
         client.send(gateway.signer.head("PUT", "/bucket/k", body=b"body") + b"bo")
-        while gateway.call(lambda: gateway.engine._buffered) == 0:
+        while gateway.call(lambda: gateway.engine.memory.taken) == 0:
             pass
         gateway.call(gateway.directory.revoke)
         client.send(b"dy")
@@ -112,7 +115,7 @@ def test_a_client_that_leaves_commits_nothing(gateway: RunningEngine, upstream: 
     while gateway.call(lambda: gateway.engine.connections):
         pass
     assert not any(request.complete for request in upstream.requests)
-    assert gateway.call(lambda: gateway.engine._buffered) == 0
+    assert gateway.call(lambda: gateway.engine.memory.taken) == 0
 
 
 def test_a_chunked_body_is_sent_with_its_length(gateway: RunningEngine, upstream: RecordingUpstream) -> None:
@@ -127,13 +130,97 @@ def test_a_chunked_body_is_sent_with_its_length(gateway: RunningEngine, upstream
     assert upstream.requests[0].values(b"transfer-encoding") == []
 
 
-def test_a_large_chunked_body_without_a_length_is_411(gateway: RunningEngine, upstream: RecordingUpstream) -> None:
+def chunked(gateway: RunningEngine, body: bytes, sha256: str = UNSIGNED_PAYLOAD) -> RawReply:
+    head = gateway.signer.head("PUT", "/bucket/k", sha256=sha256, unsigned=[("Transfer-Encoding", "chunked")])
+    with gateway.connect() as client:
+        client.send(head + as_http_chunks(body))
+        return client.reply()
+
+
+def test_a_chunked_body_that_does_not_fit_into_memory_waits_in_the_spool(
+    gateway: RunningEngine, upstream: RecordingUpstream
+) -> None:
+    assert chunked(gateway, LARGE).status == 200
+    request = upstream.only_request()
+    assert bytes(request.body) == LARGE
+    assert request.header(b"content-length") == str(len(LARGE)).encode()
+    assert request.values(b"transfer-encoding") == []
+    assert gateway.call(lambda: (gateway.engine.spool_room.files.taken, gateway.engine.memory.taken)) == (0, 0)
+
+
+def test_a_chunked_body_in_the_spool_that_does_not_hold_never_reaches_the_store(
+    gateway: RunningEngine, upstream: RecordingUpstream
+) -> None:
+    reply = chunked(gateway, LARGE, sha256=WRONG_SHA)
+    assert (reply.status, reply.code) == (400, "XAmzContentSHA256Mismatch")
+    upstream.assert_untouched()
+    assert gateway.call(lambda: gateway.engine.spool_room.files.taken) == 0
+
+
+def test_a_chunked_body_without_a_length_beyond_the_spool_is_411(upstream: RecordingUpstream) -> None:
+    with RunningEngine(upstream.port, spool_file=2 * 1024 * 1024) as gateway:
+        head = gateway.signer.head(
+            "PUT", "/bucket/k", sha256=UNSIGNED_PAYLOAD, unsigned=[("Transfer-Encoding", "chunked")]
+        )
+        with gateway.connect() as client:
+            client.send(head + b"%x\r\n" % len(LARGE))
+            client.send(LARGE[: 2 * 1024 * 1024 + 1])
+            assert client.reply().code == "MissingContentLength"
+        while gateway.call(lambda: gateway.engine.spool_room.files.taken):
+            pass
+    upstream.assert_untouched()
+
+
+def test_a_spool_that_is_full_slows_down(upstream: RecordingUpstream) -> None:
+    with RunningEngine(upstream.port, spool_total=1024 * 1024) as gateway:
+        reply = chunked(gateway, LARGE)
+        assert (reply.status, reply.code) == (503, "SlowDown")
+        assert chunked(gateway, b"small").status == 200
+    assert len(upstream.requests) == 1
+
+
+def test_a_spool_without_a_folder_slows_down(upstream: RecordingUpstream, tmp_path: Path) -> None:
+    with RunningEngine(upstream.port, spool_dir=tmp_path / "gone") as gateway:
+        reply = chunked(gateway, LARGE)
+    assert (reply.status, reply.code) == (503, "SlowDown")
+    upstream.assert_untouched()
+
+
+def test_a_key_revoked_while_a_spooled_body_comes_in_sends_nothing(
+    gateway: RunningEngine, upstream: RecordingUpstream
+) -> None:
     head = gateway.signer.head("PUT", "/bucket/k", sha256=UNSIGNED_PAYLOAD, unsigned=[("Transfer-Encoding", "chunked")])
     with gateway.connect() as client:
-        client.send(head + b"%x\r\n" % len(LARGE))
-        client.send(LARGE[: 1024 * 1024 + 1])
-        assert client.reply().code == "MissingContentLength"
+        client.send(head + as_http_chunks(LARGE)[:-2])
+        while gateway.call(lambda: gateway.engine.spool_room.files.taken) < len(LARGE):
+            pass
+        gateway.call(gateway.directory.revoke)
+        client.send(b"\r\n")
+        assert client.reply().code == "InvalidAccessKeyId"
     upstream.assert_untouched()
+
+
+def test_a_key_revoked_while_a_spooled_body_leaves_commits_nothing(
+    gateway: RunningEngine, upstream: RecordingUpstream
+) -> None:
+    body = random.Random(2).randbytes(8 * 1024 * 1024)  # more than the sockets of the way take at once
+    reading, gone_on = threading.Event(), threading.Event()
+
+    def script(exchange: Exchange) -> None:
+        reading.set()
+        assert gone_on.wait(20)
+        canned(ok())(exchange)
+
+    upstream.reset(script)
+    head = gateway.signer.head("PUT", "/bucket/k", sha256=UNSIGNED_PAYLOAD, unsigned=[("Transfer-Encoding", "chunked")])
+    with gateway.connect() as client:
+        client.send(head + as_http_chunks(body))
+        assert reading.wait(20)
+        gateway.call(gateway.directory.revoke)
+        gone_on.set()
+        reply = client.reply()
+    assert (reply.status, reply.code) == (403, "InvalidAccessKeyId")
+    assert not upstream.only_request().complete
 
 
 def test_an_upload_without_any_length_is_411(gateway: RunningEngine) -> None:
@@ -154,7 +241,7 @@ def test_the_memory_for_bodies_is_bounded_and_given_back(upstream: RecordingUpst
         first.send(gateway.signer.head("PUT", "/bucket/k", body=b"x" * 1_000_000))
         assert put(gateway, b"y" * 100_000, headers=[]).status == 200  # what is only announced takes nothing
         first.send(b"x" * 999_999)
-        while gateway.call(lambda: gateway.engine._buffered) < 999_999:
+        while gateway.call(lambda: gateway.engine.memory.taken) < 999_999:
             pass
         assert put(gateway, b"y" * 100_000, headers=[]).code == "SlowDown"
         first.send(b"x")
