@@ -16,7 +16,6 @@ from gateway.wire.roles import Outlet, Uploading
 
 PIECE: Final = 262144  # bytes read from a spool and sent at once: as large as a read from a socket
 _SDK_ALGORITHM: Final = frozenset({b"x-amz-sdk-checksum-algorithm"})
-_ENCODING: Final = b"content-encoding"
 
 
 class Streamed:
@@ -52,16 +51,15 @@ class Streamed:
         self.sent = False
 
     def begin(self) -> None:
-        authorized = self._exchange.authorized
         body = SentBody(self._length)
         trailer = self._reader.trailer
         if trailer is not None and self._engine.upstream.target.trailers:
             self._reframer = Reframer(self._length, trailer)
-            body = _reframed(self._length, trailer, dict(authorized.headers).get(_ENCODING))
+            body = _reframed(self._length, trailer)
         elif trailer is not None:
             LOG.info("%s %s is verified here and not passed on", self._exchange.request_id.decode(), trailer.decode())
             body = SentBody(self._length, without=_SDK_ALGORITHM)
-        self._exchange.ask(self._engine.upstream.plan(authorized, body))
+        self._exchange.ask(self._engine.upstream.plan(self._exchange.authorized, body))
 
     def connected(self, outlet: Outlet) -> None:
         self._outlet = outlet
@@ -132,14 +130,10 @@ class Streamed:
         self._outlet.send_block(sent)
 
 
-def _reframed(length: int, trailer: bytes, encoding: bytes | None) -> SentBody:
+def _reframed(length: int, trailer: bytes) -> SentBody:
+    """Without `Content-Encoding: aws-chunked`, which SeaweedFS keeps as the object's: docs/decisions/spool.md."""
     return SentBody(
         reframed_length(length, trailer),
         payload_line=PayloadMode.UNSIGNED_CHUNKS_TRAILER.value,
-        headers=(
-            (b"x-amz-decoded-content-length", b"%d" % length),
-            (b"x-amz-trailer", trailer),
-            (_ENCODING, b"aws-chunked" if encoding is None else b"aws-chunked," + encoding),
-        ),
-        without=frozenset({_ENCODING}),
+        headers=((b"x-amz-decoded-content-length", b"%d" % length), (b"x-amz-trailer", trailer)),
     )

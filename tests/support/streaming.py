@@ -4,7 +4,7 @@ import base64
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.support.chunks import ChunkWriter, cut, unsigned
 from tests.support.raw_client import Signer
@@ -41,10 +41,25 @@ class StreamingUpload:
     def request(self) -> bytes:
         return self.head + self.body
 
-    def replaced(self, index: int, chunk: bytes) -> "StreamingUpload":
+    def flipped(self, index: int) -> "StreamingUpload":
+        """One byte of payload in that chunk is another."""
+        chunk = bytearray(self.chunks[index])
+        chunk[-3] ^= 1
         chunks = list(self.chunks)
-        chunks[index] = chunk
-        return StreamingUpload(self.head, chunks, self.te_chunked)
+        chunks[index] = bytes(chunk)
+        return replace(self, chunks=chunks)
+
+    def without_end(self) -> "StreamingUpload":
+        """HTTP's framing is whole; the zero chunk and what follows it are not there."""
+        return self._with_chunks(self.chunks[:-1])
+
+    def with_more(self, behind: bytes) -> "StreamingUpload":
+        return self._with_chunks([*self.chunks, behind])
+
+    def _with_chunks(self, chunks: list[bytes]) -> "StreamingUpload":
+        length = b"Content-Length: %d"
+        head = self.head.replace(length % len(b"".join(self.chunks)), length % len(b"".join(chunks)))
+        return StreamingUpload(head, chunks, self.te_chunked)
 
 
 def as_http_chunks(body: bytes, size: int = 50_000) -> bytes:

@@ -113,7 +113,7 @@ def test_a_large_payload_is_framed_anew_for_a_store_that_takes_trailers(
     assert request.header(b"x-amz-content-sha256") == b"STREAMING-UNSIGNED-PAYLOAD-TRAILER"
     assert request.header(b"x-amz-decoded-content-length") == b"%d" % len(LARGE)
     assert request.header(b"x-amz-trailer") == CRC32
-    assert request.header(b"content-encoding") == b"aws-chunked"
+    assert request.values(b"content-encoding") == []
     assert request.header(b"x-amz-sdk-checksum-algorithm") == b"CRC32"
 
 
@@ -139,7 +139,7 @@ def test_another_content_encoding_stays_with_what_is_framed_anew(
 ) -> None:
     upload = streaming_upload(trailing.signer, LARGE, UNSIGNED_TRAILER, encoding="aws-chunked,gzip")
     assert send(trailing, upload).status == 200
-    assert upstream.only_request().header(b"content-encoding") == b"aws-chunked,gzip"
+    assert upstream.only_request().header(b"content-encoding") == b"gzip"
 
 
 def test_a_signed_chunk_that_does_not_fit_into_memory_waits_in_the_spool(
@@ -170,9 +170,7 @@ def test_a_flipped_byte_in_a_signed_chunk(
     gateway: RunningEngine, upstream: RecordingUpstream, size: str, mode: str, which: int, te_chunked: bool
 ) -> None:
     upload = streaming_upload(gateway.signer, SIZES[size], mode, te_chunked=te_chunked)
-    flipped = bytearray(upload.chunks[which])
-    flipped[-3] ^= 1
-    reply = send(gateway, upload.replaced(which, bytes(flipped)))
+    reply = send(gateway, upload.flipped(which))
     assert (reply.status, reply.code) == (403, "SignatureDoesNotMatch")
     assert_nothing_committed(upstream, SIZES[size])
     before = sum(len(chunk) for chunk in upload.chunks[: which if which >= 0 else len(upload.chunks) + which])
@@ -186,9 +184,7 @@ def test_a_flipped_byte_under_a_trailer(
     gateway: RunningEngine, upstream: RecordingUpstream, size: str, which: int, te_chunked: bool
 ) -> None:
     upload = streaming_upload(gateway.signer, SIZES[size], UNSIGNED_TRAILER, te_chunked=te_chunked)
-    flipped = bytearray(upload.chunks[which])
-    flipped[-3] ^= 1
-    reply = send(gateway, upload.replaced(which, bytes(flipped)))
+    reply = send(gateway, upload.flipped(which))
     assert (reply.status, reply.code) == (400, "BadDigest")
     if size == "waiting":
         upstream.assert_untouched()
@@ -221,11 +217,7 @@ def test_a_wrong_checksum_in_the_trailer_of_what_is_framed_anew(
 def test_a_body_that_ends_before_its_zero_chunk(
     gateway: RunningEngine, upstream: RecordingUpstream, size: str, mode: str, te_chunked: bool
 ) -> None:
-    """HTTP's framing is whole; the chunks inside are not."""
-    whole = streaming_upload(gateway.signer, SIZES[size], mode, te_chunked=te_chunked)
-    shorter = b"%d" % len(b"".join(whole.chunks[:-1]))
-    head = whole.head.replace(b"Content-Length: %d" % len(b"".join(whole.chunks)), b"Content-Length: " + shorter)
-    reply = send(gateway, StreamingUpload(head, whole.chunks[:-1], te_chunked))
+    reply = send(gateway, streaming_upload(gateway.signer, SIZES[size], mode, te_chunked=te_chunked).without_end())
     assert (reply.status, reply.code) == (400, "IncompleteBody")
     assert_nothing_committed(upstream, SIZES[size])
 
@@ -253,9 +245,7 @@ def test_bytes_behind_the_end(
     gateway: RunningEngine, upstream: RecordingUpstream, size: str, mode: str, te_chunked: bool
 ) -> None:
     upload = streaming_upload(gateway.signer, SIZES[size], mode, te_chunked=te_chunked)
-    length = len(b"".join(upload.chunks))
-    head = upload.head.replace(b"Content-Length: %d" % length, b"Content-Length: %d" % (length + 5))
-    reply = send(gateway, StreamingUpload(head, [*upload.chunks, b"hello"], te_chunked))
+    reply = send(gateway, upload.with_more(b"hello"))
     assert (reply.status, reply.code) == (400, "MalformedTrailerError")
     assert_nothing_committed(upstream, SIZES[size])
 
