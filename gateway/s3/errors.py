@@ -29,11 +29,17 @@ class Code(Enum):
         "The bucket that you tried to create already exists, and you own it.",
     )
     ENTITY_TOO_LARGE = ("EntityTooLarge", 400, "Your proposed upload exceeds the maximum allowed size.")
+    ENTITY_TOO_SMALL = ("EntityTooSmall", 400, "Your proposed upload is smaller than the minimum allowed size.")
     EXPECTATION_FAILED = ("ExpectationFailed", 417, "The only expectation supported is 100-continue.")
     INCOMPLETE_BODY = (
         "IncompleteBody",
         400,
         "You did not provide the number of bytes specified by the Content-Length HTTP header.",
+    )
+    INCORRECT_NUMBER_OF_FILES_IN_POST_REQUEST = (
+        "IncorrectNumberOfFilesInPostRequest",
+        400,
+        "POST requires exactly one file upload per request.",
     )
     INTERNAL_ERROR = ("InternalError", 500, "We encountered an internal error. Please try again.")
     INVALID_ACCESS_KEY_ID = (
@@ -44,10 +50,16 @@ class Code(Enum):
     INVALID_ARGUMENT = ("InvalidArgument", 400, "Invalid argument.")
     INVALID_BUCKET_NAME = ("InvalidBucketName", 400, "The specified bucket is not valid.")
     INVALID_DIGEST = ("InvalidDigest", 400, "The Content-MD5 you specified is not valid.")
+    INVALID_POLICY_DOCUMENT = ("InvalidPolicyDocument", 400, "The POST policy is not valid.")
     INVALID_REQUEST = ("InvalidRequest", 400, "Invalid request.")
     INVALID_TOKEN = ("InvalidToken", 400, "Session tokens are not accepted here.")
     INVALID_URI = ("InvalidURI", 400, "Could not parse the specified URI.")
     KEY_TOO_LONG = ("KeyTooLongError", 400, "Your object key is too long: at most 1024 bytes.")
+    MALFORMED_POST_REQUEST = (
+        "MalformedPOSTRequest",
+        400,
+        "The body of your POST request is not well-formed multipart/form-data.",
+    )
     MALFORMED_TRAILER_ERROR = (
         "MalformedTrailerError",
         400,
@@ -57,6 +69,11 @@ class Code(Enum):
         "MalformedXML",
         400,
         "The XML you provided was not well-formed or did not validate against our published schema.",
+    )
+    MAX_POST_PRE_DATA_LENGTH_EXCEEDED = (
+        "MaxPostPreDataLengthExceededError",
+        400,
+        "Your POST request fields preceding the upload file were too large.",
     )
     METHOD_NOT_ALLOWED = ("MethodNotAllowed", 405, "The specified method is not allowed against this resource.")
     MISSING_CONTENT_LENGTH = ("MissingContentLength", 411, "You must provide the Content-Length HTTP header.")
@@ -69,6 +86,11 @@ class Code(Enum):
         "RequestHeaderSectionTooLarge",
         400,
         "Your request header section exceeds the maximum allowed size.",
+    )
+    REQUEST_IS_NOT_MULTI_PART_CONTENT = (
+        "RequestIsNotMultiPartContent",
+        412,
+        "A bucket POST request must be of the enclosure-type multipart/form-data.",
     )
     REQUEST_TIMEOUT = (
         "RequestTimeout",
@@ -88,6 +110,11 @@ class Code(Enum):
         "Check your secret access key and signing method.",
     )
     SLOW_DOWN = ("SlowDown", 503, "Please reduce your request rate.")
+    USER_KEY_MUST_BE_SPECIFIED = (
+        "UserKeyMustBeSpecified",
+        400,
+        "Bucket POST must contain a field named 'key'. If it is specified, please check the order of the fields.",
+    )
     XAMZ_CONTENT_SHA256_MISMATCH = (
         "XAmzContentSHA256Mismatch",
         400,
