@@ -133,8 +133,8 @@ class FormReader:
 
     `file_begun`: `fields` and `filename` are complete. `fields`: name in lower case → value as sent, each name once;
     names are compared without case (https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-post-example.html).
-    `filename`: as the client wrote it, a path perhaps; None when there is none. `file_size`: bytes of the file given
-    out so far. `closed`: the closing delimiter was read.
+    `filename`: as the client wrote it, a path perhaps; None when there is none. `file_at`: bytes of the body in front
+    of the file. `file_size`: bytes of the file given out so far. `closed`: the closing delimiter was read.
     """
 
     __slots__ = (
@@ -149,6 +149,7 @@ class FormReader:
         "_scan_from",
         "_state",
         "fields",
+        "file_at",
         "file_size",
         "filename",
     )
@@ -167,6 +168,7 @@ class FormReader:
         self._after = 0
         self.fields: dict[bytes, bytes] = {}
         self.filename: bytes | None = None
+        self.file_at = 0
         self.file_size = 0
 
     @property
@@ -197,6 +199,18 @@ class FormReader:
         if self._state is _State.AFTER or self._state is _State.CLOSED:
             self._take_after(octets, at)
         return pieces
+
+    def size_if_last(self, content_length: int) -> int:
+        """The file's size, once it has begun, if it is the last part and CRLF ends the body, as clients write it.
+
+        `content_length`: of the whole body. It is a guess that saves keeping the file until its size is known; no file
+        is more than 2 bytes longer, and one with fields behind it is shorter. S3Error MALFORMED_POST_REQUEST when
+        the body has no room for the closing delimiter.
+        """
+        size = content_length - self.file_at - len(self._delimiter) - len(_CLOSING) - len(_CRLF)
+        if size < -len(_CRLF):
+            raise _malformed("the body is too short for its closing delimiter")
+        return max(size, 0)
 
     def finish(self) -> None:
         """The body has ended. S3Error MALFORMED_POST_REQUEST when it ended before the closing delimiter."""
@@ -244,6 +258,7 @@ class FormReader:
                     return -1
                 if head.name == FILE:
                     self.filename = head.filename
+                    self.file_at = self._content_at - len(_CRLF)
                     return self._content_at
                 self._name = head.name
             if not self._next_value(self._name):

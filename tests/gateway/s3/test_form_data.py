@@ -146,6 +146,19 @@ def test_file_content_like_a_delimiter_is_content(content: bytes) -> None:
     assert read(body, list(range(len(body))))[1] == content
 
 
+@pytest.mark.parametrize("content", [b"", b"x" * 10])
+def test_the_size_of_a_last_file_follows_from_the_length_of_the_body(content: bytes) -> None:
+    body = field(b"key", b"k") + file(content) + END
+    reader = FormReader(BOUNDARY)
+    reader.feed(body[:-5])
+    assert reader.size_if_last(len(body)) == len(content)
+    assert body[reader.file_at :].startswith(content + END)
+    assert reader.size_if_last(len(body) - 2) <= len(content)
+    with pytest.raises(S3Error) as caught:
+        reader.size_if_last(reader.file_at + len(END) - 3)
+    assert caught.value.code is Code.MALFORMED_POST_REQUEST
+
+
 def test_an_empty_form_field_and_a_nameless_file_are_read() -> None:
     reader, _ = read(field(b"acl", b"") + file(b"x", b"") + END)
     assert reader.fields == {b"acl": b""}

@@ -105,6 +105,21 @@ def test_what_is_no_json_object_in_strict_base64_is_refused(text: bytes) -> None
     assert invalid(text).startswith("Invalid Policy: ")
 
 
+@pytest.mark.parametrize("noise", [b"\n", b" ", b"!", b"=", b"\0"])
+def test_noise_in_the_base64_of_a_right_policy_is_refused(noise: bytes) -> None:
+    text = encoded(document(BUCKET))
+    read_policy(text)
+    for changed in (noise + text, text[:8] + noise + text[8:], text + noise):
+        assert invalid(changed) == "Invalid Policy: not UTF-8 in Base64."
+
+
+def test_a_policy_is_as_long_as_a_form_at_most() -> None:
+    size = MAX_POLICY // 4 * 3
+    text = json.dumps(document(BUCKET)).encode()
+    read_policy(encoded(text.ljust(size)))
+    assert invalid(encoded(text.ljust(size + 3))) == "Invalid Policy: too long."
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -306,7 +321,9 @@ def test_a_bucket_field_must_be_the_bucket_posted_to() -> None:
     assert denied(fields={"bucket": "other"})
 
 
-@pytest.mark.parametrize("name", ["acl", "content-type", "x-amz-meta-a", "filename", "success_action_redirect", "ü"])
+@pytest.mark.parametrize(
+    "name", ["acl", "content-type", "x-amz-meta-a", "filename", "success_action_redirect", "ü", "a-x-ignore-b"]
+)
 def test_a_field_without_a_condition_is_refused(name: str) -> None:
     assert denied(fields={name: "v"}).startswith("Extra input fields: ")
 
