@@ -1,6 +1,6 @@
 """multipart/form-data as a browser uploads with it: small fields, then one file, read from bytes as they come.
 
-Only the delimiters and the heads of parts are read here; what a field means stands elsewhere. It does no IO, and it
+Only delimiters are read here; what the head of a part says, and what a field means, stands elsewhere. It does no IO and
 holds the fields (20 KiB) and at most one delimiter's length of the file.
 
 A scanner of our own: no library among our dependencies splits this format without doing its IO too, and what S3 asks
@@ -9,11 +9,13 @@ parser than the scan itself has. Stricter than RFC 2046: no preamble, no blanks 
 No client writes these, and readers differ on them.
 """
 
-import re
 from enum import Enum
 from typing import Final, NamedTuple
 
 from gateway.s3.errors import Code, S3Error
+from gateway.s3.form_head import PartHead, boundary_of, malformed, read_part_head
+
+__all__ = ["MAX_BEFORE_FILE", "Block", "FormLimits", "FormReader", "boundary_of"]
 
 Block = bytes | bytearray | memoryview
 
@@ -23,24 +25,11 @@ MAX_BEFORE_FILE: Final = 20_480
 MAX_AFTER_FILE: Final = 20_480  # what is ignored is still read: no more of it than of what counts
 MAX_PART_HEAD: Final = 4_096  # three header lines, and a file name as long as an object key, every byte escaped
 MAX_FIELDS: Final = 100  # S3's own fields are about 40, metadata is 2 KiB; a longer form is no upload form
-MAX_FIELD_NAME: Final = 256
 FILE: Final = b"file"
 
-# RFC 2046, 5.1.1: 1 to 70 characters of these, the last no blank.
-_BOUNDARY: Final = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]\Z")
-# RFC 9110, 5.6.6: `;` name=value, the value a token or quoted. A parameter may be left out.
-_PARAMETER: Final = re.compile(
-    rb"[ \t]*;[ \t]*(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)="
-    rb'(?:([!#$%&\'*+.^_`|~0-9A-Za-z-]+)|"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^\x00-\x1f\x7f])*)"))?'
-)
-_BLANKS: Final = b" \t"
-_QUOTED_PAIR: Final = re.compile(rb'\\(["\\])')
-_HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)\Z")
-_FIELD_NAME: Final = re.compile(rb"[\x20-\x7e]+\Z")
 _CRLF: Final = b"\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
 _CLOSING: Final = b"--"
-_PLAIN_ENCODINGS: Final = frozenset({b"", b"7bit", b"8bit", b"binary"})
 
 
 class FormLimits(NamedTuple):
@@ -57,75 +46,6 @@ class _State(Enum):
     FILE = "in the file"
     AFTER = "after the file"
     CLOSED = "after the closing delimiter"
-
-
-def _malformed(reason: str) -> S3Error:
-    return S3Error(Code.MALFORMED_POST_REQUEST, reason)
-
-
-def boundary_of(content_type: bytes) -> bytes:
-    """The boundary that a Content-Type names, 1 to 70 bytes.
-
-    S3Error REQUEST_IS_NOT_MULTI_PART_CONTENT for another type, MALFORMED_POST_REQUEST without a valid boundary.
-    """
-    media_type, _, _ = content_type.partition(b";")
-    if media_type.strip(_BLANKS).lower() != b"multipart/form-data":
-        raise S3Error(Code.REQUEST_IS_NOT_MULTI_PART_CONTENT, "POST to a bucket, and not a form")
-    boundary = _parameters(content_type[len(media_type) :]).get(b"boundary", b"")
-    if not _BOUNDARY.match(boundary):
-        raise _malformed("no boundary, or one that RFC 2046 does not allow")
-    return boundary
-
-
-def _parameters(text: bytes) -> dict[bytes, bytes]:
-    """`; name=value` and so on to the end. Names in lower case, each once."""
-    found: dict[bytes, bytes] = {}
-    text = text.rstrip(_BLANKS)
-    at = 0
-    while at < len(text):
-        match = _PARAMETER.match(text, at)
-        if match is None:
-            raise _malformed("an unreadable parameter")
-        at = match.end()
-        name, token, quoted = match.groups()
-        if name is None:
-            continue
-        if name.lower() in found:
-            raise _malformed("a parameter given twice")
-        # Of backslashes only these two are escapes: some browsers send `C:\path\name` as it is.
-        found[name.lower()] = token if token is not None else _QUOTED_PAIR.sub(rb"\1", quoted)
-    return found
-
-
-class _PartHead(NamedTuple):
-    """`name`: lower case. `filename`: as sent, None when there is none."""
-
-    name: bytes
-    filename: bytes | None
-
-
-def _part_head(lines: bytes) -> _PartHead:
-    """What the header lines of a part say; lines other than these two are ignored (RFC 7578, 4.8)."""
-    found: dict[bytes, bytes] = {}
-    for line in lines.split(_CRLF):
-        match = _HEADER.match(line)
-        if match is None:
-            raise _malformed("an unreadable header line in a part")
-        name = match[1].lower()
-        if name in found:
-            raise _malformed("a header line given twice in a part")
-        found[name] = match[2].strip(_BLANKS)
-    if found.get(b"content-transfer-encoding", b"").lower() not in _PLAIN_ENCODINGS:
-        raise _malformed("a part in a transfer encoding (RFC 7578, 4.7)")
-    disposition = found.get(b"content-disposition", b"")
-    kind, _, _ = disposition.partition(b";")
-    if kind.strip(_BLANKS).lower() != b"form-data":
-        raise _malformed("a part that is not form-data")
-    parameters = _parameters(disposition[len(kind) :])
-    name = parameters.get(b"name", b"")
-    if len(name) > MAX_FIELD_NAME or not _FIELD_NAME.match(name):
-        raise _malformed("a part without a name, or with one that is too long or not ASCII")
-    return _PartHead(name.lower(), parameters.get(b"filename"))
 
 
 class FormReader:
@@ -209,13 +129,13 @@ class FormReader:
         """
         size = content_length - self.file_at - len(self._delimiter) - len(_CLOSING) - len(_CRLF)
         if size < -len(_CRLF):
-            raise _malformed("the body is too short for its closing delimiter")
+            raise malformed("the body is too short for its closing delimiter")
         return max(size, 0)
 
     def finish(self) -> None:
         """The body has ended. S3Error MALFORMED_POST_REQUEST when it ended before the closing delimiter."""
         if not self.closed:
-            raise _malformed(f"the form ends {self._state.value}")
+            raise malformed(f"the form ends {self._state.value}")
 
     # ---- before the file ----
 
@@ -247,7 +167,7 @@ class FormReader:
         if self._head_at < 0:
             opening = bytes(self._buffer[: len(self._delimiter)])
             if not self._delimiter.startswith(opening):
-                raise _malformed("the body does not begin with its boundary")
+                raise malformed("the body does not begin with its boundary")
             if len(opening) < len(self._delimiter):
                 return -1
             self._head_at = len(self._delimiter)
@@ -265,7 +185,7 @@ class FormReader:
                 return -1
             self._name = None
 
-    def _next_head(self) -> _PartHead | None:
+    def _next_head(self) -> PartHead | None:
         buffer, at = self._buffer, self._head_at
         if not self._goes_on(buffer, at):
             raise S3Error(
@@ -277,11 +197,11 @@ class FormReader:
         # Where it could end at the earliest, so that a limit does not depend on how the reads fell.
         earliest = end if end >= 0 else len(buffer) - len(_HEAD_END) + 1
         if earliest - at > MAX_PART_HEAD:
-            raise _malformed("the head of a part is too long")
+            raise malformed("the head of a part is too long")
         if end < 0:
             return None
         self._content_at = self._scan_from = end + len(_HEAD_END)
-        return _part_head(bytes(buffer[at + len(_CRLF) : end]))
+        return read_part_head(bytes(buffer[at + len(_CRLF) : end]))
 
     def _goes_on(self, buffer: bytearray, at: int) -> bool:
         """Whether the delimiter that ends at `at` is, as far as can be seen, not the closing one."""
@@ -291,7 +211,7 @@ class FormReader:
         if found == _CLOSING:
             return False
         if not _CLOSING.startswith(found):
-            raise _malformed("a delimiter with something behind it")
+            raise malformed("a delimiter with something behind it")
         return True
 
     def _next_value(self, name: bytes) -> bool:
@@ -309,7 +229,7 @@ class FormReader:
                 message=f"The form field {shown} was given twice.",
             )
         if len(self.fields) >= self._limits.fields:
-            raise _malformed("too many form fields")
+            raise malformed("too many form fields")
         self.fields[name] = bytes(buffer[self._content_at : end])
         self._head_at = end + len(delimiter)
         return True
@@ -355,7 +275,7 @@ class FormReader:
         """Further fields are ignored, as S3 does; the closing delimiter must come. What follows it is nothing."""
         self._after += len(octets) - at
         if self._after > self._limits.after_file:
-            raise _malformed("too much after the file")
+            raise malformed("too much after the file")
         if self._state is _State.CLOSED:
             return
         buffer = self._buffer
