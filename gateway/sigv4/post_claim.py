@@ -9,16 +9,12 @@ from typing import Final, NoReturn
 
 from gateway.s3.errors import Code, S3Error
 from gateway.sigv4.canonical import ALGORITHM
-from gateway.sigv4.claim import _SIGNATURE as SIGNATURE
+from gateway.sigv4.claim import _HEX as HEX
 from gateway.sigv4.claim import _check_scope as check_scope
 from gateway.sigv4.claim import _credential as read_credential
 from gateway.sigv4.claim import _unix as unix_seconds
 from gateway.sigv4.terms import MAX_EXPIRES, UNSIGNED_PAYLOAD, USE_V4, Claim, ClaimRules, Form
 
-# Stands in for a member of its own. What is true of both: not valid before its date, nor later than seven days after
-# it ("the signing key is valid for up to seven days"), which `check_time` enforces. `authenticate` refuses the claim
-# as it is, for want of a signed host.
-POST_FORM: Final = Form.PRESIGNED
 # Lower case, as a form has them → the spelling S3 uses when one is missing.
 _V4: Final = {
     name.lower(): name.decode() for name in b"X-Amz-Algorithm X-Amz-Credential X-Amz-Date X-Amz-Signature".split()
@@ -30,7 +26,8 @@ _POLICY: Final = b"policy"
 
 def read_post_claim(fields: Mapping[bytes, bytes], rules: ClaimRules) -> Claim:
     """`fields`: name in lower case → value as sent. That no other mechanism is used beside the form is for the caller
-    to see: neither Authorization nor signature parameters of the query.
+    to see: neither Authorization nor signature parameters of the query. The claim is good for seven days from its date,
+    as its signing key is; the policy may end sooner.
 
     S3Error ACCESS_DENIED (no credentials), INVALID_REQUEST (SigV2), INVALID_TOKEN, INVALID_ACCESS_KEY_ID,
     INVALID_ARGUMENT (a field is missing or malformed, or of another region).
@@ -46,23 +43,24 @@ def read_post_claim(fields: Mapping[bytes, bytes], rules: ClaimRules) -> Claim:
             _missing(shown)
     if fields[b"x-amz-algorithm"] != ALGORITHM:
         _malformed('X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"')
-    access_key_id, date, region, service = read_credential(fields[b"x-amz-credential"], _malformed)
+    access_key_id, date, region, service, scope = read_credential(fields[b"x-amz-credential"], _malformed)
     check_scope(region, service, rules, _malformed)
     timestamp = fields[b"x-amz-date"]
-    issued_at = unix_seconds(timestamp)
+    issued_at = unix_seconds(timestamp) if len(timestamp) == 16 else -1
     if issued_at < 0:
         _malformed("X-Amz-Date must be in the ISO8601 long format yyyyMMdd'T'HHmmss'Z'")
     if timestamp[:8] != date:
         _malformed("the date in the credential scope is not the date of the form")
     signature = fields[b"x-amz-signature"]
-    if not SIGNATURE.match(signature):
+    if len(signature) != 64 or signature.translate(None, HEX):
         _malformed("X-Amz-Signature is not 64 lower-case hex digits")
     return Claim(
-        POST_FORM,
+        Form.POST,
         access_key_id,
         date,
         region,
         service,
+        scope,
         (),
         signature,
         timestamp,
@@ -70,12 +68,8 @@ def read_post_claim(fields: Mapping[bytes, bytes], rules: ClaimRules) -> Claim:
         MAX_EXPIRES,
         UNSIGNED_PAYLOAD,
         rules.echo,
+        fields[_POLICY],
     )
-
-
-def string_to_sign_post(fields: Mapping[bytes, bytes]) -> bytes:
-    """Of a form whose claim was read: the policy, not decoded, not trimmed, no variable replaced."""
-    return fields[_POLICY]
 
 
 def _missing(shown: str) -> NoReturn:

@@ -18,6 +18,7 @@ class Form(Enum):
     HEADER = "header"
     PRESIGNED = "presigned"
     PRESIGNED_V2 = "presigned, SigV2"
+    POST = "upload form"
 
 
 class ClaimRules(NamedTuple):
@@ -33,7 +34,7 @@ class Claim(NamedTuple):
     """`date`: b"YYYYMMDD" of the scope. `scope`: b"date/region/service/aws4_request". `signed_headers`: lower-case,
     ascending. `signature`: as claimed; hex for V4, base64 for V2. `timestamp`: ISO basic. `issued_at`: Unix seconds.
     `expires`: seconds of validity, None in header form; for V2 the Unix second itself. `payload_line`: as it stands in
-    the canonical request.
+    the canonical request. `policy`: of an upload form, what is signed instead: base64 as sent.
     """
 
     form: Form
@@ -49,6 +50,7 @@ class Claim(NamedTuple):
     expires: int | None
     payload_line: bytes
     echo: bool
+    policy: bytes = b""
 
     def __repr__(self) -> str:
         return f"Claim({self.form.value}, {self.access_key_id}, <hidden>)"
@@ -64,8 +66,9 @@ def malformed_query(reason: str, *extra: tuple[str, str]) -> NoReturn:
 
 
 def check_time(claim: Claim, now: float) -> None:
-    """Clock and expiry. `now`: Unix seconds. S3Error REQUEST_TIME_TOO_SKEWED, ACCESS_DENIED, or for a V2 URL valid for
-    more than seven days AUTHORIZATION_QUERY_PARAMETERS_ERROR."""
+    """Clock and expiry; when the policy of a form expires is read later. `now`: Unix seconds. S3Error
+    REQUEST_TIME_TOO_SKEWED, ACCESS_DENIED, or for a V2 URL valid for more than seven days
+    AUTHORIZATION_QUERY_PARAMETERS_ERROR."""
     if claim.expires is None:
         if not -MAX_SKEW <= now - claim.issued_at <= MAX_SKEW:
             raise _skewed(claim, now)
@@ -81,6 +84,11 @@ def check_time(claim: Claim, now: float) -> None:
                 _expired(claim.expires, now, None)
             if claim.expires > now + MAX_EXPIRES:
                 malformed_query("Expires must be at most seven days ahead")
+        case Form.POST:
+            if claim.issued_at > now + MAX_SKEW:
+                raise S3Error(Code.ACCESS_DENIED, "not yet valid", message="Request is not yet valid")
+            if now > claim.issued_at + claim.expires:
+                _expired(claim.issued_at + claim.expires, now, None)
 
 
 def _skewed(claim: Claim, now: float) -> S3Error:
@@ -99,7 +107,7 @@ def _expired(end: int, now: float, seconds: str | None) -> NoReturn:
     lasted = (("X-Amz-Expires", seconds),) if seconds is not None else ()
     raise S3Error(
         Code.ACCESS_DENIED,
-        "presigned URL expired",
+        "presigned URL or form expired",
         message="Request has expired",
         extra=(*lasted, ("Expires", _iso(end)), ("ServerTime", _iso(now))),
     )
