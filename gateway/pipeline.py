@@ -38,7 +38,7 @@ def admit(head: RequestHead, find: Find, now: float, rules: Rules) -> Authorized
     try:
         known = find(claim.access_key_id, claim.date)
     except KeystoreError as error:
-        raise _unavailable(error) from error
+        raise unavailable(error) from error
     return authorize(authenticate(request, claim, known, now, rules.dummy_date_key), rules.policy)
 
 
@@ -53,12 +53,13 @@ def admit_again(authorized: Authorized, find: Find, rules: Rules) -> Authorized:
     try:
         known = find(claim.access_key_id, claim.date)
     except KeystoreError as error:
-        raise _unavailable(error) from error
+        raise unavailable(error) from error
     if known is not None and known.access_key is authenticated.access_key:
         return authorized
     again = authenticate(authenticated.request, claim, known, authenticated.at, rules.dummy_date_key)
     return authorize(again, rules.policy)
 
 
-def _unavailable(error: KeystoreError) -> S3Error:
+def unavailable(error: KeystoreError) -> S3Error:
+    """A keystore that cannot answer: 503, which clients retry."""
     return S3Error(Code.SERVICE_UNAVAILABLE, f"keystore: {error}", retry_after=1)

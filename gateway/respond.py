@@ -17,6 +17,7 @@ from gateway.reply_policy import choose_error_headers, choose_reply_headers, pas
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.header_names import HeaderNames
 from gateway.s3.listing import ListedBucket, page, render_buckets
+from gateway.s3.post_answer import SEE_OTHER, Stored, Success, location_of, post_response, redirect_location
 from gateway.s3.xml import error_document, escape
 from gateway.store_errors import StoreError, error_inside, store_error
 
@@ -26,6 +27,7 @@ _STATUS_LINES: Final = {
 _XML: Final = b"content-type: application/xml\r\n"
 # An answer about a key, a signature or an instant: nobody in between may give it to somebody else.
 _PRIVATE: Final = b"cache-control: private\r\n"
+_BODY: Final = (b"content-", b"accept-ranges", b"last-modified", b"expires", b"cache-control")  # what describes a body
 _NOT_IN_A_HEADER: Final = re.compile(r"[^\x20-\x7e]+")
 
 
@@ -245,6 +247,28 @@ def list_buckets_reply(
     prefix = query.get(b"prefix", b"").decode("utf-8", "replace")
     document = render_buckets(shown, owner=access_key.account, prefix=prefix, token=token)
     return b"%b%b%b" % (_status_line(200), _XML, _ids(request_id)), document
+
+
+def form_reply(
+    reply: ReplyHead, authorized: Authorized, success: Success, request_id: bytes, rules: ReplyRules
+) -> tuple[bytes, bytes]:
+    """(head, document) for an upload form whose file the store took with 200. The document is b"" but for 201.
+
+    What the store says to the PutObject passes, but for what describes a body: the answer has one of its own or none.
+    Every other reply of the store goes the way of all replies, `plan_reply` and `rebuild`.
+    """
+    headers = [one for one in choose_reply_headers(reply.headers, authorized.request) if not one[0].startswith(_BODY)]
+    request = authorized.request
+    bucket = b"" if request.virtual_hosted else b"/" + request.bucket.encode()
+    location = location_of(b"%b://%b%b" % (rules.scheme, request.headers[b"host"], bucket), request.object_key)
+    stored = Stored(location, request.bucket, request.object_key, dict(headers).get(b"etag", b""))
+    document = post_response(stored) if success.status == 201 else b""
+    if success.status == SEE_OTHER and success.redirect is not None:
+        location = redirect_location(success.redirect, stored)
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    kind = _XML if document else b""
+    head = b"%b%b%blocation: %b\r\n%b"
+    return head % (_status_line(success.status), kind, lines, location, _ids(request_id)), document
 
 
 def _in_headers(code: str, message: str) -> bytes:

@@ -22,6 +22,7 @@ PURE_FLOORS = [
     ["gateway.authorize"],
     ["gateway.forward", "gateway.respond"],
     ["gateway.pipeline"],
+    ["gateway.post_form"],
 ]
 # ---- the waterline: everything above is pure, everything below does IO, reads clocks or draws randomness ----
 DEEP_FLOORS = [

@@ -102,7 +102,7 @@ class FormReader:
     def __repr__(self) -> str:
         return f"FormReader({self._state.value}, {len(self.fields)} fields, {self.file_size} bytes)"
 
-    def feed(self, block: Block) -> list[bytes | memoryview]:
+    def feed(self, block: Block) -> list[Block]:
         """The next bytes of the file, in order: slices of `block`, true as long as it is, or a few bytes held back.
 
         They may be given out by the same call that completes the fields: nobody has checked those yet.
@@ -111,7 +111,7 @@ class FormReader:
         """
         octets = block if type(block) is bytes else bytes(block)  # a memoryview cannot be searched; a regex is slower
         at = 0
-        pieces: list[bytes | memoryview] = []
+        pieces: list[Block] = []
         if self._state is _State.FIELDS:
             at = self._take_fields(octets)
         if self._state is _State.FILE:
@@ -236,7 +236,7 @@ class FormReader:
 
     # ---- the file ----
 
-    def _take_file(self, octets: bytes, at: int, view: memoryview, pieces: list[bytes | memoryview]) -> int:
+    def _take_file(self, octets: bytes, at: int, view: memoryview, pieces: list[Block]) -> int:
         """Gives out what is certainly the file's. Where the first byte after its delimiter stands, else the end."""
         delimiter, held = self._delimiter, self._held
         if held:
@@ -264,7 +264,7 @@ class FormReader:
         self._give(view[at:end], pieces)
         return len(octets)
 
-    def _give(self, piece: bytes | memoryview, pieces: list[bytes | memoryview]) -> None:
+    def _give(self, piece: bytes | memoryview, pieces: list[Block]) -> None:
         if len(piece):
             self.file_size += len(piece)
             pieces.append(piece)

@@ -5,6 +5,7 @@ the header policy, as for any other upload. https://docs.aws.amazon.com/AmazonS3
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final, NewType
 
 from gateway.s3.addressing import check_object_key
@@ -26,17 +27,19 @@ _PLAIN_HEADERS: Final = frozenset(
 )
 _RENAMED: Final = {b"acl": b"x-amz-acl", b"tagging": b"x-amz-tagging"}
 _AMZ: Final = b"x-amz-"
-# They would say how the body is framed, or make a copy of the upload: true of a request, never of a form.
+# They would say how the body is framed, make a copy of the upload, or put a condition on it that would be lost: true of
+# a request, never of a form.
 _OF_A_REQUEST: Final = (
     b"x-amz-copy-source",
     b"x-amz-content-sha256",
     b"x-amz-decoded-content-length",
     b"x-amz-trailer",
     b"x-amz-te",
+    b"if-",
 )
 
 
-def expand(fields: dict[bytes, bytes], filename: bytes | None) -> Expanded:
+def expand(fields: Mapping[bytes, bytes], filename: bytes | None) -> Expanded:
     """Every field with `${filename}` replaced by what follows the last slash or backslash of `filename`; by nothing
     when there is none. "It is recognized by all form fields":
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTForms.html
