@@ -1,7 +1,6 @@
 """Whole forms down the road, as bytes: botocore signs them, urllib3 writes them, what is handed in decides."""
 
 import base64
-import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -13,10 +12,10 @@ from hypothesis import strategies as st
 from gateway.authorize import Policy
 from gateway.payload.mode import PayloadMode
 from gateway.pipeline import Rules, admit_again
-from gateway.post_form import AdmittedForm, FormRequest, admit_form, form_payload, open_form
+from gateway.post_form import AdmittedForm, FormRequest, admit_form, open_form
 from gateway.s3.addressing import Addressing
 from gateway.s3.errors import Code, S3Error
-from gateway.s3.form_data import Block, FormReader
+from gateway.s3.form_data import FormReader
 from gateway.s3.post_answer import Success
 from gateway.s3.post_policy import LengthRange
 from gateway.s3.profile import PROFILES
@@ -25,7 +24,7 @@ from keystore.access_key import KnownKey, Status
 from keystore.errors import KeystoreUnavailable, RecordRefused
 from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets
 from tests.support.forms import form_body, form_fields, form_head
-from tests.support.requests import DUMMY, HOST, NOW, RULES, header_head, known_key, presigned_head, presigned_v2_head
+from tests.support.requests import DUMMY, HOST, NOW, RULES, known_key
 
 ADDRESSING = Addressing((), frozenset(), dot_segments=False)
 ROAD = Rules(ADDRESSING, RULES, Policy(PROFILES["generic"], frozenset(), dot_segments=False), DUMMY)
@@ -51,9 +50,10 @@ def opened(head: RequestHead, rules: Rules = ROAD) -> FormRequest:
     return form
 
 
-def read(body: bytes, form: FormRequest) -> tuple[FormReader, list[Block]]:
+def read(body: bytes, form: FormRequest) -> FormReader:
     reader = FormReader(form.boundary)
-    return reader, reader.feed(body)
+    reader.feed(body)
+    return reader
 
 
 def admitted(
@@ -67,7 +67,7 @@ def admitted(
     rules: Rules = ROAD,
 ) -> AdmittedForm:
     form = opened(head or form_head(), rules)
-    reader, _ = read(form_body(fields, content, filename), form)
+    reader = read(form_body(fields, content, filename), form)
     return admit_form(form, reader.fields, reader.filename, (directory or Directory()).find, now, rules)
 
 
@@ -75,93 +75,6 @@ def refusal(fields: dict[bytes, bytes], directory: Directory | None = None, **mo
     with pytest.raises(S3Error) as caught:
         admitted(fields, directory, **more)
     return caught.value
-
-
-def not_opened(head: RequestHead) -> S3Error:
-    with pytest.raises(S3Error) as caught:
-        open_form(head, ROAD)
-    return caught.value
-
-
-# ---- the head ----
-
-
-@pytest.mark.parametrize("target", ["/bucket", "/bucket/", "/bucket?x-id=PostObject"])
-def test_a_form_is_a_post_to_a_bucket(target: str) -> None:
-    form = opened(form_head(target))
-    assert (form.request.bucket, form.request.object_key, form.boundary) == ("bucket", b"", b"B-o")
-
-
-def test_a_form_may_name_its_bucket_in_the_host() -> None:
-    rules = ROAD._replace(addressing=ADDRESSING._replace(domains=(b"s3.example",)))
-    head = form_head("/", {"host": "bucket.s3.example"})
-    authorized = admitted(form_fields("a b"), head=head, rules=rules).authorized
-    assert authorized.request.virtual_hosted
-    assert (authorized.request.bucket, authorized.request.canonical_path) == ("bucket", b"/a%20b")
-
-
-@pytest.mark.parametrize("name", ["Multipart/Form-Data; boundary=B-o", 'multipart/form-data;boundary="B-o"'])
-def test_the_type_of_a_form_is_read_without_case_and_its_boundary_with_quotes(name: str) -> None:
-    assert opened(form_head(content_type=name)).boundary == b"B-o"
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        header_head("POST", "/bucket"),
-        header_head("POST", "/bucket/k?uploads", {"content-type": "multipart/form-data; boundary=B"}),
-        header_head("POST", "/bucket?delete", {"content-type": "multipart/form-data; boundary=B"}),
-        form_head("/"),
-        form_head("/bucket/k?uploadId=u"),
-        form_head()._replace(method=b"PUT"),
-        form_head(content_type="text/plain"),
-        form_head(content_type="multipart/mixed; boundary=B-o"),
-    ],
-)
-def test_any_other_request_is_no_form_and_is_admitted_as_it_is(head: RequestHead) -> None:
-    """POST to an object without a sub-resource is none either: there it is refused."""
-    assert open_form(head, ROAD) is None
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        header_head("POST", "/bucket", {"content-type": "multipart/form-data; boundary=B-o"}),
-        presigned_head("POST", "/bucket", {"content-type": "multipart/form-data; boundary=B-o"}),
-        presigned_v2_head("POST", "/bucket", {"content-type": "multipart/form-data; boundary=B-o"}),
-        form_head(headers={"authorization": "Bearer x"}),
-        form_head("/bucket?Signature=x"),
-        form_head("/bucket?X-Amz-Signature=x"),
-    ],
-)
-def test_a_form_with_another_mechanism_beside_its_fields_is_refused(head: RequestHead) -> None:
-    headers = {name: value for name, value in head.headers.items() if not name.startswith(b"x-amz-")}
-    assert not_opened(head._replace(headers=headers)).code is Code.INVALID_ARGUMENT
-    assert not_opened(head).code in {Code.INVALID_ARGUMENT, Code.NOT_IMPLEMENTED}
-
-
-@pytest.mark.parametrize(
-    ("headers", "code"),
-    [
-        ({"x-amz-security-token": "t"}, Code.INVALID_TOKEN),
-        ({"x-amz-s3session-token": "t"}, Code.INVALID_TOKEN),
-        ({"x-amz-acl": "private"}, Code.ACCESS_DENIED),
-        ({"x-amz-meta-my_key": "v"}, Code.ACCESS_DENIED),
-        ({"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, Code.ACCESS_DENIED),
-        ({"x-amz-copy-source": "/other/key"}, Code.INVALID_REQUEST),
-        ({"content-md5": "1B2M2Y8AsgTpgAmY7PhCfg=="}, Code.NOT_IMPLEMENTED),
-        ({"if-none-match": "*"}, Code.NOT_IMPLEMENTED),
-        ({"content-type": "multipart/form-data"}, Code.MALFORMED_POST_REQUEST),
-        ({"content-type": "multipart/form-data-x; boundary=B-o"}, Code.REQUEST_IS_NOT_MULTI_PART_CONTENT),
-    ],
-)
-def test_a_header_that_nobody_signed_or_that_would_be_lost_is_refused(headers: dict[str, str], code: Code) -> None:
-    assert not_opened(form_head(headers=headers)).code is code
-
-
-@pytest.mark.parametrize("target", ["/bucket?foo", "/bucket?acl", "/bucket?versionId=v", "/bucket?x-amz-acl=private"])
-def test_a_form_with_parameters_is_not_implemented(target: str) -> None:
-    assert not_opened(form_head(target)).code is Code.NOT_IMPLEMENTED
 
 
 # ---- the road ----
@@ -192,6 +105,14 @@ def test_a_form_becomes_the_upload_it_asks_for() -> None:
     ]
     assert authorized.authenticated.payload.mode is PayloadMode.UNSIGNED
     assert (length_range, success) == (LengthRange(1, 4096), Success(201, None))
+
+
+def test_a_form_may_name_its_bucket_in_the_host() -> None:
+    rules = ROAD._replace(addressing=ADDRESSING._replace(domains=(b"s3.example",)))
+    head = form_head("/", {"host": "bucket.s3.example"})
+    authorized = admitted(form_fields("a b"), head=head, rules=rules).authorized
+    assert authorized.request.virtual_hosted
+    assert (authorized.request.bucket, authorized.request.canonical_path) == ("bucket", b"/a%20b")
 
 
 def test_nothing_of_the_forms_own_head_reaches_the_upload_but_the_host() -> None:
@@ -411,92 +332,6 @@ def test_a_key_revoked_or_narrowed_or_deleted_meanwhile_commits_no_form(changed:
     with pytest.raises(S3Error) as caught:
         admit_again(authorized, directory.find, ROAD)
     assert caught.value.code.status == 403
-
-
-# ---- the file ----
-
-
-def sent(
-    content: bytes, held: int, fields: dict[bytes, bytes] | None = None, *, cut: int = 0, behind: bytes = b""
-) -> tuple[bytes, int | None]:
-    """The file as it leaves, in blocks of `cut` bytes, and the length that was promised for it."""
-    form = opened(form_head())
-    body = form_body(fields or form_fields("k"), content)
-    body = body.removesuffix(b"--B-o--\r\n") + behind + b"--B-o--\r\n"
-    blocks = [body[at : at + cut] for at in range(0, len(body), cut)] if cut else [body]
-    reader, begun = FormReader(form.boundary), list[Block]()
-    while not reader.file_begun:
-        begun = reader.feed(blocks.pop(0))
-    accepted = admit_form(form, reader.fields, reader.filename, Directory().find, NOW, ROAD)
-    payload = form_payload(accepted, reader, begun, len(body), held)
-    out = b"".join([bytes(piece) for block in (b"", *blocks) for piece in payload.feed(block)])
-    if payload.length is not None:
-        assert payload.all_decoded
-    assert payload.framed
-    assert not payload.signed
-    assert payload.finish() == {}
-    return out, payload.length
-
-
-def lost(*arguments: Any, **more: Any) -> S3Error:
-    with pytest.raises(S3Error) as caught:
-        sent(*arguments, **more)
-    return caught.value
-
-
-@given(st.binary(max_size=300), st.integers(0, 400), st.integers(0, 60))
-def test_the_file_comes_out_as_it_went_in_and_a_large_one_with_its_length(content: bytes, held: int, cut: int) -> None:
-    out, length = sent(content, held, cut=cut)
-    assert out == content
-    assert length == (None if len(content) + 2 <= held else len(content))
-
-
-SUBMIT = b'--B-o\r\nContent-Disposition: form-data; name="submit"\r\n\r\nUpload\r\n'
-
-
-@pytest.mark.parametrize("cut", [0, 1, 50])
-def test_only_a_file_that_may_wait_may_have_fields_behind_it(cut: int) -> None:
-    assert sent(b"content", 1000, cut=cut, behind=SUBMIT) == (b"content", None)
-    assert lost(b"content", 10, cut=cut, behind=SUBMIT).code is Code.MALFORMED_POST_REQUEST
-
-
-@pytest.mark.parametrize("held", [0, 1000])
-@pytest.mark.parametrize(
-    ("size", "code"), [(2, Code.ENTITY_TOO_SMALL), (3, None), (5, None), (6, Code.ENTITY_TOO_LARGE)]
-)
-def test_the_policys_sizes_are_enforced_on_the_real_file(held: int, size: int, code: Code | None) -> None:
-    fields = form_fields("k", {}, [["content-length-range", 3, 5]])
-    for cut in (0, 1):
-        if code is None:
-            sent(b"x" * size, held, fields, cut=cut)
-        else:
-            assert lost(b"x" * size, held, fields, cut=cut).code is code
-
-
-@pytest.mark.parametrize(
-    ("name", "right"),
-    [
-        ("content-md5", base64.b64encode(hashlib.md5(b"content").digest()).decode()),
-        ("x-amz-checksum-sha256", base64.b64encode(hashlib.sha256(b"content").digest()).decode()),
-    ],
-)
-def test_a_digest_in_a_field_is_that_of_the_file(name: str, right: str) -> None:
-    fields = form_fields("k", {name: right}, [{name: right}])
-    sent(b"content", 1000, fields)
-    assert lost(b"contenu", 1000, fields).code is Code.BAD_DIGEST
-    assert lost(b"contenu", 0, fields, cut=20).code is Code.BAD_DIGEST
-
-
-def test_a_form_that_ends_early_never_finishes() -> None:
-    form = opened(form_head())
-    body = form_body(form_fields("k"), b"content")
-    reader, begun = read(body[:-12], form)
-    accepted = admit_form(form, reader.fields, reader.filename, Directory().find, NOW, ROAD)
-    payload = form_payload(accepted, reader, begun, len(body), 1000)
-    payload.feed(b"")
-    with pytest.raises(S3Error) as caught:
-        payload.finish()
-    assert caught.value.code is Code.MALFORMED_POST_REQUEST
 
 
 @given(st.dictionaries(st.sampled_from([*form_fields("k"), b"acl", b"x-amz-acl", b"bucket"]), st.binary(max_size=30)))
