@@ -107,6 +107,19 @@ def test_a_digest_in_a_field_is_that_of_the_file(name: str, right: str) -> None:
     assert lost(b"contenu", 0, fields, cut=20).code is Code.BAD_DIGEST
 
 
+@pytest.mark.parametrize(("size", "code"), [(2, Code.ENTITY_TOO_SMALL), (6, Code.ENTITY_TOO_LARGE)])
+def test_a_large_file_of_the_wrong_size_is_refused_before_it_is_read(size: int, code: Code) -> None:
+    form = opened()
+    body = form_body(form_fields("k", {}, [["content-length-range", 3, 5]]), b"x" * size)
+    reader = FormReader(form.boundary)
+    begun = reader.feed(body[: -size - len(b"\r\n--B-o--\r\n")])
+    assert reader.file_begun
+    assert reader.file_size == 0
+    with pytest.raises(S3Error) as caught:
+        form_payload(admitted(form, reader), reader, begun, len(body), held=0)
+    assert caught.value.code is code
+
+
 def test_a_form_that_ends_early_never_finishes() -> None:
     form = opened()
     body = form_body(form_fields("k"), b"content")

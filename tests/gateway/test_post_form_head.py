@@ -50,6 +50,7 @@ def test_the_type_of_a_form_is_read_without_case_and_its_boundary_with_quotes(na
         header_head("POST", "/bucket/k?uploads", {"content-type": "multipart/form-data; boundary=B"}),
         header_head("POST", "/bucket?delete", {"content-type": "multipart/form-data; boundary=B"}),
         form_head("/"),
+        form_head("/bucket/k"),
         form_head("/bucket/k?uploadId=u"),
         form_head()._replace(method=b"PUT"),
         form_head(content_type="text/plain"),

@@ -17,6 +17,7 @@ from gateway.s3.form_data import FormReader, boundary_of
 from gateway.s3.post_fields import as_put_headers, expand, object_key_of
 from gateway.s3.post_policy import LengthRange, check, read_policy
 from gateway.sigv4.claim import Claim, ClaimRules, check_time
+from gateway.sigv4.claim import _unix as unix_seconds
 from gateway.sigv4.post_claim import read_post_claim
 from gateway.sigv4.signing import derive_date_key, derive_signing_key
 from tests.support.requests import ACCESS_KEY_ID, NOW, RULES, SECRET
@@ -172,6 +173,12 @@ def test_a_malformed_field_of_the_claim_is_refused(name: bytes, value: bytes, co
     error = refused({**AWS_FIELDS, name: value})
     assert error.code is code
     assert AWS_FIELDS[b"x-amz-signature"].decode() not in error.message + error.reason
+
+
+def test_no_long_date_of_a_stranger_is_kept() -> None:
+    before = unix_seconds.cache_info()
+    refused({**AWS_FIELDS, b"x-amz-date": b"2" * 20_000})
+    assert unix_seconds.cache_info() == before
 
 
 def test_another_region_is_named_the_right_one() -> None:
