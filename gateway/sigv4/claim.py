@@ -34,7 +34,7 @@ MAX_SIGNED: Final = 256  # names in SignedHeaders; a head has no more fields
 _ACCESS_KEY_ID: Final = re.compile(rb"[A-Za-z0-9_-]{3,128}\Z")
 _DATE: Final = re.compile(rb"[0-9]{8}\Z")
 _TIMESTAMP: Final = re.compile(rb"[0-9]{8}T[0-9]{6}Z\Z")
-_HEX: Final = b"0123456789abcdef"  # of a signature, lower case only
+LOWER_HEX: Final = b"0123456789abcdef"  # of a signature, lower case only
 _SIGNED_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+\Z")
 _EXPIRES: Final = re.compile(rb"[0-9]{1,6}\Z")
 _V4_NAMES: Final = {
@@ -142,7 +142,7 @@ def _read_identity(parts: bytes) -> _Identity:
         found[name] = value
     if found.keys() != {b"Credential", b"SignedHeaders"}:
         _malformed_header("it must hold exactly Credential, SignedHeaders and Signature")
-    credential = _credential(found[b"Credential"], _malformed_header)
+    credential = read_credential(found[b"Credential"], _malformed_header)
     return _Identity(*credential, _signed_headers(found[b"SignedHeaders"], _malformed_header))
 
 
@@ -151,13 +151,13 @@ def _from_header(request: S3Request, authorization: bytes, rules: ClaimRules) ->
     identity = _usual_identity(authorization[:-64]) if len(authorization) <= MAX_KEPT else None
     if identity is None:
         identity, signature = _identity(authorization)
-    if len(signature) != 64 or signature.translate(None, _HEX):
+    if len(signature) != 64 or signature.translate(None, LOWER_HEX):
         _malformed_header("the signature is not 64 lower-case hex digits")
     access_key_id, date, region, service, scope, signed_headers = identity
     if service != b"s3" or rules.regions is not None:
-        _check_scope(region, service, rules, _malformed_header)
+        check_scope(region, service, rules, _malformed_header)
     timestamp = request.headers.get(b"x-amz-date") or _date(request)
-    issued_at = _unix(timestamp) if len(timestamp) == 16 else -1
+    issued_at = unix_seconds(timestamp) if len(timestamp) == 16 else -1
     if issued_at < 0:
         raise S3Error(
             Code.ACCESS_DENIED, "no date", message="AWS authentication requires a valid Date or x-amz-date header"
@@ -203,7 +203,7 @@ def _from_http_date(value: bytes) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _unix(timestamp: bytes) -> int:
+def unix_seconds(timestamp: bytes) -> int:
     """Unix seconds of an ISO basic time; -1 when it is none, or there is no such moment. Ask with 16 bytes only: what
     a stranger sends is kept."""
     if not _TIMESTAMP.match(timestamp):
@@ -229,10 +229,10 @@ def _from_query(request: S3Request, rules: ClaimRules) -> Claim:
             )
     if query[b"X-Amz-Algorithm"] != ALGORITHM:
         malformed_query('X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"')
-    access_key_id, date, region, service, scope = _credential(query[b"X-Amz-Credential"], malformed_query)
-    _check_scope(region, service, rules, malformed_query)
+    access_key_id, date, region, service, scope = read_credential(query[b"X-Amz-Credential"], malformed_query)
+    check_scope(region, service, rules, malformed_query)
     timestamp = query[b"X-Amz-Date"]
-    if len(timestamp) != 16 or _unix(timestamp) < 0:
+    if len(timestamp) != 16 or unix_seconds(timestamp) < 0:
         malformed_query("X-Amz-Date must be in the ISO8601 long format yyyyMMdd'T'HHmmss'Z'")
     if timestamp[:8] != date:
         malformed_query("the date in the credential scope is not the date of the request")
@@ -240,7 +240,7 @@ def _from_query(request: S3Request, rules: ClaimRules) -> Claim:
     if not _EXPIRES.match(expires) or not 1 <= int(expires) <= MAX_EXPIRES:
         malformed_query("X-Amz-Expires must be a number of seconds from 1 to 604800")
     signature = query[b"X-Amz-Signature"]
-    if len(signature) != 64 or signature.translate(None, _HEX):
+    if len(signature) != 64 or signature.translate(None, LOWER_HEX):
         malformed_query("X-Amz-Signature is not 64 lower-case hex digits")
     signed_headers = _signed_headers(query[b"X-Amz-SignedHeaders"], malformed_query)
     return Claim(
@@ -253,7 +253,7 @@ def _from_query(request: S3Request, rules: ClaimRules) -> Claim:
         signed_headers,
         signature,
         timestamp,
-        _unix(timestamp),
+        unix_seconds(timestamp),
         int(expires),
         _presigned_payload(request, signed_headers),
         rules.echo,
@@ -275,7 +275,7 @@ def _presigned_payload(request: S3Request, signed_headers: tuple[bytes, ...]) ->
 # ---- both forms ----
 
 
-def _credential(value: bytes, malformed: _Malformed) -> tuple[str, bytes, bytes, bytes, bytes]:
+def read_credential(value: bytes, malformed: _Malformed) -> tuple[str, bytes, bytes, bytes, bytes]:
     """(access key id, date, region, service, the scope as a whole)."""
     pieces = value.rsplit(b"/", 4)
     if len(pieces) != 5 or pieces[4] != TERMINATOR:
@@ -288,7 +288,7 @@ def _credential(value: bytes, malformed: _Malformed) -> tuple[str, bytes, bytes,
     return access_key_id.decode("ascii"), date, region, service, value[len(access_key_id) + 1 :]
 
 
-def _check_scope(region: bytes, service: bytes, rules: ClaimRules, malformed: _Malformed) -> None:
+def check_scope(region: bytes, service: bytes, rules: ClaimRules, malformed: _Malformed) -> None:
     if service != b"s3":
         malformed("the service in the credential scope must be s3")
     if rules.regions is not None and region not in rules.regions:

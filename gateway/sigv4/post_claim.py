@@ -9,10 +9,7 @@ from typing import Final, NoReturn
 
 from gateway.s3.errors import Code, S3Error
 from gateway.sigv4.canonical import ALGORITHM
-from gateway.sigv4.claim import _HEX as HEX
-from gateway.sigv4.claim import _check_scope as check_scope
-from gateway.sigv4.claim import _credential as read_credential
-from gateway.sigv4.claim import _unix as unix_seconds
+from gateway.sigv4.claim import LOWER_HEX, check_scope, read_credential, unix_seconds
 from gateway.sigv4.terms import MAX_EXPIRES, UNSIGNED_PAYLOAD, USE_V4, Claim, ClaimRules, Form
 
 # Lower case, as a form has them → the spelling S3 uses when one is missing.
@@ -52,7 +49,7 @@ def read_post_claim(fields: Mapping[bytes, bytes], rules: ClaimRules) -> Claim:
     if timestamp[:8] != date:
         _malformed("the date in the credential scope is not the date of the form")
     signature = fields[b"x-amz-signature"]
-    if len(signature) != 64 or signature.translate(None, HEX):
+    if len(signature) != 64 or signature.translate(None, LOWER_HEX):
         _malformed("X-Amz-Signature is not 64 lower-case hex digits")
     return Claim(
         Form.POST,

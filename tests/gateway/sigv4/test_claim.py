@@ -254,7 +254,7 @@ def test_any_components_raise_only_documented_errors(value: str) -> None:
 
 def test_what_strangers_send_is_not_kept_without_bound() -> None:
     """Both caches are asked before any signature is checked: long headers must not fill them."""
-    identities, dates = claim_module._usual_identity.cache_info, claim_module._unix.cache_info
+    identities, dates = claim_module._usual_identity.cache_info, claim_module.unix_seconds.cache_info
     read_claim(parsed(head(authorization())), RULES)  # kept
     kept = identities().currsize, dates().currsize
     for number in range(5):

@@ -16,8 +16,7 @@ from gateway.s3.errors import Code, S3Error
 from gateway.s3.form_data import FormReader, boundary_of
 from gateway.s3.post_fields import as_put_headers, expand, object_key_of
 from gateway.s3.post_policy import LengthRange, check, read_policy
-from gateway.sigv4.claim import Claim, ClaimRules, check_time
-from gateway.sigv4.claim import _unix as unix_seconds
+from gateway.sigv4.claim import Claim, ClaimRules, check_time, unix_seconds
 from gateway.sigv4.post_claim import read_post_claim
 from gateway.sigv4.signing import derive_date_key, derive_signing_key
 from tests.support.requests import ACCESS_KEY_ID, NOW, RULES, SECRET
