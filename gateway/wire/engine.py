@@ -7,12 +7,13 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from gateway.authorize import Authorized
 from gateway.forward import SentBody, UpstreamRequest, UpstreamTarget, plan, plan_list_buckets
 from gateway.pipeline import Rules, admit, admit_again
+from gateway.post_form import AdmittedForm, FormRequest, admit_form, open_form
 from gateway.respond import ReplyRules, error_reply
 from gateway.s3.errors import S3Error
 from gateway.s3.request import RequestHead
@@ -99,6 +100,12 @@ class Engine:
 
     def admit(self, head: RequestHead) -> Authorized:
         return admit(head, self._find, time.time(), self.rules)
+
+    def open_form(self, head: RequestHead) -> FormRequest | None:
+        return open_form(head, self.rules)
+
+    def admit_form(self, form: FormRequest, fields: Mapping[bytes, bytes], filename: bytes | None) -> AdmittedForm:
+        return admit_form(form, fields, filename, self._find, time.time(), self.rules)
 
     def admit_again(self, authorized: Authorized) -> Authorized:
         return admit_again(authorized, self._find, self.rules)

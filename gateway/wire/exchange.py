@@ -6,15 +6,18 @@ All in callbacks, on one loop; nothing here waits. What may leave, and when:
 - the last block of a streamed body is withheld until every declared digest held and the key is still usable.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.authorize import Authorized
 from gateway.forward import UpstreamRequest
+from gateway.post_form import AdmittedForm, FormRequest
 from gateway.respond import ReplyAction, error_reply, plan_reply
 from gateway.s3.errors import Code, S3Error
 from gateway.wire.engine import LOG, Engine
+from gateway.wire.form_upload import FormUpload
 from gateway.wire.heads import ParsedReply, ParsedRequest
-from gateway.wire.reply import CLOSE, Listing, choose_sink, declared
+from gateway.wire.reply import CLOSE, FormAnswer, Listing, choose_sink, declared
 from gateway.wire.roles import ClientSide, Sink, Upload
 from gateway.wire.upload import choose_upload
 from gateway.wire.upstream import UpstreamConnection
@@ -49,16 +52,19 @@ class Exchange:
     def begin(self) -> None:
         engine = self._engine
         try:
-            authorized = self._authorized = engine.admit(self.parsed.head)
-            upload = self._upload = choose_upload(engine, self, authorized, self.parsed.body)
-            if upload is None:
-                self._begin_without_body(authorized)
+            head = self.parsed.head
+            form = engine.open_form(head) if head.method == b"POST" else None
+            if form is not None:
+                self._upload = FormUpload(engine, self, form, self.parsed.body)
             else:
-                upload.begin()
-        except S3Error as error:
-            self.refuse(error)
-        except Exception:
-            self._bug()
+                self._authorized = engine.admit(head)
+                self._upload = choose_upload(engine, self, self._authorized, self.parsed.body)
+            if self._upload is None:
+                self._begin_without_body(self.authorized)
+            else:
+                self._upload.begin()
+        except Exception as error:
+            self._failed(error)
 
     def _begin_without_body(self, authorized: Authorized) -> None:
         upstream = self._engine.upstream
@@ -148,6 +154,14 @@ class Exchange:
         self._fresh = True
         return again
 
+    def admit_form(self, form: FormRequest, fields: Mapping[bytes, bytes], filename: bytes | None) -> AdmittedForm:
+        """Of an upload form, once its fields are here: who signed it, and may it be stored?"""
+        admitted = self._engine.admit_form(form, fields, filename)
+        self._authorized = admitted.authorized
+        self._sink = FormAnswer(self._engine, self, admitted)
+        self._fresh = True
+        return admitted
+
     def body_block(self, block: bytes | memoryview, *, final: bool) -> None:
         upload = self._upload
         if upload is None or self._done or self._replying:
@@ -155,12 +169,8 @@ class Exchange:
         self._since = self._engine.clock
         try:
             upload.block(block, final=final)
-        except S3Error as error:
-            self._abandon()
-            self.refuse(error)
-        except Exception:
-            self._abandon()
-            self._bug()
+        except Exception as error:
+            self._failed(error)
 
     def body_broken(self, error: S3Error) -> None:
         """The client's body ended early or is malformed: what the store has stays short of its length."""
@@ -180,12 +190,8 @@ class Exchange:
             return
         try:
             upload.resumed()
-        except S3Error as error:
-            self._abandon()
-            self.refuse(error)
-        except Exception:
-            self._abandon()
-            self._bug()
+        except Exception as error:
+            self._failed(error)
 
     # ---- the reply, from the store ----
 
@@ -205,10 +211,8 @@ class Exchange:
             self._sink.begin(reply)
             self._sink.block(body)
             self._sink.end()
-        except S3Error as error:
-            self.refuse(error)
-        except Exception:
-            self._bug()
+        except Exception as error:
+            self._failed(error)
 
     def reply_head(self, reply: ParsedReply) -> None:
         self._since = self._engine.clock
@@ -228,12 +232,8 @@ class Exchange:
                 planned = plan_reply(reply.head, authorized, self.request_id, self._engine.reply_rules)
                 self._sink = choose_sink(self._engine, self, authorized, reply, planned)
             self._sink.begin(reply)
-        except S3Error as error:
-            self._abandon()
-            self.refuse(error)
-        except Exception:
-            self._abandon()
-            self._bug()
+        except Exception as error:
+            self._failed(error)
 
     def reply_block(self, block: bytes | memoryview) -> None:
         self._since = self._engine.clock
@@ -241,8 +241,7 @@ class Exchange:
             if self._sink is not None:
                 self._sink.block(block)
         except S3Error as error:
-            self._abandon()
-            self.refuse(error)
+            self._failed(error)
 
     def flush(self) -> None:
         """Nothing more was read with this reply's head: do not keep the client waiting for it."""
@@ -255,10 +254,8 @@ class Exchange:
             return
         try:
             self._sink.end()
-        except S3Error as error:
-            self.refuse(error)
-        except Exception:
-            self._bug()
+        except Exception as error:
+            self._failed(error)
 
     def upstream_lost(self, reason: str) -> None:
         """Retry only what has no body, changes nothing and got no byte of an answer on a connection used before."""
@@ -307,7 +304,8 @@ class Exchange:
         if self.client.body_unread:
             self.keep_alive = False
         close = b"" if self.keep_alive else CLOSE
-        length = b"" if self.parsed.head.method == b"HEAD" else b"content-length: %d\r\n" % len(body)
+        bodiless = self.parsed.head.method == b"HEAD" or head.startswith(b"HTTP/1.1 204")
+        length = b"" if bodiless else b"content-length: %d\r\n" % len(body)
         self.client.write(head + length + close + b"\r\n" + body)
         self.finish()
 
@@ -323,6 +321,14 @@ class Exchange:
         head = self.parsed.head
         resource = head.target.partition(b"?")[0].decode("ascii", "replace")
         self.answer(*error_reply(error, self.request_id, head_request=head.method == b"HEAD", resource=resource))
+
+    def _failed(self, error: Exception) -> None:
+        """Nothing more goes to the store; the client hears why."""
+        self._abandon()
+        if isinstance(error, S3Error):
+            self.refuse(error)
+        else:
+            self._bug()
 
     def _bug(self) -> None:
         LOG.exception("%s failed", self.request_id.decode())

@@ -7,7 +7,8 @@ document may pass is decided in `respond`.
 from typing import Final
 
 from gateway.authorize import Authorized
-from gateway.respond import ReplyAction, ReplyPlan, list_buckets_reply, plan_reply, rebuild
+from gateway.post_form import AdmittedForm
+from gateway.respond import ReplyAction, ReplyPlan, form_reply, list_buckets_reply, plan_reply, rebuild
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.listing import ListedBucket, read_buckets
 from gateway.store_errors import store_code
@@ -166,6 +167,25 @@ class Rebuild(_Collecting):
         owed, self._reserved = self._reserved, 0
         self._exchange.answer(head, document)
         self._exchange.client.owe(owed)
+
+
+class FormAnswer(Rebuild):
+    """An upload form: what the store says to its file becomes the answer the form asks for."""
+
+    __slots__ = ("_success",)
+
+    def __init__(self, engine: Engine, exchange: Answering, admitted: AdmittedForm) -> None:
+        super().__init__(engine, exchange, admitted.authorized)
+        self._success = admitted.success
+
+    def end(self) -> None:
+        assert self._reply is not None
+        head = self._reply.head
+        if head.status != 200:
+            super().end()
+            return
+        exchange, rules = self._exchange, self._engine.reply_rules
+        exchange.answer(*form_reply(head, self._authorized, self._success, exchange.request_id, rules))
 
 
 class Trickle(_Collecting):

@@ -1,9 +1,11 @@
 """What the parts of the wire ask of each other: a client connection, an exchange, and the sinks of its reply."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from gateway.authorize import Authorized
 from gateway.forward import UpstreamRequest
+from gateway.post_form import AdmittedForm, FormRequest
 from gateway.wire.heads import ParsedReply, ParsedRequest
 
 
@@ -49,6 +51,7 @@ class Uploading(Protocol):
     def client(self) -> ClientSide: ...
     def pull_body(self) -> None: ...
     def pass_gate(self) -> Authorized: ...
+    def admit_form(self, form: FormRequest, fields: Mapping[bytes, bytes], filename: bytes | None) -> AdmittedForm: ...
     def ask(self, request: UpstreamRequest, body: bytes | bytearray = b"") -> None: ...
 
 
@@ -56,8 +59,8 @@ class Upload(Protocol):
     """The way of one request's body. `sent`: the store has all of it, or gets it with the head. `connected`: the head
     is written. `resumed`: the store takes more. `release`: give back what it holds; harmless when called again."""
 
-    sent: bool
-
+    @property
+    def sent(self) -> bool: ...
     def begin(self) -> None: ...
     def block(self, block: bytes | memoryview, *, final: bool) -> None: ...
     def connected(self, outlet: Outlet) -> None: ...

@@ -16,8 +16,6 @@ from gateway.wire.turn import SMALL_READ
 from gateway.wire.upstream import reset, tune, unacknowledged
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
 MAX_EMPTY: Final = 4  # bytes of CRLF before a request line
 
 
@@ -256,6 +254,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._pending = b""
             self._take_body(pending)
         elif self._expects_continue:
+            self._expects_continue = False
             self.write(CONTINUE)
 
     def _take_body(self, block: bytes | memoryview) -> None:

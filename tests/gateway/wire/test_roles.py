@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.wire import reply, roles, streamed, upload
+from gateway.wire import form_upload, reply, roles, streamed, upload
 from gateway.wire.exchange import Exchange
 from gateway.wire.server import ClientConnection
 from gateway.wire.upstream import UpstreamConnection
@@ -22,8 +22,10 @@ def asked(role: type) -> set[str]:
         (upload.Held, roles.Upload),
         (upload.Document, roles.Upload),
         (streamed.Streamed, roles.Upload),
+        (form_upload.FormUpload, roles.Upload),
         (reply.Relay, roles.Sink),
         (reply.Rebuild, roles.Sink),
+        (reply.FormAnswer, roles.Sink),
         (reply.Trickle, roles.Sink),
         (reply.Listing, roles.Sink),
     ],
@@ -33,4 +35,5 @@ def test_every_player_can_do_what_its_role_asks(player: type, role: type) -> Non
         "body_unread",
         "client",
         "authorized",
+        "sent",
     }
