@@ -12,7 +12,7 @@ help: ## this list
 up: $(VENV)/.first-run ## install, then run the embedded store and the gateway in the foreground
 	@$(BIN)/nqgate up
 
-test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native ## everything: format, lint, types, units, end to end against real stores
+test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native $(VENV)/.sdks ## everything: format, lint, types, units, end to end against real stores
 	@tools/check
 	@$(BIN)/python -m pytest -q -n auto --dist loadgroup -m "server or not server"
 	@echo "once more, what is compiled:"
@@ -31,7 +31,7 @@ pin: ## rewrite the two pinned requirement files from the ranges in pyproject.to
 	@tools/pin
 
 clean: ## remove the virtual environment and caches, never ./data
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build ./*.egg-info
+	@rm -rf $(VENV) tests/sdks/js/node_modules .mypy_cache .ruff_cache .hypothesis build ./*.egg-info
 
 $(BIN)/python:
 	@tools/venv $(PYTHON) $(VENV)
@@ -58,6 +58,13 @@ $(VENV)/.bench-system: $(BIN)/python tools/system-packages
 
 $(VENV)/.native: $(VENV)/.dev tools/native setup.py $(wildcard gateway/*.py gateway/*/*.py keystore/*.py)
 	@tools/native $(VENV)
+	@touch $@
+
+$(VENV)/.sdks: $(BIN)/python tests/sdks/requirements.txt tests/sdks/js/package-lock.json
+	@echo "installing the clients of the SDK matrix into $(VENV)/sdks (once) …"
+	@tools/venv $(PYTHON) $(VENV)/sdks
+	@$(VENV)/sdks/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r tests/sdks/requirements.txt
+	@PATH=$(CURDIR)/$(VENV)/sdks/bin:$$PATH npm ci --prefix tests/sdks/js --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
 .PHONY: help up test check native bench pin clean

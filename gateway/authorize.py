@@ -21,7 +21,9 @@ from keystore.scope import Permission
 
 _DIGESTS: Final = frozenset({b"content-md5", *(b"x-amz-checksum-" + algorithm for algorithm in ALGORITHMS)})
 SERVICE: Final = "/"  # stands for the bucket of ListBuckets; no bucket can have this name
-# Sub-resources that open data to readers without an access key, or name another bucket or sink.
+# Sub-resources that open data to readers without an access key, or name another bucket or sink. They are
+# refused for every key; in its own buckets a key that only reads them is told NotImplemented, which clients such as
+# s3cmd take for "there is none": docs/decisions/client-matrix.md.
 _OPENING: Final = frozenset(
     b"acl policy policyStatus publicAccessBlock ownershipControls website cors replication logging notification "
     b"inventory analytics session".split()
@@ -121,7 +123,7 @@ def authorize(authenticated: Authenticated, policy: Policy) -> Authorized:
     # operation
     operation = classify(request)
     if operation.permission is None:
-        operation = _allowed_by_operator(operation, policy)
+        operation = _allowed_by_operator(operation, policy, Permission.PROBE in access_key.permissions(request.bucket))
     elif operation.name not in policy.profile.offered:
         raise _not_implemented(operation)
     if request.query and request.query.get(b"versionId") == b"":
@@ -158,14 +160,14 @@ def rebuild_body(authorized: Authorized, body: bytes, upstream_region: bytes) ->
     return b"" if authorized.only_probes else document
 
 
-def _allowed_by_operator(operation: Operation, policy: Policy) -> Operation:
+def _allowed_by_operator(operation: Operation, policy: Policy, in_scope: bool) -> Operation:
     """An operation refused for every key, unless the operator listed it; then it is configuration of the bucket.
 
     Its document would have to be read for every bucket it names: only those without one can be listed.
     """
     if operation.name in policy.allow_operations and operation.body is Body.NONE:
         return operation._replace(permission=Permission.CONFIGURE)
-    if operation.selector in _OPENING:
+    if operation.selector in _OPENING and not (in_scope and operation.name.startswith("Get")):
         raise S3Error(Code.ACCESS_DENIED, f"{operation.name} is refused for every access key")
     raise _not_implemented(operation)
 

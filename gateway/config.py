@@ -45,7 +45,9 @@ class S3Settings(_Section):
         ("*",), description="Regions that may be signed for; '*' is any. The first concrete one is reported to clients."
     )
     sigv2_presigned: bool = Field(
-        True, description="Accept SigV2 presigned GET, HEAD and PUT, which boto3 and aws-cli v1 produce by default."
+        True,
+        description="Accept SigV2 presigned GET, HEAD and PUT and upload forms, as boto3 and aws-cli v1 make them by "
+        "default.",
     )
     allow_operations: tuple[str, ...] = Field(
         (), description="Operations refused for every key (they open data or name another bucket) to allow after all."

@@ -136,7 +136,7 @@ _PASS: Final = (
 _CONSUMED: Final = frozenset(
     b"host authorization date user-agent accept accept-encoding content-length transfer-encoding connection expect "
     b"amz-sdk-invocation-id amz-sdk-request x-amz-user-agent x-amz-te x-amz-decoded-content-length x-amz-trailer "
-    b"x-amz-date x-amz-content-sha256".split()
+    b"x-amz-date x-amz-content-sha256 x-amz-api-version".split()  # the last: C++ SDK, always 2006-03-01
 )
 
 VERDICTS: Final[dict[bytes, Gate]] = {

@@ -26,6 +26,7 @@ from gateway.s3.request import RequestHead, S3Request, parse_request
 from gateway.s3.uri import encode
 from gateway.sigv4.claim import check_time
 from gateway.sigv4.post_claim import read_post_claim
+from gateway.sigv4.terms import MAX_EXPIRES, Form
 from gateway.sigv4.verify import as_upload, authenticate
 from keystore.errors import KeystoreError
 
@@ -37,6 +38,7 @@ _ONE_MECHANISM: Final = (
     "Only one auth mechanism allowed; a form that is signed by its fields must carry neither an Authorization header "
     "nor query parameters"
 )
+_TOO_LONG: Final = "Invalid Policy: the expiration of a form signed with SigV2 must be at most seven days ahead."
 _TOKENS: Final = (b"x-amz-security-token", b"x-amz-s3session-token")
 # Said of the whole form, or a condition on it: what the upload would do without is not dropped unseen.
 _UNSUPPORTED: Final = (b"content-md5", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
@@ -121,6 +123,8 @@ def admit_form(
     authenticated = authenticate(request, claim, known, now, rules.dummy_date_key)
     policy = read_policy(claim.policy)
     expanded = expand(fields, filename)
+    if claim.form is Form.POST_V2 and policy.expiration > now + MAX_EXPIRES:
+        raise S3Error(Code.INVALID_POLICY_DOCUMENT, "a SigV2 form for more than seven days", message=_TOO_LONG)
     length_range = check(policy, expanded, request.bucket, now)
     object_key = object_key_of(expanded, dot_segments=rules.addressing.dot_segments)
     upload = _upload(request, object_key, as_put_headers(expanded))

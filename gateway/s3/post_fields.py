@@ -20,7 +20,9 @@ Expanded = NewType("Expanded", dict[bytes, bytes])
 FILENAME: Final = b"${filename}"
 _PATH: Final = re.compile(rb".*[/\\]", re.DOTALL)
 # What is signed, and what signs it: taken as sent.
-_OF_THE_CLAIM: Final = frozenset(b"policy x-amz-algorithm x-amz-credential x-amz-date x-amz-signature".split())
+_OF_THE_CLAIM: Final = frozenset(
+    b"policy x-amz-algorithm x-amz-credential x-amz-date x-amz-signature awsaccesskeyid signature".split()
+)
 _AS_SENT: Final = _OF_THE_CLAIM | {b"bucket"}
 _PLAIN_HEADERS: Final = frozenset(
     b"cache-control content-type content-disposition content-encoding content-language expires content-md5".split()

@@ -23,7 +23,8 @@ _EXPIRATION: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,9})?Z\Z"  # ISO 8601, UTC only
 )
 _SIZE: Final = re.compile(r"[0-9]{1,15}\Z")  # up to a petabyte less one byte; S3 takes them as strings too
-_EXEMPT: Final = frozenset({b"x-amz-signature", b"file", b"policy"})
+# The last two: of a SigV2 form, where they are the claim; beside another claim a form with them is refused.
+_EXEMPT: Final = frozenset({b"x-amz-signature", b"file", b"policy", b"awsaccesskeyid", b"signature"})
 _IGNORED: Final = b"x-ignore-"
 _BUCKET: Final = b"bucket"
 _CONTENT_TYPE: Final = b"content-type"

@@ -13,7 +13,7 @@ from gateway.sigv4.terms import UNSIGNED_PAYLOAD, USE_V4, Claim, ClaimRules, For
 
 NO_DATE: Final = b"00000000"  # there is no scope, and so no date in it
 NAMES: Final = frozenset({b"AWSAccessKeyId", b"Signature", b"Expires"})
-_ACCESS_KEY_ID: Final = re.compile(rb"[A-Za-z0-9_-]{3,128}\Z")
+ACCESS_KEY_ID: Final = re.compile(rb"[A-Za-z0-9_-]{3,128}\Z")
 _UNIX: Final = re.compile(rb"[0-9]{1,12}\Z")
 # What may stand in such a URL beside its own names: everything else would not be signed.
 _SIGNED_QUERY: Final = frozenset(
@@ -36,7 +36,7 @@ def read_presigned_v2(request: S3Request, rules: ClaimRules) -> Claim:
         if name not in _SIGNED_QUERY:
             raise S3Error(Code.INVALID_REQUEST, "a query parameter that SigV2 does not sign", message=USE_V4)
     access_key_id, expires = query[b"AWSAccessKeyId"], query[b"Expires"]
-    if not _ACCESS_KEY_ID.match(access_key_id):
+    if not ACCESS_KEY_ID.match(access_key_id):
         raise S3Error(Code.INVALID_ACCESS_KEY_ID, "an access key id that none can have")
     if not _UNIX.match(expires):
         malformed_query("Expires must be a number of seconds since 1970")

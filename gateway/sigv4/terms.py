@@ -19,6 +19,7 @@ class Form(Enum):
     PRESIGNED = "presigned"
     PRESIGNED_V2 = "presigned, SigV2"
     POST = "upload form"
+    POST_V2 = "upload form, SigV2"
 
 
 class ClaimRules(NamedTuple):
@@ -66,8 +67,8 @@ def malformed_query(reason: str, *extra: tuple[str, str]) -> NoReturn:
 
 
 def check_time(claim: Claim, now: float) -> None:
-    """Clock and expiry; when the policy of a form expires is read later. `now`: Unix seconds. S3Error
-    REQUEST_TIME_TOO_SKEWED, ACCESS_DENIED, or for a V2 URL valid for more than seven days
+    """Clock and expiry; when the policy of a form expires is read later, and of a SigV2 form that is all there is.
+    `now`: Unix seconds. S3Error REQUEST_TIME_TOO_SKEWED, ACCESS_DENIED, or for a V2 URL valid for more than seven days
     AUTHORIZATION_QUERY_PARAMETERS_ERROR."""
     if claim.expires is None:
         if not -MAX_SKEW <= now - claim.issued_at <= MAX_SKEW:
@@ -84,7 +85,7 @@ def check_time(claim: Claim, now: float) -> None:
                 _expired(claim.expires, now, None)
             if claim.expires > now + MAX_EXPIRES:
                 malformed_query("Expires must be at most seven days ahead")
-        case Form.POST:
+        case Form.POST:  # of SigV2 ones only the policy says when they end
             if claim.issued_at > now + MAX_SKEW:
                 raise S3Error(Code.ACCESS_DENIED, "not yet valid", message="Request is not yet valid")
             if now > claim.issued_at + claim.expires:

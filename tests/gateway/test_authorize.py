@@ -224,7 +224,7 @@ def test_nothing_but_creating_a_bucket_is_turned_into_a_question() -> None:
 # ---- what no key may do ----
 
 
-@pytest.mark.parametrize(
+opening = pytest.mark.parametrize(
     "target",
     [
         "/aaa?acl", "/aaa/k?acl", "/aaa?policy", "/aaa?publicAccessBlock", "/aaa?ownershipControls", "/aaa?website",
@@ -232,9 +232,23 @@ def test_nothing_but_creating_a_bucket_is_turned_into_a_question() -> None:
         "/aaa?analytics&id=i",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("method", ["GET", "PUT"])
-def test_b22_b23_what_opens_data_or_names_a_sink_is_403_for_every_key(method: str, target: str) -> None:
-    assert refusal((method, target, {}), AllBuckets()).code is Code.ACCESS_DENIED
+
+
+@opening
+def test_b22_b23_what_opens_data_or_names_a_sink_is_403_for_every_key(target: str) -> None:
+    assert refusal(("PUT", target, {}), AllBuckets()).code is Code.ACCESS_DENIED
+
+
+@opening
+def test_b22_b23_to_read_it_is_501_in_scope_and_403_elsewhere(target: str) -> None:
+    """s3cmd copies and shows objects only where there is no such thing; whether a bucket exists stays unsaid."""
+    assert refusal(("GET", target, {}), AllBuckets()).code is Code.NOT_IMPLEMENTED
+    assert refusal(("GET", target, {}), AAA).code is Code.NOT_IMPLEMENTED
+    assert refusal(("GET", target.replace("/aaa", "/bbb"), {}), AAA).code is Code.ACCESS_DENIED
+
+
+def test_b19_a_session_is_403_for_every_key() -> None:
+    assert refusal(("GET", "/aaa?session", {}), AllBuckets()).code is Code.ACCESS_DENIED
 
 
 def test_b22_the_operator_may_allow_reading_it_and_never_writing_it_unread() -> None:

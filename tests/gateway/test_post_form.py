@@ -183,9 +183,23 @@ def test_a_revoked_key_signs_no_form_and_every_form_it_signed_is_dead() -> None:
     assert "revoked" in error.message
 
 
-@pytest.mark.parametrize("name", [b"AWSAccessKeyId", b"signature"])
-def test_a_sigv2_form_is_refused(name: bytes) -> None:
-    assert refusal({b"key": b"k", b"policy": b"e30=", name: b"x"}).code is Code.INVALID_REQUEST
+def test_a_sigv2_form_is_a_form() -> None:
+    assert admitted(form_fields("k", sigv2=True)).authorized.request.object_key == b"k"
+
+
+def test_a_sigv2_form_of_a_revoked_key_is_dead() -> None:
+    assert refusal(form_fields("k", sigv2=True), Directory(status=Status.REVOKED)).code is Code.INVALID_ACCESS_KEY_ID
+
+
+def test_a_sigv2_form_for_more_than_seven_days_is_refused() -> None:
+    assert admitted(form_fields("k", sigv2=True, lasts=604_800))
+    assert refusal(form_fields("k", sigv2=True, lasts=604_801)).code is Code.INVALID_POLICY_DOCUMENT
+
+
+def test_a_sigv2_form_is_held_to_its_policy() -> None:
+    fields = form_fields("k", sigv2=True)
+    assert refusal({**fields, b"x-amz-meta-a": b"1"}).code is Code.ACCESS_DENIED
+    assert refusal({**fields, b"key": b"other"}).code is Code.ACCESS_DENIED
 
 
 def test_a_session_token_in_a_form_is_refused() -> None:

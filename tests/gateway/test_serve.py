@@ -122,7 +122,7 @@ def configured(folder: Path, **s3: str) -> Config:
 
 
 def test_a_private_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
-    certificate, private_key = make_certificate(tmp_path)
+    certificate, private_key, _ = make_certificate(tmp_path)
     files = {"tls_certificate": str(certificate), "tls_key": str(private_key)}
     assert s3_listener_context(configured(tmp_path, **files)) is not None
     private_key.chmod(0o640)
@@ -132,8 +132,8 @@ def test_a_private_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 def test_files_that_are_missing_or_do_not_belong_together_are_said_so(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    certificate, private_key = make_certificate(tmp_path)
-    _, another = make_certificate(tmp_path / "other")
+    certificate, private_key, _ = make_certificate(tmp_path)
+    _, another, _ = make_certificate(tmp_path / "other")
     for files in ((tmp_path / "none.pem", private_key), (certificate, another), (private_key, certificate)):
         with pytest.raises(SettingsError, match=r"s3\.tls_"):
             s3_listener_context(configured(tmp_path, tls_certificate=str(files[0]), tls_key=str(files[1])))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
 
-from botocore.auth import S3SigV4PostAuth
+from botocore.auth import HmacV1PostAuth, S3SigV4PostAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from urllib3.filepost import encode_multipart_formdata
@@ -25,6 +25,7 @@ def form_fields(
     bucket: str = "bucket",
     lasts: float = 3600,
     now: float = NOW,
+    sigv2: bool = False,
 ) -> dict[bytes, bytes]:
     """As `generate_presigned_post` makes them, names in lower case. `conditions`: beside those on bucket and key."""
     request = AWSRequest(method="POST", url=f"http://{HOST}/{bucket}")
@@ -37,7 +38,9 @@ def form_fields(
     }
     moment = datetime.fromtimestamp(now, UTC).replace(tzinfo=None)
     with patch("botocore.auth.get_current_datetime", lambda remove_tzinfo=True: moment):
-        S3SigV4PostAuth(Credentials(ACCESS_KEY_ID, SECRET), "s3", "us-east-1").add_auth(request)
+        credentials = Credentials(ACCESS_KEY_ID, SECRET)
+        signer = HmacV1PostAuth(credentials) if sigv2 else S3SigV4PostAuth(credentials, "s3", "us-east-1")
+        signer.add_auth(request)
     made = request.context["s3-presign-post-fields"]
     return {name.lower().encode(): value.encode() for name, value in made.items()}
 

@@ -143,13 +143,13 @@ class Gateway:
     # ---- clients ----
 
     def boto3(self, access_key: IssuedKey, **settings: Any) -> AbstractContextManager[Any]:
-        trusted = None if self.tls is None else self.tls.certificate
+        trusted = None if self.tls is None else self.tls.authority
         return s3_client(
             self.endpoint, access_key.access_key_id, access_key.secret_access_key, trusted=trusted, **settings
         )
 
     def aws_cli(self, access_key: IssuedKey, home: Path) -> AwsCli:
-        trusted = None if self.tls is None else self.tls.certificate
+        trusted = None if self.tls is None else self.tls.authority
         return AwsCli(self.endpoint, access_key.access_key_id, home, access_key.secret_access_key, trusted)
 
     def connect(self, *, timeout: float = 15.0, receive_buffer: int | None = None) -> RawConnection:

@@ -19,6 +19,7 @@ from gateway.s3.post_policy import LengthRange, check, read_policy
 from gateway.sigv4.claim import Claim, ClaimRules, check_time, unix_seconds
 from gateway.sigv4.post_claim import read_post_claim
 from gateway.sigv4.signing import derive_date_key, derive_signing_key
+from gateway.sigv4.terms import Form
 from tests.support.requests import ACCESS_KEY_ID, NOW, RULES, SECRET
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-post-example.html: the policy has CRLF line ends, and the page
@@ -133,12 +134,38 @@ def test_a_form_without_credentials_is_anonymous_and_denied(fields: dict[bytes, 
     assert refused(fields).code is Code.ACCESS_DENIED
 
 
-@pytest.mark.parametrize("beside", [{}, AWS_FIELDS])
+V2_FIELDS = {b"awsaccesskeyid": b"AKIAIOSFODNN7EXAMPLE", b"signature": b"c2ln", b"policy": AWS_POLICY}
+
+
+def test_a_sigv2_form_claims_an_id_a_policy_and_a_signature() -> None:
+    claim = read_post_claim(V2_FIELDS, RULES)
+    assert (claim.form, claim.access_key_id) == (Form.POST_V2, "AKIAIOSFODNN7EXAMPLE")
+    assert (claim.policy, claim.signature) == (AWS_POLICY, b"c2ln")
+
+
+@pytest.mark.parametrize("name", list(V2_FIELDS))
+def test_every_field_of_a_sigv2_claim_is_required(name: bytes) -> None:
+    fields = {field: value for field, value in V2_FIELDS.items() if field != name}
+    assert refused(fields).code is Code.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("access_key_id", [b"", b"ab", b"a" * 129, b"a b", b"a\n", b"\xff\xfe\xfd"])
+def test_an_id_that_no_access_key_can_have_is_refused_in_a_sigv2_form(access_key_id: bytes) -> None:
+    assert refused({**V2_FIELDS, b"awsaccesskeyid": access_key_id}).code is Code.INVALID_ACCESS_KEY_ID
+
+
 @pytest.mark.parametrize("name", [b"awsaccesskeyid", b"signature"])
-def test_a_sigv2_form_is_told_what_to_sign_with(name: bytes, beside: dict[bytes, bytes]) -> None:
-    error = refused({**beside, name: b"x"})
+def test_a_form_with_two_claims_is_told_what_to_sign_with(name: bytes) -> None:
+    error = refused({**AWS_FIELDS, name: b"x"})
     assert error.code is Code.INVALID_REQUEST
     assert "AWS4-HMAC-SHA256" in error.message
+
+
+def test_a_sigv2_form_is_refused_where_the_operator_turned_it_off() -> None:
+    with pytest.raises(S3Error) as caught:
+        read_post_claim(V2_FIELDS, RULES._replace(sigv2_presigned=False))
+    assert caught.value.code is Code.INVALID_REQUEST
+    assert "AWS4-HMAC-SHA256" in caught.value.message
 
 
 @pytest.mark.parametrize("name", [b"x-amz-security-token", b"x-amz-s3session-token"])

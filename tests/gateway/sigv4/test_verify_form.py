@@ -196,3 +196,42 @@ def test_a_signed_request_is_not_turned_into_another() -> None:
     assert claim.form is Form.HEADER
     with pytest.raises(ValueError, match="not the upload of a form"):
         as_upload(signed, put())
+
+
+# ---- SigV2 ----
+
+V2 = form_fields(sigv2=True)
+
+
+def v2_verified(changed: dict[bytes, bytes] | None = None, known: Any = FOREVER) -> Authenticated:
+    claim = read_post_claim({**V2, **(changed or {})}, RULES)
+    found: KnownKey | None = known_key(DATE) if known is FOREVER else known
+    return authenticate(parsed(form_head()), claim, found, NOW, dummy_date_key=DUMMY)
+
+
+def test_a_sigv2_form_signed_by_botocore_is_authenticated() -> None:
+    authenticated = v2_verified()
+    assert authenticated.claim.form is Form.POST_V2
+    assert authenticated.payload.mode is PayloadMode.UNSIGNED
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {b"policy": form_fields("other", sigv2=True)[b"policy"]},
+        {b"policy": V2[b"policy"] + b"\n"},
+        {b"signature": b""},
+        {b"signature": V2[b"signature"][:-1]},
+        {b"signature": b"A" + V2[b"signature"][1:] if not V2[b"signature"].startswith(b"A") else b"B"},
+    ],
+)
+def test_a_sigv2_signature_that_is_not_of_this_policy_is_refused(changed: dict[bytes, bytes]) -> None:
+    with pytest.raises(S3Error) as caught:
+        v2_verified(changed)
+    assert caught.value.code is Code.SIGNATURE_DOES_NOT_MATCH
+
+
+def test_an_unknown_key_signs_no_sigv2_form() -> None:
+    with pytest.raises(S3Error) as caught:
+        v2_verified(known=None)
+    assert caught.value.code is Code.INVALID_ACCESS_KEY_ID

@@ -34,12 +34,12 @@ def files(tmp_path: Path) -> Certificate:
 
 @pytest.fixture
 def secure_store(files: Certificate) -> Iterator[RecordingUpstream]:
-    with RecordingUpstream(canned(ok(b"hello")), tls=listener_context(*files)) as running:
+    with RecordingUpstream(canned(ok(b"hello")), tls=listener_context(files.certificate, files.private_key)) as running:
         yield running
 
 
 def test_connections_to_a_store_over_tls_are_reused(secure_store: RecordingUpstream, files: Certificate) -> None:
-    trusted = upstream_context(files.certificate)
+    trusted = upstream_context(files.authority)
     with RunningEngine(secure_store.port, upstream_tls=trusted) as gateway, gateway.connect() as client:
         for _ in range(5):
             client.send(gateway.signer.head("GET", "/bucket/k"))
@@ -51,7 +51,7 @@ def test_large_bodies_reach_a_store_over_tls_and_come_back_to_a_slow_reader(
     secure_store: RecordingUpstream, files: Certificate
 ) -> None:
     secure_store.script = canned(ok(LARGE))
-    trusted = upstream_context(files.certificate)
+    trusted = upstream_context(files.authority)
     with (
         RunningEngine(secure_store.port, upstream_tls=trusted) as gateway,
         gateway.connect(receive_buffer=4096) as slow,
@@ -76,13 +76,13 @@ def test_a_store_that_is_not_trusted_hears_nothing(secure_store: RecordingUpstre
 
 @pytest.fixture
 def secure(upstream: RecordingUpstream, files: Certificate) -> Iterator[RunningEngine]:
-    with RunningEngine(upstream.port, tls=listener_context(*files)) as running:
+    with RunningEngine(upstream.port, tls=listener_context(files.certificate, files.private_key)) as running:
         yield running
 
 
 @pytest.fixture
 def trusting(files: Certificate) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(files.certificate))
+    context = ssl.create_default_context(cafile=str(files.authority))
     context.set_alpn_protocols(["h2", "http/1.1"])
     return context
 
