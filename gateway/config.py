@@ -183,6 +183,11 @@ class LimitsSettings(_Section):
     linger_timeout: _Seconds = Field(
         2, description="How long a refused body is thrown away before closing, so that the refusal can be read."
     )
+    linger_bytes: _Bytes = Field(
+        16777216,
+        description="How much of it is: clients that send first and listen later are done by then. When more is "
+        "announced nothing is read.",
+    )
     read_buffer: int = Field(
         262144, ge=16384, le=16777216, description="One read from a socket; larger reads cost fewer calls."
     )

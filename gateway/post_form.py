@@ -22,7 +22,7 @@ from gateway.s3.operation import classify
 from gateway.s3.post_answer import Success, read_success
 from gateway.s3.post_fields import as_put_headers, expand, object_key_of
 from gateway.s3.post_policy import LengthRange, check, read_policy
-from gateway.s3.request import RequestHead, S3Request, parse_request
+from gateway.s3.request import NOTHING_HOISTED, RequestHead, S3Request, parse_request
 from gateway.s3.uri import encode
 from gateway.sigv4.claim import check_time
 from gateway.sigv4.post_claim import read_post_claim
@@ -141,6 +141,7 @@ def _upload(form: S3Request, object_key: bytes, headers: Mapping[bytes, bytes]) 
     upload.raw_path = upload.canonical_path = path
     upload.raw_query = b""
     upload.query = {}
+    upload.hoisted = NOTHING_HOISTED
     upload.headers = upload.all_headers = {b"host": form.headers[b"host"], **headers}
     upload.names = HeaderNames(tuple(upload.headers))  # remembered by nobody: strangers choose these names
     upload.http_minor = form.http_minor

@@ -17,7 +17,6 @@ _OF_THE_CLAIM: Final = frozenset(
     b"X-Amz-Algorithm X-Amz-Credential X-Amz-Date X-Amz-Expires X-Amz-SignedHeaders X-Amz-Signature "
     b"X-Amz-Content-Sha256 X-Amz-Security-Token AWSAccessKeyId Signature Expires x-id".split()
 )
-_EITHER_X: Final = (b"x-", b"X-")
 _VALUES: Final = {b"list-type": b"2"}
 _COPY_SOURCE: Final = b"x-amz-copy-source"
 _Rows = dict[tuple[bytes, Level, bytes | None], tuple[Operation, ...]]
@@ -60,18 +59,7 @@ def classify(request: S3Request) -> Operation:
 
 def _names(request: S3Request) -> tuple[bytes, ...]:
     """The parameters that say what is asked. Those hoisted from headers (`x-amz-…` in a presigned URL) are headers."""
-    return tuple(
-        [
-            name
-            for name in request.query
-            if name not in _OF_THE_CLAIM and not (name[:2] in _EITHER_X and _is_header(name, request))
-        ]
-    )
-
-
-def _is_header(name: bytes, request: S3Request) -> bool:
-    lowered = name.lower()
-    return lowered.startswith(b"x-amz-") and lowered in request.headers
+    return tuple([name for name in request.query if name not in _OF_THE_CLAIM and name not in request.hoisted])
 
 
 def _check_value(selector: bytes, value: bytes) -> None:

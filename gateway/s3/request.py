@@ -31,6 +31,7 @@ _NAMING: Final = frozenset(
 _NUMBERS: Final = frozenset(b"partNumber part-number-marker max-keys max-parts max-uploads max-buckets".split())
 _NUMBER: Final = re.compile(rb"[0-9]{1,10}\Z")
 _NO_QUERY: Final[dict[bytes, bytes]] = {}
+NOTHING_HOISTED: Final[frozenset[bytes]] = frozenset()
 
 
 class RequestHead(NamedTuple):
@@ -53,7 +54,8 @@ class S3Request:
     re-encoded (upper-case hex, `/` kept), for the client's signature. `query`: decoded name → decoded value, each name
     once. `headers`: as in RequestHead, without any name that contains `_`, except those beginning `x-amz-meta-`;
     `all_headers`: every header as received, for canonicalization only. `bucket`: "" on service level, else a valid
-    bucket name. `object_key`: decoded bytes, b"" on bucket and service level, valid UTF-8 without NUL.
+    bucket name. `object_key`: decoded bytes, b"" on bucket and service level, valid UTF-8 without NUL. `hoisted`: names
+    of `query` that are headers instead, and stand in `headers`; none until the signature held.
     """
 
     __slots__ = (
@@ -61,6 +63,7 @@ class S3Request:
         "bucket",
         "canonical_path",
         "headers",
+        "hoisted",
         "http_minor",
         "method",
         "names",
@@ -77,6 +80,7 @@ class S3Request:
     canonical_path: bytes
     query: dict[bytes, bytes]
     headers: dict[bytes, bytes]
+    hoisted: frozenset[bytes]
     all_headers: dict[bytes, bytes]
     names: HeaderNames
     http_minor: int
@@ -113,6 +117,7 @@ def parse_request(head: RequestHead, addressing: Addressing) -> S3Request:
     request.bucket, request.object_key, request.virtual_hosted = locate(host, request.raw_path, decoded, addressing)
     request.all_headers = headers
     request.headers = _without_underscores(headers) if names.underscored else headers
+    request.hoisted = NOTHING_HOISTED
     request.names = names
     request.http_minor = http_minor
     return request

@@ -5,6 +5,8 @@ send at once, so a buffer may be reused only when nothing of it is left unsent: 
 and another takes its place. (Overwriting early changed half of what a slow reader got.)
 """
 
+import asyncio
+
 
 class ReadBuffers:
     """`size` bytes each; at most `spare` idle ones are kept. How many travel is bounded by the connections: a
@@ -27,3 +29,31 @@ class ReadBuffers:
     def come_back(self, travelling: memoryview) -> None:
         if len(self._free) < self._spare:
             self._free.append(travelling)
+
+
+class BlockWriter:
+    """Blocks of a body on their way into one transport, which pauses when anything is left unsent.
+
+    `secure`: it is TLS. Then a block is copied, for it may be kept without a pause.
+    """
+
+    __slots__ = ("_buffers", "_secure", "_transport", "_travelling")
+
+    def __init__(self, transport: asyncio.Transport, buffers: ReadBuffers, *, secure: bool) -> None:
+        self._transport = transport
+        self._buffers = buffers
+        self._secure = secure
+        self._travelling: list[memoryview] = []
+
+    def write(self, block: bytes | memoryview) -> None:
+        """A memoryview must be a part of the shared read buffer."""
+        if self._secure:
+            block = bytes(block)
+        self._transport.write(block)
+        if type(block) is memoryview and self._transport.get_write_buffer_size():
+            self._travelling.append(self._buffers.travel())
+
+    def all_sent(self) -> None:
+        for travelling in self._travelling:
+            self._buffers.come_back(travelling)
+        self._travelling.clear()

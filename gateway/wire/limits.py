@@ -15,6 +15,7 @@ class Limits(NamedTuple):
     connections: int
     pipelined_bytes: int
     linger_timeout: float
+    linger_bytes: int
     read_buffer: int
     spool_memory: int
     buffer_total: int

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Final, cast
 
 from gateway.s3.errors import Code, S3Error
+from gateway.wire.buffers import BlockWriter
 from gateway.wire.engine import LOG, Engine
 from gateway.wire.exchange import Exchange
 from gateway.wire.heads import ChunkedBody, ParsedRequest, parse_request_head
@@ -47,11 +48,10 @@ class ClientConnection(asyncio.BufferedProtocol):
         "_pending",
         "_reading",
         "_searched",
-        "_secure",
         "_state",
-        "_travelling",
         "_unsent",
         "_waits",
+        "_writer",
         "paused",
         "peer",
         "since",
@@ -69,22 +69,19 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._reading = True
         self._eof = False
         self._searched = 0
-        self._secure = False
-        self._empty = 0
-        self._owed = 0
-        self._unsent = 0
+        self._empty = self._owed = self._unsent = 0
         self._waits = False
-        self._travelling: list[memoryview] = []
         self.paused = False
         self.peer = ""
         self.since = engine.clock
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._writer: BlockWriter = cast("BlockWriter", None)
 
     # ---- the connection ----
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._secure = tune(self.transport)
+        self._writer = BlockWriter(self.transport, self._engine.buffers, secure=tune(self.transport))
         peer = transport.get_extra_info("peername")
         self.peer = str(peer[0]) if peer else ""
         if not self._engine.adopt(self):
@@ -151,15 +148,18 @@ class ClientConnection(asyncio.BufferedProtocol):
                 self.pause_reading()
             if nbytes > SMALL_READ:
                 self.take_turn()
-            elif not self._waits:
-                self._waits = True
-                self._engine.turn.put(self)
+            else:
+                self._wait_for_turn()
         elif state is _BODY:
             self.since = self._engine.clock
             self._take_body(block)
         elif state is _HELD or state is _ANSWERING:
             self._pending += block
             if len(self._pending) > self._engine.read_ahead:
+                self.pause_reading()
+        elif state is _State.LINGER:
+            self._left -= nbytes
+            if self._left < 0:
                 self.pause_reading()
 
     def _wait_for_turn(self) -> None:
@@ -293,11 +293,7 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def write_block(self, block: bytes | memoryview) -> None:
         """One block of a reply's body. A memoryview must be a part of the shared read buffer."""
-        if self._secure:
-            block = bytes(block)
-        self.transport.write(block)
-        if type(block) is memoryview and self.transport.get_write_buffer_size():
-            self._travelling.append(self._engine.buffers.travel())
+        self._writer.write(block)
 
     def owe(self, size: int) -> None:
         """`size` bytes of the memory budget stand for what was just written: given back when it is sent."""
@@ -320,9 +316,7 @@ class ClientConnection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self.paused = False
         self.since = self._engine.clock
-        for travelling in self._travelling:
-            self._engine.buffers.come_back(travelling)
-        self._travelling.clear()
+        self._writer.all_sent()
         self._pay_back()
         if self._exchange is not None:
             self._exchange.client_resumed()
@@ -353,11 +347,18 @@ class ClientConnection(asyncio.BufferedProtocol):
                 self.resume_reading()
 
     def _linger(self) -> None:
-        """Closing with unread bytes would reset the connection and could destroy the reply before it is read."""
+        """Closing with unread bytes would reset the connection and could destroy the reply before it is read, so they
+        are read for a moment. Of a body longer than `linger_bytes` nothing is: it would not end in time."""
+        bound = self._engine.limits.linger_bytes
+        endless = self.body_unread and self._chunked is None and self._left > bound
         self._state = _State.LINGER
         self._pending = b""
         self.since = self._engine.clock
-        self.resume_reading()
+        self._left = bound
+        if endless:
+            self.pause_reading()
+        else:
+            self.resume_reading()
 
     # ---- time ----
 

@@ -13,7 +13,7 @@ import termios
 from enum import Enum
 from typing import Final, Protocol, cast
 
-from gateway.wire.buffers import ReadBuffers
+from gateway.wire.buffers import BlockWriter, ReadBuffers
 from gateway.wire.heads import ChunkedBody, ParsedReply, UpstreamNonsense, parse_reply_head
 from gateway.wire.limits import Limits
 from gateway.wire.turn import SMALL_READ, Turn
@@ -114,11 +114,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "_pending",
         "_reading",
         "_searched",
-        "_secure",
         "_to_head",
-        "_travelling",
         "_turn",
         "_waits",
+        "_writer",
         "idle_since",
         "paused",
         "reused",
@@ -140,18 +139,17 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._to_head = False
         self._keep_alive = False
         self._searched = 0
-        self._secure = False
         self._waits = False
-        self._travelling: list[memoryview] = []
         self.idle_since = 0.0
         self.paused = False
         self.reused = False
         self.untouched = True
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._writer: BlockWriter = cast("BlockWriter", None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._secure = tune(self.transport)
+        self._writer = BlockWriter(self.transport, self._buffers, secure=tune(self.transport))
 
     def usable(self) -> bool:
         """Idle, and open as far as we know."""
@@ -172,11 +170,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def send_block(self, block: bytes | memoryview) -> None:
         """One verified block of body. A memoryview must be a part of the shared read buffer."""
-        if self._secure:
-            block = bytes(block)
-        self.transport.write(block)
-        if type(block) is memoryview and self.transport.get_write_buffer_size():
-            self._travelling.append(self._buffers.travel())
+        self._writer.write(block)
 
     def pause_writing(self) -> None:
         self.paused = True
@@ -185,9 +179,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self.paused = False
-        for travelling in self._travelling:
-            self._buffers.come_back(travelling)
-        self._travelling.clear()
+        self._writer.all_sent()
         if self._exchange is not None:
             self._exchange.upstream_resumed()
 

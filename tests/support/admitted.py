@@ -32,7 +32,9 @@ def parsed(
 
 
 def authenticated(request: S3Request, access_key: AccessKey, sha256: bytes | None = EMPTY_SHA256) -> Authenticated:
-    """As if a signature had held. `sha256`: the declared hash in lower-case hex, None for UNSIGNED-PAYLOAD."""
+    """As if a signature had held. `sha256`: the declared hash in lower-case hex, None for UNSIGNED-PAYLOAD. What stands
+    in the query and as a header is taken for hoisted."""
+    request.hoisted = frozenset(name for name in request.query if name.lower() in request.headers)
     mode = PayloadMode.UNSIGNED if sha256 is None else PayloadMode.SHA256
     return Authenticated(request, NO_CLAIM, access_key, Payload(mode, sha256))
 

@@ -164,6 +164,11 @@ class Gateway:
         """VmRSS in bytes of the gateway and its children."""
         return sum(_memory(pid, "VmRSS") for pid in family(self.process.pid))
 
+    def bytes_read(self) -> int:
+        """By the gateway since its start, from sockets and files."""
+        counters = Path(f"/proc/{self.process.pid}/io").read_text().split()
+        return int(counters[counters.index("rchar:") + 1])
+
     @contextmanager
     def memory_watch(self) -> Iterator["MemoryWatch"]:
         """Samples VmRSS while the block runs; `growth` is the highest sample above the one before."""

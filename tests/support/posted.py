@@ -48,12 +48,13 @@ def posted_form(
     object_key: str = "k",
     fields: Mapping[str, str] | None = None,
     conditions: Sequence[Any] = (),
+    signature_version: str = "s3v4",
     **more: Any,
 ) -> PostedForm:
     """`fields`: beside the key, each under a condition that it is exactly that."""
     given = dict(fields or {})
     exact = [{name: value} for name, value in given.items()]
-    with s3_client(f"http://{host}", *credential, signature_version="s3v4") as client:  # its default is SigV2
+    with s3_client(f"http://{host}", *credential, signature_version=signature_version) as client:  # default: SigV2
         made = client.generate_presigned_post(
             bucket, object_key, Fields=given, Conditions=[*exact, *conditions], ExpiresIn=600
         )

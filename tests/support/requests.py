@@ -37,6 +37,15 @@ class _Payload(S3SigV4Auth):
         return self.line
 
 
+class _PinnedPayload(S3SigV4QueryAuth):
+    """botocore's presigner with the payload line of the test."""
+
+    line = "UNSIGNED-PAYLOAD"
+
+    def payload(self, request: AWSRequest) -> str:
+        return self.line
+
+
 def _at(now: float) -> Any:
     moment = datetime.fromtimestamp(now, UTC).replace(tzinfo=None)
     return patch("botocore.auth.get_current_datetime", lambda remove_tzinfo=True: moment)
@@ -79,10 +88,13 @@ def presigned_head(
     expires: int = 300,
     now: float = NOW,
     unsigned: dict[str, str] | None = None,
+    payload_line: str = "UNSIGNED-PAYLOAD",
 ) -> RequestHead:
     request = AWSRequest(method=method, url=f"http://{HOST}{target}", headers=headers or {})
     with _at(now):
-        S3SigV4QueryAuth(Credentials(ACCESS_KEY_ID, SECRET), "s3", "us-east-1", expires).add_auth(request)
+        signer = _PinnedPayload(Credentials(ACCESS_KEY_ID, SECRET), "s3", "us-east-1", expires)
+        signer.line = payload_line
+        signer.add_auth(request)
     return _head(request, unsigned or {})
 
 

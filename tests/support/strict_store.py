@@ -9,7 +9,8 @@ from tests.support.recording_upstream import Exchange, ok
 
 @dataclass(slots=True)
 class StrictStore:
-    """The script of a RecordingUpstream. PutObject, GetObject, HeadObject, DeleteObject and multipart uploads."""
+    """The script of a RecordingUpstream. PutObject, GetObject, HeadObject, DeleteObject and multipart uploads;
+    nothing is ever unfinished."""
 
     objects: dict[bytes, bytes] = field(default_factory=dict)  # path without its query → body
     _parts: dict[bytes, dict[int, bytes]] = field(default_factory=dict)
@@ -38,13 +39,16 @@ class StrictStore:
             return ok(b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
         if method == b"POST" and b"uploadId" in parameters:
             self.objects[path] = b"".join(part for _, part in sorted(self._parts.pop(path).items()))
-            return ok(b'<CompleteMultipartUploadResult><ETag>"x"</ETag></CompleteMultipartUploadResult>')
+            found = b"<Location>http://strict%b</Location><ETag>&quot;x&quot;</ETag>" % path
+            return ok(b"<CompleteMultipartUploadResult>%b</CompleteMultipartUploadResult>" % found)
         if method == b"PUT":
             if b"partNumber" in parameters:
                 self._parts[path][int(parameters[b"partNumber"])] = body
             else:
                 self.objects[path] = body
             return ok(b"", _etag(body))
+        if method == b"GET" and b"uploads" in parameters:
+            return ok(b"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>")
         if path not in self.objects:
             return ok(_error(b"NoSuchKey") if method == b"GET" else b"", status=b"404 Not Found")
         if method == b"DELETE":

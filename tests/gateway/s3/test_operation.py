@@ -22,10 +22,14 @@ PATH_STYLE = Addressing((), frozenset(), dot_segments=False)
 COPYING = {b"x-amz-copy-source": b"/bucket/k"}
 
 
-def classified(method: bytes, target: bytes, headers: dict[bytes, bytes] | None = None) -> Operation:
+def classified(
+    method: bytes, target: bytes, headers: dict[bytes, bytes] | None = None, hoisted: frozenset[bytes] = frozenset()
+) -> Operation:
     fields = {b"host": b"gw.example", **(headers or {})}
     head = RequestHead(method, target, fields, header_names(tuple(fields)), 1)
-    return classify(parse_request(head, PATH_STYLE))
+    request = parse_request(head, PATH_STYLE)
+    request.hoisted = hoisted
+    return classify(request)
 
 
 def refusal(method: bytes, target: bytes, headers: dict[bytes, bytes] | None = None) -> S3Error:
@@ -153,11 +157,14 @@ def test_spellings_of_real_clients_find_their_row(method: bytes, target: bytes, 
 
 def test_a_header_hoisted_into_the_query_is_no_parameter() -> None:
     target = b"/bucket/k?X-Amz-Signature=s&x-amz-meta-a=1&X-Amz-Acl=private"
-    assert classified(b"PUT", target, {b"x-amz-meta-a": b"1", b"x-amz-acl": b"private"}).name == "PutObject"
+    headers = {b"x-amz-meta-a": b"1", b"x-amz-acl": b"private"}
+    assert classified(b"PUT", target, headers, frozenset({b"x-amz-meta-a", b"X-Amz-Acl"})).name == "PutObject"
+    assert refusal(b"PUT", target, headers).code is Code.NOT_IMPLEMENTED  # a header is no excuse for a parameter
 
 
 def test_a_copy_source_hoisted_into_the_query_makes_a_copy() -> None:
-    assert classified(b"PUT", b"/bucket/k?x-amz-copy-source=%2Fb%2Fk", {b"x-amz-copy-source": b"/b/k"}).copies
+    hoisted = frozenset({b"x-amz-copy-source"})
+    assert classified(b"PUT", b"/bucket/k?x-amz-copy-source=%2Fb%2Fk", {b"x-amz-copy-source": b"/b/k"}, hoisted).copies
 
 
 # ---- refusals ----

@@ -3,11 +3,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.s3.errors import Code, S3Error
+from gateway.s3.header_names import header_names
+from gateway.s3.operation import classify
+from gateway.s3.request import RequestHead, S3Request
 from gateway.s3.uri import encode
 from gateway.sigv4.claim import ClaimRules, Form, read_claim
 from gateway.sigv4.presigned_v2 import NAMES
 from gateway.sigv4.verify import authenticate
-from tests.support.requests import DUMMY, NOW, RULES, claimed, known_key, parsed, presigned_v2_head
+from tests.support.requests import DUMMY, HOST, NOW, RULES, claimed, known_key, parsed, presigned_v2_head
 
 NO_DATE = b"00000000"
 
@@ -32,14 +35,57 @@ def test_odd_object_keys_are_accepted(object_key: bytes) -> None:
     accepted("GET", "/bucket/" + encode(object_key, keep_slash=True).decode())
 
 
-def test_signed_parameters_and_headers_are_in_the_string_to_sign() -> None:
+def test_signed_parameters_are_in_the_string_to_sign() -> None:
     accepted("GET", "/bucket/key?versionId=abc&response-content-type=text%2Fplain")
-    headers = {"Content-Type": "text/plain", "x-amz-meta-a": "b", "x-amz-acl": "private"}
-    head = presigned_v2_head("PUT", "/bucket/key", headers)
-    path, _, query = head.target.partition(b"?")
-    own = [pair for pair in query.split(b"&") if pair.split(b"=")[0] in NAMES]  # botocore repeats them in the query
-    request, claim = claimed(head._replace(target=path + b"?" + b"&".join(own)))
-    authenticate(request, claim, known_key(NO_DATE), NOW, dummy_date_key=DUMMY)
+
+
+HEADERS = {"Content-Type": "text/plain", "x-amz-meta-a": "b c", "x-amz-acl": "private", "Content-MD5": "abc="}
+PRESIGNED = presigned_v2_head("PUT", "/bucket/key", HEADERS)  # botocore writes them into the query too
+
+
+def uploaded(target: bytes = PRESIGNED.target, headers: dict[str, str] | None = None) -> S3Request:
+    """As whoever was given the URL sends it."""
+    fields = {b"host": HOST.encode()}
+    fields.update({name.lower().encode(): value.encode() for name, value in (headers or {}).items()})
+    request, claim = claimed(RequestHead(b"PUT", target, fields, header_names(tuple(fields)), 1))
+    for _ in range(2):
+        request = authenticate(request, claim, known_key(NO_DATE), NOW, dummy_date_key=DUMMY).request
+    return request
+
+
+@pytest.mark.parametrize("sent", [{}, HEADERS, {"Content-Type": "text/plain"}, {"x-amz-acl": "private"}])
+def test_headers_that_boto3_hoisted_are_headers_whether_they_are_sent_or_not(sent: dict[str, str]) -> None:
+    headers = uploaded(headers=sent).headers
+    assert {name: headers[name.lower().encode()] for name in HEADERS} == {
+        name: value.encode() for name, value in HEADERS.items()
+    }
+    assert classify(uploaded(headers=sent)).name == "PutObject"
+
+
+def test_the_hoisted_headers_may_be_sent_without_their_parameters() -> None:
+    path, _, query = PRESIGNED.target.partition(b"?")
+    own = [pair for pair in query.split(b"&") if pair.split(b"=")[0] in NAMES]
+    assert uploaded(path + b"?" + b"&".join(own), HEADERS).hoisted == frozenset()
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "x-amz-acl", "x-amz-meta-a", "Content-MD5"])
+def test_a_hoisted_header_sent_with_another_value_is_refused(name: str) -> None:
+    with pytest.raises(S3Error) as caught:
+        uploaded(headers={name: "another"})
+    assert caught.value.code is Code.SIGNATURE_DOES_NOT_MATCH
+
+
+@pytest.mark.parametrize("name", [b"content-type", b"x-amz-acl", b"x-amz-meta-a", b"content-md5"])
+def test_a_hoisted_header_is_signed(name: bytes) -> None:
+    with pytest.raises(S3Error) as caught:
+        uploaded(PRESIGNED.target.replace(name + b"=", name + b"=x"))
+    assert caught.value.code is Code.SIGNATURE_DOES_NOT_MATCH
+
+
+def test_a_header_hoisted_into_a_url_that_does_not_sign_it_is_refused() -> None:
+    with pytest.raises(S3Error) as caught:
+        uploaded(PRESIGNED.target + b"&x-amz-storage-class=GLACIER")
+    assert caught.value.code is Code.SIGNATURE_DOES_NOT_MATCH
 
 
 def refused(target: str, method: str = "GET", rules: ClaimRules = RULES) -> Code:
@@ -59,6 +105,9 @@ def test_it_can_be_turned_off() -> None:
         "/bucket/key?acl",
         "/bucket/key?tagging",
         "/bucket/key?x-amz-copy-source=b/k",
+        "/bucket/key?x-amz-security-token=t",
+        "/bucket/key?x-amz-content-sha256=UNSIGNED-PAYLOAD",
+        "/bucket/key?cache-control=no-store",
         "/bucket/key?uploadId=u",
         "/bucket/key?uploads",
         "/bucket/key?versions",

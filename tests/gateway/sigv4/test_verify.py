@@ -264,6 +264,37 @@ def test_the_chunks_of_sigv4a_are_not_implemented() -> None:
     assert refusal(head).code is Code.NOT_IMPLEMENTED
 
 
+# ---- what a URL promises ----
+
+
+def promised(sent: str | None, pinned: str | None = None) -> Authenticated:
+    """A presigned upload whose user sends this x-amz-content-sha256; `pinned`: the one that the URL holds."""
+    target = "/bucket/key" + (f"?X-Amz-Content-Sha256={pinned}" if pinned else "")
+    unsigned = {"x-amz-content-sha256": sent} if sent else {}
+    return verified(presigned_head("PUT", target, unsigned=unsigned, payload_line=pinned or "UNSIGNED-PAYLOAD"))
+
+
+def test_a_hash_that_is_only_sent_beside_a_url_is_a_promise_too() -> None:
+    assert promised("AB" * 32).payload.sha256 == b"ab" * 32
+    assert promised(None).payload.mode is promised("UNSIGNED-PAYLOAD").payload.mode is PayloadMode.UNSIGNED
+
+
+def test_a_hash_that_a_url_pins_stays_pinned() -> None:
+    pinned = "ab" * 32
+    for sent in (None, pinned, pinned.upper(), "UNSIGNED-PAYLOAD"):
+        assert promised(sent, pinned).payload.sha256 == pinned.encode()
+    with pytest.raises(S3Error) as caught:
+        promised("cd" * 32, pinned)
+    assert caught.value.code is Code.INVALID_REQUEST
+
+
+@pytest.mark.parametrize("line", ["STREAMING-UNSIGNED-PAYLOAD-TRAILER", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"])
+def test_chunks_announced_beside_a_url_are_refused_and_never_stored_as_they_are(line: str) -> None:
+    with pytest.raises(S3Error) as caught:
+        promised(line)
+    assert caught.value.code is Code.INVALID_REQUEST
+
+
 # ---- hoisted headers, cached keys ----
 
 

@@ -1,10 +1,14 @@
 """The client side of the wire, told as bytes: the real engine, a recording upstream, one raw socket."""
 
+import contextlib
+import socket
 import threading
 import time
 
 from tests.support.recording_upstream import RecordingUpstream, canned, ok
 from tests.support.wire import RunningEngine
+
+MIB = 1 << 20
 
 
 def test_a_proxied_get_as_bytes(gateway: RunningEngine, upstream: RecordingUpstream) -> None:
@@ -205,3 +209,33 @@ def test_a_slow_reader_is_not_a_silent_one(upstream: RecordingUpstream) -> None:
             taken += len(slow.read_some(4096))
             time.sleep(0.1)
         slow.read(len(large) - taken)
+
+
+def pushed(gateway: RunningEngine, announced: int, seconds: float = 3.0) -> tuple[bytes, int]:
+    """A refused upload whose client sends without listening: (its answer, bytes that left its hands)."""
+    head = gateway.signer.head("PUT", "/bucket/k", sha256="UNSIGNED-PAYLOAD", unsigned=[("x-amz-acl", "private")])
+    sent, block = 0, bytes(65536)
+    with gateway.connect() as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        client.send(head[:-2] + b"Content-Length: %d\r\n\r\n" % announced)
+        client.socket.settimeout(0.2)
+        deadline = time.monotonic() + seconds
+        with contextlib.suppress(OSError):
+            while sent < announced and time.monotonic() < deadline:
+                sent += client.socket.send(block[: announced - sent])
+        client.socket.settimeout(10)
+        return client.reply().line, sent
+
+
+def test_a_refused_body_that_will_not_end_is_not_read(upstream: RecordingUpstream) -> None:
+    with RunningEngine(upstream.port, linger_bytes=MIB, linger_timeout=2) as gateway:
+        line, sent = pushed(gateway, 5 << 30)
+    assert line == b"HTTP/1.1 403 Forbidden"
+    assert sent < 16 * MIB  # what the kernels of both sides take; loopback would carry gigabytes in that time
+
+
+def test_a_refused_body_of_ordinary_size_is_read_to_its_end(upstream: RecordingUpstream) -> None:
+    """A client that sends first and listens later hears why."""
+    with RunningEngine(upstream.port, linger_bytes=64 * MIB, linger_timeout=5) as gateway:
+        line, sent = pushed(gateway, 32 * MIB, seconds=5)
+    assert (line, sent) == (b"HTTP/1.1 403 Forbidden", 32 * MIB)
