@@ -2,8 +2,6 @@
 
 import hashlib
 import io
-import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +9,6 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from tests.support.bodies import MIB, body_of
-from tests.support.gateway_process import Gateway, IssuedKey
 from tests.support.house import on_stores
 
 EVERY_STORE = ("seaweedfs", "rclone", "moto")
@@ -216,22 +213,3 @@ def test_what_a_store_would_answer_by_damage_never_reaches_it(
         getattr(s3, operation)(Bucket=bucket, **arguments[operation])
     assert _code(refused) in {(403, "AccessDenied"), (501, "NotImplemented")}
     assert direct.get_object(Bucket=bucket, Key="k")["Body"].read() == b"precious"
-
-
-@pytest.fixture(params=["s3", "s3v4"])
-def presigner(request: pytest.FixtureRequest, gateway: Gateway, access_key: IssuedKey) -> Iterator[Any]:
-    """boto3 presigns with SigV2 at any custom endpoint unless it is told otherwise."""
-    with gateway.boto3(access_key, signature_version=request.param) as client:
-        yield client
-
-
-@on_stores("seaweedfs", "rclone")
-def test_presigned_urls_read_and_write(presigner: Any, direct: Any, bucket: str) -> None:
-    where = {"Bucket": bucket, "Key": "a b+c"}
-    put_url = presigner.generate_presigned_url("put_object", Params=where, ExpiresIn=60)
-    upload = urllib.request.Request(put_url, data=b"presigned", method="PUT", headers={"Content-Type": ""})
-    with urllib.request.urlopen(upload, timeout=10) as answer:
-        assert answer.status == 200
-    assert direct.get_object(**where)["Body"].read() == b"presigned"
-    with urllib.request.urlopen(presigner.generate_presigned_url("get_object", Params=where), timeout=10) as answer:
-        assert answer.read() == b"presigned"
