@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FUZZ ?= head canonical aws-chunked http-chunked form form-head policy copy-source control
+FUZZ_SECONDS ?= 60
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 help: ## this list
@@ -26,6 +28,10 @@ native: $(VENV)/.dev $(VENV)/.native ## compile the hot path into .venv/native (
 
 bench: $(VENV)/.dev $(VENV)/.bench-system $(VENV)/.native ## CPU per request of the gateway and of nginx proxy_pass, as ratios
 	@$(BIN)/python -m bench $(BENCH)
+
+fuzz: $(VENV)/.dev ## every fuzz target, FUZZ_SECONDS (60) each, led by coverage; FUZZ="form head" for some
+	@for target in $(FUZZ); do echo "$$target …"; \
+	  $(BIN)/python -m tests.fuzz.run $$target -max_total_time=$(FUZZ_SECONDS) -verbosity=0 || exit 1; done
 
 pin: ## rewrite the two pinned requirement files from the ranges in pyproject.toml
 	@tools/pin
@@ -67,4 +73,4 @@ $(VENV)/.sdks: $(BIN)/python tests/sdks/requirements.txt tests/sdks/js/package-l
 	@PATH=$(CURDIR)/$(VENV)/sdks/bin:$$PATH npm ci --prefix tests/sdks/js --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
-.PHONY: help up test check native bench pin clean
+.PHONY: help up test check native bench fuzz pin clean

@@ -71,7 +71,7 @@ def delete_objects(body: bytes, *, dot_segments: bool) -> bytes:
                 check_object_key(_bytes(texts["Key"]), dot_segments=dot_segments)
                 check_reference(_bytes(texts.get("VersionId", "")), dot_segments=dot_segments)
                 rows.append(f"<Object>{_elements(texts)}</Object>")
-            case "Quiet" if not quiet:
+            case "Quiet" if not quiet and not len(child):
                 quiet = element("Quiet", "true" if (child.text or "").strip().lower() == "true" else "false")
             case _:
                 raise _malformed("an element that is unknown or repeated")

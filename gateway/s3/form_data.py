@@ -5,8 +5,8 @@ holds the fields (20 KiB) and at most one delimiter's length of the file.
 
 A scanner of our own: no library among our dependencies splits this format without doing its IO too, and what S3 asks
 of it (one bound on everything before the file, the file as slices of what was read) needs more code around a callback
-parser than the scan itself has. Stricter than RFC 2046: no preamble, no blanks after a delimiter, no folded headers.
-No client writes these, and readers differ on them.
+parser than the scan itself has. Stricter than RFC 2046: no preamble, no blanks after a delimiter, no folded headers, no
+delimiter directly behind the head of a part. No client writes these, and readers differ on them.
 """
 
 from enum import Enum
@@ -59,6 +59,7 @@ class FormReader:
 
     __slots__ = (
         "_after",
+        "_at_head",
         "_buffer",
         "_content_at",
         "_delimiter",
@@ -85,6 +86,7 @@ class FormReader:
         self._content_at = 0
         self._scan_from = 0
         self._held = b""  # a beginning of the delimiter, which may yet turn out to be the file's
+        self._at_head = False  # that beginning is the end of the part's head
         self._after = 0
         self.fields: dict[bytes, bytes] = {}
         self.filename: bytes | None = None
@@ -179,6 +181,7 @@ class FormReader:
                 if head.name == FILE:
                     self.filename = head.filename
                     self.file_at = self._content_at - len(_CRLF)
+                    self._held, self._at_head = _CRLF, True
                     return self._content_at
                 self._name = head.name
             if not self._next_value(self._name):
@@ -200,7 +203,8 @@ class FormReader:
             raise malformed("the head of a part is too long")
         if end < 0:
             return None
-        self._content_at = self._scan_from = end + len(_HEAD_END)
+        self._content_at = end + len(_HEAD_END)
+        self._scan_from = self._content_at - len(_CRLF)
         return read_part_head(bytes(buffer[at + len(_CRLF) : end]))
 
     def _goes_on(self, buffer: bytearray, at: int) -> bool:
@@ -219,8 +223,10 @@ class FormReader:
         buffer, delimiter = self._buffer, self._delimiter
         end = buffer.find(delimiter, self._scan_from)
         if end < 0:
-            self._scan_from = max(self._content_at, len(buffer) - len(delimiter) + 1)
+            self._scan_from = max(self._scan_from, len(buffer) - len(delimiter) + 1)
             return False
+        if end < self._content_at:
+            raise _no_content()
         if name in self.fields:
             shown = name.decode("ascii")
             raise S3Error(
@@ -246,11 +252,14 @@ class FormReader:
                 if len(seam) < len(delimiter):
                     self._held = seam
                     return len(octets)
+                if self._at_head:
+                    raise _no_content()
                 self._held = b""
                 self._state = _State.AFTER
                 return at + len(delimiter) - len(held)
             self._held = b""
-            self._give(held, pieces)
+            self._give(held[len(_CRLF) :] if self._at_head else held, pieces)
+            self._at_head = False
         end = octets.find(delimiter, at)
         if end >= 0:
             self._give(view[at:end], pieces)
@@ -289,3 +298,8 @@ class FormReader:
             self._head_at = self._scan_from = end + len(delimiter)
         self._buffer = bytearray()
         self._state = _State.CLOSED
+
+
+def _no_content() -> S3Error:
+    """Some readers take it for an empty part, some for content."""
+    return malformed("a delimiter where the content of a part should be")

@@ -197,6 +197,8 @@ def _date(request: S3Request) -> bytes:
 def _from_http_date(value: bytes) -> bytes:
     try:
         moment = parsedate_to_datetime(value.decode("ascii"))
+        if moment.tzinfo is None:  # a zone of -0000: in UTC, nothing said of where (RFC 5322, 3.3)
+            moment = moment.replace(tzinfo=UTC)
         return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ").encode()
     except (ValueError, OverflowError, UnicodeDecodeError):
         return b""

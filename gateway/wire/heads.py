@@ -193,7 +193,7 @@ def parse_request_head(block: bytes, max_fields: int) -> ParsedRequest:
         raise _bad(str(error).lower()) from None
     begun = block.split(b" ", 2)
     minor = _MINOR.get(begun[2][:10]) if len(begun) == 3 else None
-    if minor is None:
+    if minor is None or b"\n" in begun[1]:  # llhttp takes `GET /` and a line end for HTTP/0.9
         raise _bad("only HTTP/1.1 and HTTP/1.0 are spoken here")
     lines = block.count(b"\r\n") - 2  # without the request line and the empty one
     if lines > max_fields:

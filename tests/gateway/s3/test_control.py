@@ -79,6 +79,7 @@ def test_an_object_key_that_is_too_long_is_refused() -> None:
         "<Delete><Object><Key>a<b/></Key></Object></Delete>",
         "<Delete><Object><Key>a</Key><Bucket>bbb</Bucket></Object></Delete>",
         "<Delete><Bucket>bbb</Bucket><Object><Key>a</Key></Object></Delete>",
+        "<Delete><Quiet><Key>x</Key></Quiet><Object><Key>a</Key></Object></Delete>",
         "<Delete><Quiet>true</Quiet><Quiet>false</Quiet><Object><Key>a</Key></Object></Delete>",
         '<Delete xmlns="http://example.org/"><Object><Key>a</Key></Object></Delete>',
         '<Delete><Object xmlns="http://example.org/"><Key>a</Key></Object></Delete>',

@@ -90,11 +90,17 @@ def test_every_split_in_three_around_the_closing_delimiter_reads_the_same() -> N
             assert read(body, [first, second])[1] == b"\r\r\n\r\n--B\r\n--B-"
 
 
-@pytest.mark.parametrize("content", [b"", b"\r\n", b"\r", b"--B-o", b"\r\n--B-", b"\n--B-o--\r\n", b"\r\r\r\n-"])
+@pytest.mark.parametrize("content", [b"", b"\r\n", b"\r", b"--B-", b"\r\n--B-", b"\n--B-o--\r\n", b"\r\r\r\n-"])
 def test_file_content_like_a_delimiter_is_content(content: bytes) -> None:
     body = file(content) + END
     assert read(body)[1] == content
     assert read(body, list(range(len(body))))[1] == content
+
+
+@pytest.mark.parametrize("part", [field(b"acl", b"--B-o\r\n"), file(b"--B-o\r\n"), file(b"--B-o--")])
+def test_a_delimiter_behind_the_head_of_a_part_is_refused(part: bytes) -> None:
+    """RFC 2046 has it end an empty part; who looks for CRLF in front of it takes it for content."""
+    assert refused(field(b"key", b"k") + part + file(b"x") + END).code is Code.MALFORMED_POST_REQUEST
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 10])

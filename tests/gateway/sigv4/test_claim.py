@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -267,3 +269,17 @@ def test_what_strangers_send_is_not_kept_without_bound() -> None:
 def test_more_signed_headers_than_a_head_can_hold_are_refused() -> None:
     signed = ";".join(f"x-{place:05}" for place in range(257))
     assert refusal(head(authorization(signed=signed))).code is Code.AUTHORIZATION_HEADER_MALFORMED
+
+
+@pytest.mark.parametrize("zone", ["GMT", "-0000", "+0000", ""])
+def test_a_date_means_the_same_wherever_the_gateway_runs(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "FAR-3:07")
+    time.tzset()
+    try:
+        request, _ = claimed(header_head())
+        del request.headers[b"x-amz-date"]
+        request.headers[b"date"] = f"Mon, 21 Sep 2026 14:13:20 {zone}".encode()
+        assert read_claim(request, RULES).issued_at == NOW
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -47,6 +47,8 @@ def test_repeated_names_are_joined_in_arrival_order_and_named() -> None:
         request(b"GET /\xff HTTP/1.1", b"Host: h"),
         request(b"GET / HTTP/1.1", b"Host: h", b"A: \x00"),
         b"GET / HTTP/1.1\nHost: h\n\n\r\n\r\n",
+        b"GET /\nHost:x HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET /\r\nHost:x HTTP/1.1\r\nHost: h\r\n\r\n",
         request(b"PUT / HTTP/1.1", b"Host: h", b"Content-Length: 5", b"Transfer-Encoding: chunked"),
         request(b"PUT / HTTP/1.1", b"Host: h", b"Transfer-Encoding: chunked", b"Content-Length: 5"),
         request(b"PUT / HTTP/1.1", b"Host: h", b"Content-Length: 5", b"Content-Length: 5"),
