@@ -11,6 +11,7 @@ from typing import Final
 from bench.contender import Contender, Credential
 from bench.errors import BenchError
 from bench.gateway import serving_gateway
+from bench.hashing import NAME as HASHING
 from bench.machine import describe_machine
 from bench.measure import Sample
 from bench.nginx import proxy_pass, static_upstream
@@ -20,10 +21,16 @@ from bench.placement import Placement, place
 from bench.ratios import compare
 from bench.report import render_json, render_machine, render_table
 from bench.rounds import Course, run_scenario
+from bench.scenario import STRETCH
 
 YARDSTICK: Final = "nginx"
 # Signs where nobody verifies, when the gateway does not take part.
 UNVERIFIED: Final = Credential("NQAK0000000000000000", "0" * 40)
+
+UPLOADS: Final = (
+    f"Uploads: over 1 MiB, rounds are {STRETCH} times as long; {HASHING} is one pass over the same bytes and no more;\n"
+    f"CPU of both: CPU per request / that of {YARDSTICK} and {HASHING} together.\n"
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,7 +55,7 @@ def _bench(options: Options) -> None:
         for scenario in options.scenarios:
             measured = run_scenario(scenario, course, _progress)
             _progress("")
-            print(render_table(scenario.title, compare(measured, YARDSTICK), YARDSTICK), end="\n\n", flush=True)
+            print(render_table(scenario, compare(measured, YARDSTICK), YARDSTICK), end="\n\n", flush=True)
             samples += measured
     print(_footer(options, placement), render_machine(machine), sep="\n")
     if options.json_file is not None:
@@ -58,27 +65,28 @@ def _bench(options: Options) -> None:
 
 
 def _course(options: Options, placement: Placement, folder: Path, stack: ExitStack) -> Course:
-    for size in {scenario.size for scenario in options.scenarios}:
+    for size in {scenario.size for scenario in options.scenarios if scenario.upload is None}:
         write_objects(folder / "objects", size)
-    upstream_port = stack.enter_context(static_upstream(folder / "upstream", folder / "objects", placement.upstream))
+    upstream = stack.enter_context(static_upstream(folder / "upstream", folder / "objects", placement.upstream))
     contenders: list[Contender] = []
     credential = UNVERIFIED
     for name in (YARDSTICK, *options.rivals):
         if name in GATEWAYS:
-            road = serving_gateway(name, folder / name, folder / "keys", upstream_port, placement.contender)
+            road = serving_gateway(name, folder / name, folder / "keys", upstream.port, placement.contender)
             contender, credential = stack.enter_context(road)
         else:
-            contender = stack.enter_context(proxy_pass(name, folder / name, upstream_port, placement.contender))
+            contender = stack.enter_context(proxy_pass(name, folder / name, upstream.port, placement.contender))
         contenders.append(contender)
-    return Course(contenders, credential, folder, options.rounds, options.seconds, placement.generator)
+    return Course(contenders, credential, folder, upstream.kept, options.rounds, options.seconds, placement)
 
 
 def _footer(options: Options, placement: Placement) -> str:
+    uploads = any(scenario.upload is not None for scenario in options.scenarios)
     cores = "; ".join(f"{part} on {_cores(cpus)}" for part, cpus in placement._asdict().items())
     return (
         f"Ratios to {YARDSTICK} proxy_pass, one worker each: median (lowest–highest) of {options.rounds} interleaved "
         f"rounds of {options.seconds} s.\nCPU is user + system of all processes of a contender; at best: its cheapest "
-        f"round / the cheapest of {YARDSTICK}.\nCores: {cores}."
+        f"round / the cheapest of {YARDSTICK}.\n{UPLOADS if uploads else ''}Cores: {cores}."
     )
 
 

@@ -6,12 +6,13 @@ from bench.child import LOOPBACK
 
 
 class Contender(NamedTuple):
-    """An S3 endpoint on loopback and the process whose family does its work."""
+    """An S3 endpoint on loopback and the process whose family does its work. `verifies`: it refuses what it should."""
 
     name: str
     port: int
     pid: int
     version: str
+    verifies: bool = False
 
     @property
     def origin(self) -> str:

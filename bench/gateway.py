@@ -77,7 +77,7 @@ def serving_gateway(
     with child("the gateway", command, folder / "log", lambda: _is_ready(ready), environment) as pid:
         issued = _nqgate(environment, "keys", "create", "--label", "bench", "--all-buckets", "--json")
         version = f"nqgate {installed('nqgate')}, {'compiled' if native else 'plain Python'}"
-        yield Contender(name, port, pid, version), read_credential(issued)
+        yield Contender(name, port, pid, version, verifies=True), read_credential(issued)
 
 
 def read_credential(text: str) -> Credential:

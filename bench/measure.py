@@ -15,7 +15,10 @@ SETTLE_SECONDS: Final = 0.1
 
 
 class Sample(NamedTuple):
-    """One run. Processor time is user + system of every process of the contender; the upstream's is nobody's."""
+    """One run. Processor time is user + system of every process of the contender; the upstream's is nobody's.
+
+    Latencies are None where nobody waited for an answer.
+    """
 
     scenario: str
     contender: str
@@ -23,8 +26,8 @@ class Sample(NamedTuple):
     requests: int
     seconds: float
     cpu_seconds: float
-    p50_us: int
-    p99_us: int
+    p50_us: int | None
+    p99_us: int | None
 
     @property
     def cpu_per_request_us(self) -> float:
@@ -49,7 +52,7 @@ def measure(
     time.sleep(SETTLE_SECONDS)
     used = cpu_time(contender.pid).since(before)
     try:
-        check_result(result, scenario.size)
+        check_result(result, scenario.reply_size)
     except BenchError as error:
         raise BenchError(f"{contender.name}, {scenario.title}: {error}") from error
     return Sample(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench.errors import BenchError
-from bench.scenario import QUICK, SCENARIOS, Scenario, select
+from bench.scenario import QUICK, SCENARIOS, USUAL, Scenario, select
 
 GATEWAYS: Final = ("gateway", "python")
 RIVALS: Final = (*GATEWAYS, "twin")
@@ -32,7 +32,7 @@ class Options(NamedTuple):
 def parse_options(arguments: Sequence[str]) -> Options:
     """Raises BenchError for a scenario that does not exist; exits with 2 on any other misuse."""
     given = _parser().parse_args(arguments)
-    patterns = given.scenario or ([QUICK] if given.quick else ["*"])
+    patterns = given.scenario or ([QUICK] if given.quick else USUAL)
     rounds, seconds = (3, 3) if given.quick else (9, 2)
     return Options(
         scenarios=tuple(select(patterns)),
@@ -65,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help=f"only {QUICK}, 3 rounds of 3 s")
     names = ", ".join(scenario.name for scenario in SCENARIOS)
-    parser.add_argument("--scenario", action="append", metavar="PATTERN", help=f"repeatable; of: {names}")
+    text = f"repeatable; of: {names} (default: {', '.join(USUAL)})"
+    parser.add_argument("--scenario", action="append", metavar="PATTERN", help=text)
     parser.add_argument(
         "--against",
         default="gateway,python",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Final, NamedTuple
 
+from bench.hashing import NAME as HASHING
 from bench.measure import Sample
 
 QUANTITIES: Final = ("cpu_per_request_us", "requests_per_second", "p50_us", "p99_us")
@@ -25,6 +26,7 @@ class Comparison(NamedTuple):
     """One contender beside the yardstick in one scenario; the figures are medians of bare values.
 
     `at_best` compares the cheapest rounds of the two in CPU per request: noise only ever adds to them.
+    `beside_both`: of an upload, CPU per request / that of the yardstick and of the hash alone together.
     """
 
     scenario: str
@@ -33,6 +35,7 @@ class Comparison(NamedTuple):
     at_best: float
     figures: dict[str, float]
     busy: float
+    beside_both: Ratio | None
 
 
 def spread(values: Sequence[float]) -> Ratio:
@@ -42,7 +45,7 @@ def spread(values: Sequence[float]) -> Ratio:
 
 def paired(samples: Sequence[Sample], yardstick: Sequence[Sample], quantity: str) -> list[float]:
     """contender / yardstick, round by round. Raises KeyError for a round without a yardstick."""
-    measure = {sample.round: float(getattr(sample, quantity)) for sample in yardstick}
+    measure = _by_round(yardstick, quantity)
     return [float(getattr(sample, quantity)) / measure[sample.round] for sample in samples]
 
 
@@ -52,16 +55,32 @@ def compare(samples: Iterable[Sample], yardstick: str) -> list[Comparison]:
     for sample in samples:
         groups.setdefault((sample.scenario, sample.contender), []).append(sample)
     return [
-        Comparison(
-            scenario=scenario,
-            contender=contender,
-            ratios={name: spread(paired(group, groups[scenario, yardstick], name)) for name in QUANTITIES},
-            at_best=_cheapest(group) / _cheapest(groups[scenario, yardstick]),
-            figures={name: median(float(getattr(sample, name)) for sample in group) for name in QUANTITIES},
-            busy=median(sample.busy for sample in group),
-        )
-        for (scenario, contender), group in groups.items()
+        _compare(group, groups[scenario, yardstick], groups.get((scenario, HASHING)))
+        for (scenario, _), group in groups.items()
     ]
+
+
+def _compare(group: Sequence[Sample], beside: Sequence[Sample], hashing: Sequence[Sample] | None) -> Comparison:
+    first = group[0]
+    known = [name for name in QUANTITIES if getattr(first, name) is not None]
+    return Comparison(
+        scenario=first.scenario,
+        contender=first.contender,
+        ratios={name: spread(paired(group, beside, name)) for name in known},
+        at_best=_cheapest(group) / _cheapest(beside),
+        figures={name: median(_by_round(group, name).values()) for name in known},
+        busy=median(sample.busy for sample in group),
+        beside_both=None if hashing is None else spread(_beside_both(group, beside, hashing)),
+    )
+
+
+def _beside_both(group: Sequence[Sample], beside: Sequence[Sample], hashing: Sequence[Sample]) -> list[float]:
+    relay, passes = _by_round(beside, "cpu_per_request_us"), _by_round(hashing, "cpu_per_request_us")
+    return [sample.cpu_per_request_us / (relay[sample.round] + passes[sample.round]) for sample in group]
+
+
+def _by_round(samples: Sequence[Sample], quantity: str) -> dict[int, float]:
+    return {sample.round: float(getattr(sample, quantity)) for sample in samples}
 
 
 def _cheapest(samples: Sequence[Sample]) -> float:

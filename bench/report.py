@@ -6,18 +6,28 @@ from typing import Any, Final
 
 from bench.measure import Sample
 from bench.ratios import QUANTITIES, Comparison, Ratio
-from bench.scenario import Scenario
+from bench.scenario import MIB, Scenario
 
-WIDTHS: Final = (13, 20, 20, 20, 20, 10)
+WIDTHS: Final = (13, 20, 20, 20, 20, 12, 20, 10)
 _HEADINGS: Final = dict(zip(QUANTITIES, ("CPU per request", "throughput", "p50", "p99"), strict=True))
 
 
-def render_table(title: str, comparisons: Iterable[Comparison], yardstick: str) -> str:
-    """One scenario: a line per contender; the yardstick's says what 1.00 was."""
-    lines = [title, _line("", ["CPU at best", *_HEADINGS.values(), "cores busy"])]
+def render_table(scenario: Scenario, comparisons: Iterable[Comparison], yardstick: str) -> str:
+    """One scenario: a line per contender; the yardstick's says what 1.00 was.
+
+    An upload has two columns more: beside relaying and hashing together, and how much payload passed, as it is.
+    """
+    headings = ["CPU at best", *_HEADINGS.values(), "cores busy"]
+    if scenario.upload is not None:
+        headings += ["CPU of both", "MiB/s"]
+    lines = [scenario.title, _line("", headings)]
     for comparison in comparisons:
         cells = [_cell(comparison, quantity, yardstick) for quantity in QUANTITIES]
-        lines.append(_line(comparison.contender, [f"{comparison.at_best:.2f}", *cells, f"{comparison.busy:.2f}"]))
+        cells = [f"{comparison.at_best:.2f}", *cells, f"{comparison.busy:.2f}"]
+        if comparison.beside_both is not None:
+            pace = comparison.figures["requests_per_second"] * scenario.size / MIB
+            cells += [ratio_text(comparison.beside_both), f"{pace:,.0f}"]
+        lines.append(_line(comparison.contender, cells))
     return "\n".join(lines)
 
 
@@ -50,7 +60,7 @@ def ratio_text(ratio: Ratio) -> str:
 def figure_text(quantity: str, value: float) -> str:
     match quantity:
         case "requests_per_second":
-            return f"{value:,.0f}/s"
+            return f"{value:,.0f}/s" if value >= 100 else f"{value:.1f}/s"
         case _ if value >= 1000:
             return f"{value / 1000:.2f} ms"
         case _:
@@ -58,16 +68,19 @@ def figure_text(quantity: str, value: float) -> str:
 
 
 def _cell(comparison: Comparison, quantity: str, yardstick: str) -> str:
+    if quantity not in comparison.ratios:
+        return "–"
     if comparison.contender == yardstick:
         return f"1.00 = {figure_text(quantity, comparison.figures[quantity])}"
     return ratio_text(comparison.ratios[quantity])
 
 
 def _line(name: str, cells: Sequence[str]) -> str:
-    padded = (f"{cell:<{width}}" for cell, width in zip(cells, WIDTHS, strict=True))
+    padded = (f"{cell:<{width}}" for cell, width in zip(cells, WIDTHS, strict=False))
     return f"  {name:<10}{''.join(padded)}".rstrip()
 
 
 def _plain(comparison: Comparison) -> dict[str, Any]:
     ratios = {quantity: ratio._asdict() for quantity, ratio in comparison.ratios.items()}
-    return {**comparison._asdict(), "ratios": ratios}
+    both = comparison.beside_both
+    return {**comparison._asdict(), "ratios": ratios, "beside_both": None if both is None else both._asdict()}

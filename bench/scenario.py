@@ -1,6 +1,7 @@
 """What is measured: one kind of request at one level of concurrency. A table; knows nobody."""
 
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
@@ -8,15 +9,42 @@ from bench.errors import BenchError
 
 KIB: Final = 1 << 10
 MIB: Final = 1 << 20
+STRETCH: Final = 3
+
+
+class Upload(StrEnum):
+    """What an upload says of its body: the three ways of boto3."""
+
+    SHA256 = "sha256"  # x-amz-content-sha256 and a CRC32 header: its default over http
+    TRAILER = "trailer"  # aws-chunked, the CRC32 behind the body: its default over https
+    UNSIGNED = "unsigned"  # UNSIGNED-PAYLOAD and nothing else
 
 
 class Scenario(NamedTuple):
-    """`size` is the length in bytes of the object that every reply carries."""
+    """`size` is the length in bytes of the object that every reply carries, or every request of an upload.
+
+    `usual`: runs when no scenario is asked for.
+    """
 
     name: str
     title: str
     size: int
     connections: int
+    upload: Upload | None = None
+    usual: bool = True
+
+    @property
+    def stretch(self) -> int:
+        """How many times longer it runs: what the end cuts off is counted as work, but not as requests.
+
+        Of two connections with 64 MiB that is one upload on average, beside some 50 whole ones in six seconds.
+        """
+        return STRETCH if self.size > MIB else 1
+
+    @property
+    def reply_size(self) -> int:
+        """Length in bytes of the body of a good reply."""
+        return self.size if self.upload is None else 0
 
 
 # wrk waits for the body of a reply to HEAD, so HEAD cannot stand here.
@@ -26,7 +54,15 @@ SCENARIOS: Final = (
     Scenario("get-1k-c256", "GET 1 KiB, 256 connections", KIB, 256),
     Scenario("get-64k", "GET 64 KiB, 32 connections", 64 * KIB, 32),
     Scenario("get-1m", "GET 1 MiB, 32 connections", MIB, 32),
+    Scenario("put-1k", "PUT 1 KiB with its SHA-256, 32 connections", KIB, 32, Upload.SHA256),
+    Scenario("put-1m", "PUT 1 MiB with its SHA-256, 8 connections", MIB, 8, Upload.SHA256),
+    Scenario("put-64m", "PUT 64 MiB with its SHA-256, 2 connections", 64 * MIB, 2, Upload.SHA256),
+    Scenario("put-1m-trailer", "PUT 1 MiB, CRC32 trailer, 8 connections", MIB, 8, Upload.TRAILER, usual=False),
+    Scenario("put-64m-trailer", "PUT 64 MiB, CRC32 trailer, 2 connections", 64 * MIB, 2, Upload.TRAILER, usual=False),
+    Scenario("put-1m-unsigned", "PUT 1 MiB unsigned, 8 connections", MIB, 8, Upload.UNSIGNED, usual=False),
+    Scenario("put-64m-unsigned", "PUT 64 MiB unsigned, 2 connections", 64 * MIB, 2, Upload.UNSIGNED, usual=False),
 )
+USUAL: Final = tuple(scenario.name for scenario in SCENARIOS if scenario.usual)
 QUICK: Final = "get-1k"
 
 

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from bench.nginx import proxy_configuration, read_version, static_configuration
+from bench.scenario import MIB, SCENARIOS
 
 FOLDER = Path("/somewhere/up")
 
@@ -11,6 +12,21 @@ def test_the_yardstick_keeps_its_connections_to_the_upstream() -> None:
     assert "proxy_pass http://store;" in text
     assert "proxy_http_version 1.1;" in text
     assert 'proxy_set_header Connection "";' in text
+
+
+def test_uploads_are_neither_limited_nor_written_to_files_on_their_way() -> None:
+    upstream, proxy = static_configuration(FOLDER, "", 1, Path("/files")), proxy_configuration(FOLDER, "", 1, 2)
+    assert "client_max_body_size 0;" in upstream
+    assert "client_max_body_size 0;" in proxy
+    assert "proxy_request_buffering off;" in proxy
+    assert "client_body_buffer_size" not in proxy
+    assert f"client_body_buffer_size {max(scenario.size for scenario in SCENARIOS) // MIB + 1}m;" in upstream
+
+
+def test_the_upstream_keeps_what_is_to_be_looked_at() -> None:
+    text = static_configuration(FOLDER, "", 1, Path("/files"))
+    assert "location /bench/kept/ {" in text
+    assert f"client_body_temp_path {FOLDER}/kept;" in text
 
 
 def test_both_have_one_worker_no_access_log_and_listen_on_loopback_only() -> None:

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from bench.objects import content, object_keys, write_objects
+from bench.objects import UPLOADS, content, object_keys, upload_keys, write_objects
 
 
 def test_one_file_stands_under_all_its_names(tmp_path: Path) -> None:
@@ -14,6 +14,13 @@ def test_one_file_stands_under_all_its_names(tmp_path: Path) -> None:
 def test_there_are_hundreds_of_names_and_sizes_do_not_share_them() -> None:
     assert len(set(object_keys(1024))) >= 200
     assert not set(object_keys(1024)) & set(object_keys(1 << 20))
+
+
+def test_uploads_have_as_many_names_as_a_load_generator_can_hold_and_some_always() -> None:
+    assert len(upload_keys(1024)) == len(object_keys(1024))
+    assert len(upload_keys(1 << 20)) << 20 == UPLOADS
+    assert len(set(upload_keys(64 << 20))) == 4
+    assert not set(upload_keys(1024)) & set(object_keys(1024))
 
 
 def test_content_is_the_same_in_each_run_and_differs_by_size() -> None:

@@ -7,9 +7,9 @@ from bench.options import parse_options
 from bench.scenario import SCENARIOS
 
 
-def test_without_options_everything_is_measured_against_the_gateway() -> None:
+def test_without_options_what_is_usual_is_measured_against_the_gateway() -> None:
     options = parse_options([])
-    assert options.scenarios == SCENARIOS
+    assert options.scenarios == tuple(scenario for scenario in SCENARIOS if scenario.usual)
     assert options.rivals == ("gateway", "python")
     assert options.pinned
     assert options.json_file is None
@@ -19,6 +19,10 @@ def test_quick_is_one_scenario_three_times_three_seconds() -> None:
     options = parse_options(["--quick"])
     assert [scenario.name for scenario in options.scenarios] == ["get-1k"]
     assert (options.rounds, options.seconds) == (3, 3)
+
+
+def test_what_is_unusual_runs_when_it_is_asked_for() -> None:
+    assert parse_options(["--scenario", "*"]).scenarios == SCENARIOS
 
 
 def test_what_is_said_explicitly_wins_over_quick() -> None:

@@ -1,15 +1,23 @@
+import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from bench.contender import Contender
 from bench.errors import BenchError
-from bench.preflight import check_answers
+from bench.preflight import check_answers, check_upload
+from bench.scenario import Upload
+from bench.signed import Requests
 
 REQUEST = b"GET /bench/a HTTP/1.1\r\nHost: h\r\nAuthorization: very-secret\r\n\r\n"
+SIGNATURE = b"0123456789abcdef" * 4
+PAYLOAD = bytes(range(256)) * 800
+HEAD = b"PUT /bench/kept/a HTTP/1.1\r\nContent-Length: %d\r\nAuthorization: very-secret, Signature=%b\r\n\r\n"
+UPLOAD = Requests([HEAD % (len(PAYLOAD), SIGNATURE)], PAYLOAD, PAYLOAD)
 
 
 @contextmanager
@@ -30,13 +38,50 @@ def answering(*replies: bytes) -> Iterator[Contender]:
         server.join()
 
 
+@contextmanager
+def storing(decide: Callable[[bytes, bytes], str], kept: Path, keep: slice = slice(None)) -> Iterator[Contender]:
+    """A gateway that decides on signature and body, and keeps a part of what it accepts or refuses."""
+
+    def serve() -> None:
+        while True:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as stream:
+                head = b"".join(iter(stream.readline, b"\r\n"))
+                if not head:
+                    return
+                length = re.search(rb"Length: (\d+)", head)
+                signature = re.search(rb"Signature=(\w+)", head)
+                assert length is not None
+                assert signature is not None
+                body = stream.read(int(length[1]))
+                (kept / str(len(list(kept.iterdir())))).write_bytes(body[keep])
+                connection.sendall(reply(decide(signature[1], body), b""))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        server = threading.Thread(target=serve)
+        server.start()
+        try:
+            yield Contender("fake", port, 0, "", verifies=True)
+        finally:
+            with socket.create_connection(("127.0.0.1", port)) as last:
+                last.sendall(b"\r\n")
+            server.join()
+
+
+def verify(signature: bytes, body: bytes) -> str:
+    if signature != SIGNATURE:
+        return "403 Forbidden"
+    return "200 OK" if body == PAYLOAD else "400 Bad Request"
+
+
 def reply(status: str, body: bytes) -> bytes:
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def test_every_answer_is_read_on_one_connection() -> None:
     with answering(*[reply("200 OK", b"whole")] * 3) as contender:
-        check_answers(contender, [REQUEST] * 3, b"whole")
+        check_answers(contender, Requests([REQUEST] * 3), b"whole")
 
 
 @pytest.mark.parametrize(
@@ -55,5 +100,43 @@ def test_one_answer_that_is_not_the_whole_object_stops_the_bench(last: bytes, wo
         answering(reply("200 OK", b"whole!"), last) as contender,
         pytest.raises(BenchError, match=words) as refused,
     ):
-        check_answers(contender, [REQUEST] * 2, b"whole!")
+        check_answers(contender, Requests([REQUEST] * 2), b"whole!")
     assert "very-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("upload", Upload)
+def test_a_gateway_that_verifies_and_passes_on_everything_may_be_measured(upload: Upload, tmp_path: Path) -> None:
+    (tmp_path / "of an earlier one").write_bytes(b"")
+    with storing(verify, tmp_path) as contender:
+        check_upload(contender, UPLOAD, PAYLOAD, upload, tmp_path)
+
+
+def test_a_gateway_that_does_not_verify_the_body_is_not_measured(tmp_path: Path) -> None:
+    with (
+        storing(lambda signature, _: verify(signature, PAYLOAD), tmp_path) as contender,
+        pytest.raises(BenchError, match="another body with 200") as refused,
+    ):
+        check_upload(contender, UPLOAD, PAYLOAD, Upload.SHA256, tmp_path)
+    assert "very-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("upload", Upload)
+def test_a_gateway_that_does_not_verify_the_signature_is_not_measured(upload: Upload, tmp_path: Path) -> None:
+    with (
+        storing(lambda _, body: verify(SIGNATURE, body), tmp_path) as contender,
+        pytest.raises(BenchError, match="another signature with 200"),
+    ):
+        check_upload(contender, UPLOAD, PAYLOAD, upload, tmp_path)
+
+
+def test_a_gateway_that_forgets_the_end_of_an_upload_is_not_measured(tmp_path: Path) -> None:
+    with (
+        storing(verify, tmp_path, slice(-1)) as contender,
+        pytest.raises(BenchError, match=rf"passed on {len(PAYLOAD) - 1} bytes"),
+    ):
+        check_upload(contender, UPLOAD, PAYLOAD, Upload.SHA256, tmp_path)
+
+
+def test_of_one_that_does_not_verify_only_what_it_passes_on_is_looked_at(tmp_path: Path) -> None:
+    with storing(lambda _, body: "200 OK", tmp_path) as contender:
+        check_upload(contender._replace(verifies=False), UPLOAD, PAYLOAD, Upload.SHA256, tmp_path)

@@ -47,6 +47,28 @@ def test_what_slows_a_whole_round_does_not_move_the_ratio() -> None:
     assert beside.ratios["cpu_per_request_us"] == pytest.approx(Ratio(1.5, 1.5, 1.5))
 
 
+def test_the_cost_of_an_upload_stands_beside_relaying_and_hashing_together() -> None:
+    hashing = [
+        nginx(number, cpu)._replace(contender="sha256", p50_us=None, p99_us=None)
+        for number, cpu in [(0, 0.01), (1, 0.08)]
+    ]
+    samples = [nginx(0, 0.02), nginx(1, 0.08), gateway(0, 0.045), gateway(1, 0.08), *hashing]
+    relaying, beside, alone = compare(samples, "nginx")
+    assert beside.beside_both == pytest.approx(Ratio(1.0, 0.5, 1.5))
+    assert relaying.beside_both == pytest.approx(Ratio(7 / 12, 0.5, 2 / 3))
+    assert alone.ratios["cpu_per_request_us"] == pytest.approx(Ratio(0.75, 0.5, 1.0))
+
+
+def test_without_a_hash_there_is_nothing_else_to_stand_beside() -> None:
+    assert [one.beside_both for one in compare([nginx(0, 0.02), gateway(0, 0.03)], "nginx")] == [None, None]
+
+
+def test_a_hash_answers_nobody_so_it_has_no_latency() -> None:
+    hashing = nginx(0, 0.01)._replace(contender="sha256", p50_us=None, p99_us=None)
+    _, alone = compare([nginx(0, 0.02), hashing], "nginx")
+    assert set(alone.ratios) == set(alone.figures) == {"cpu_per_request_us", "requests_per_second"}
+
+
 def test_at_best_compares_the_cheapest_rounds() -> None:
     samples = [nginx(0, 0.02), nginx(1, 0.08), gateway(0, 0.05), gateway(1, 0.03)]
     assert [comparison.at_best for comparison in compare(samples, "nginx")] == pytest.approx([1.0, 1.5])

@@ -5,15 +5,16 @@ import pytest
 from bench.measure import Sample
 from bench.ratios import Ratio, compare
 from bench.report import figure_text, ratio_text, render_json, render_machine, render_table
-from bench.scenario import SCENARIOS
+from bench.scenario import SCENARIOS, select
 
+[GET, PUT] = select(["get-1k", "put-1m"])
 YARDSTICK = Sample("get-1k", "nginx", 0, requests=60_000, seconds=2.0, cpu_seconds=2.0, p50_us=800, p99_us=1500)
 GATEWAY = YARDSTICK._replace(contender="gateway", cpu_seconds=3.0, requests=45_000)
 
 
 def test_the_table_gives_ratios_and_says_what_one_was() -> None:
-    title, heading, nginx, gateway = render_table("GET", compare([YARDSTICK, GATEWAY], "nginx"), "nginx").split("\n")
-    assert title == "GET"
+    title, heading, nginx, gateway = render_table(GET, compare([YARDSTICK, GATEWAY], "nginx"), "nginx").split("\n")
+    assert title == "GET 1 KiB, 32 connections"
     assert " ".join(heading.split()) == "CPU at best CPU per request throughput p50 p99 cores busy"
     assert nginx.split("  ")[1] == "nginx"
     assert "1.00 = 33.3 µs" in nginx
@@ -24,10 +25,20 @@ def test_the_table_gives_ratios_and_says_what_one_was() -> None:
 
 
 def test_columns_stand_below_their_headings() -> None:
-    _, heading, nginx, gateway = render_table("GET", compare([YARDSTICK, GATEWAY], "nginx"), "nginx").split("\n")
+    _, heading, nginx, gateway = render_table(GET, compare([YARDSTICK, GATEWAY], "nginx"), "nginx").split("\n")
     column = heading.index("throughput")
     assert nginx[column:].startswith("1.00 =")
     assert gateway[column:].startswith("0.75 (")
+
+
+def test_an_upload_is_shown_beside_relaying_and_hashing_and_with_its_throughput() -> None:
+    samples = [YARDSTICK, GATEWAY, YARDSTICK._replace(contender="sha256", cpu_seconds=2.0, p50_us=None, p99_us=None)]
+    samples = [sample._replace(scenario="put-1m") for sample in samples]
+    _, heading, nginx, gateway, hashing = render_table(PUT, compare(samples, "nginx"), "nginx").split("\n")
+    assert heading.endswith("cores busy  CPU of both         MiB/s")
+    assert nginx[heading.index("CPU of both") :] == "0.50 (0.50–0.50)    30,000"
+    assert gateway[heading.index("CPU of both") :] == "1.00 (1.00–1.00)    22,500"
+    assert hashing[heading.index("p50") :].startswith("–")
 
 
 @pytest.mark.parametrize(
@@ -37,6 +48,7 @@ def test_columns_stand_below_their_headings() -> None:
         ("p99_us", 1521.0, "1.52 ms"),
         ("cpu_per_request_us", 33.12, "33.1 µs"),
         ("requests_per_second", 38928.4, "38,928/s"),
+        ("requests_per_second", 11.26, "11.3/s"),
     ],
 )
 def test_figures_have_units(quantity: str, value: float, text: str) -> None:
@@ -54,6 +66,7 @@ def test_json_holds_every_run_and_every_ratio() -> None:
     assert document["machine"] == {"wrk": "4"}
     assert document["settings"] == {"rounds": 1}
     assert document["scenarios"][0]["name"] == "get-1k"
+    assert document["comparisons"][1]["beside_both"] is None
     assert document["samples"][1]["cpu_seconds"] == 3.0
     assert document["comparisons"][1]["ratios"]["cpu_per_request_us"]["median"] == pytest.approx(2.0)
 

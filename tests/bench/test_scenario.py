@@ -1,7 +1,7 @@
 import pytest
 
 from bench.errors import BenchError
-from bench.scenario import QUICK, SCENARIOS, select
+from bench.scenario import MIB, QUICK, SCENARIOS, STRETCH, USUAL, Upload, select
 
 
 def test_patterns_choose_in_table_order_and_once() -> None:
@@ -26,3 +26,17 @@ def test_names_are_unique_and_the_quick_one_is_32_connections_of_1_kib() -> None
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
     [quick] = select([QUICK])
     assert (quick.size, quick.connections) == (1024, 32)
+
+
+def test_every_kind_of_upload_is_there_and_the_usual_ones_declare_their_hash() -> None:
+    uploads = [scenario for scenario in SCENARIOS if scenario.upload is not None]
+    assert {scenario.upload for scenario in uploads} == set(Upload)
+    assert {scenario.upload for scenario in uploads if scenario.name in USUAL} == {Upload.SHA256}
+
+
+def test_a_reply_carries_the_object_and_the_reply_to_an_upload_nothing() -> None:
+    assert [scenario.reply_size for scenario in select(["get-1m", "put-1m"])] == [MIB, 0]
+
+
+def test_large_uploads_run_longer() -> None:
+    assert [scenario.stretch for scenario in select(["get-1m", "put-1m", "put-64m"])] == [1, 1, STRETCH]

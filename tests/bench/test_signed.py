@@ -1,8 +1,17 @@
+import base64
+import hashlib
+import zlib
+
+from botocore.httpsession import BUFFER_SIZE
+
 from bench.contender import Credential
 from bench.objects import object_keys
-from bench.signed import get_requests, request_bytes
+from bench.scenario import Upload
+from bench.signed import BLOCK, Requests, get_requests, put_requests, request_bytes, transfer_chunked
 
 ORIGIN = "http://127.0.0.1:9000"
+PAYLOAD = bytes(range(256)) * 1000
+CRC32 = zlib.crc32(PAYLOAD).to_bytes(4, "big")
 CREDENTIAL = Credential("NQAK0000000000000000", "s" * 40)
 
 
@@ -12,7 +21,7 @@ def fields(request: bytes) -> dict[str, str]:
 
 
 def test_requests_are_whole_and_signed_in_the_header_for_the_host_they_go_to() -> None:
-    [request] = get_requests(ORIGIN, CREDENTIAL, ["1024/object-0000"])
+    [request] = get_requests(ORIGIN, CREDENTIAL, ["1024/object-0000"]).heads
     assert request.startswith(b"GET /bench/1024/object-0000 HTTP/1.1\r\n")
     assert request.endswith(b"\r\n\r\n")
     assert request.count(b"\r\n\r\n") == 1
@@ -23,9 +32,53 @@ def test_requests_are_whole_and_signed_in_the_header_for_the_host_they_go_to() -
 
 
 def test_every_request_is_for_another_object_and_has_another_signature() -> None:
-    requests = get_requests(ORIGIN, CREDENTIAL, object_keys(1024)[:20])
+    requests = get_requests(ORIGIN, CREDENTIAL, object_keys(1024)[:20]).heads
     assert len({request.split(b" ", 2)[1] for request in requests}) == 20
     assert len({fields(request)["authorization"] for request in requests}) == 20
+
+
+def put(upload: Upload, payload: bytes = PAYLOAD) -> tuple[Requests, dict[str, str]]:
+    requests = put_requests(ORIGIN, CREDENTIAL, ["a", "b"], payload, upload)
+    first, second = requests.heads
+    assert first.startswith(b"PUT /bench/a HTTP/1.1\r\n")
+    assert second.startswith(b"PUT /bench/b HTTP/1.1\r\n")
+    sent = fields(first)
+    assert sent["host"] == "127.0.0.1:9000"
+    assert "expect" not in sent
+    return requests, sent
+
+
+def test_an_upload_over_http_declares_its_sha256_and_its_crc32() -> None:
+    requests, sent = put(Upload.SHA256)
+    assert sent["x-amz-content-sha256"] == hashlib.sha256(PAYLOAD).hexdigest()
+    assert base64.b64decode(sent["x-amz-checksum-crc32"]) == CRC32
+    assert sent["content-length"] == str(len(PAYLOAD))
+    assert requests.body == requests.content == PAYLOAD
+
+
+def test_an_upload_with_a_trailer_is_chunked_twice() -> None:
+    requests, sent = put(Upload.TRAILER)
+    assert sent["x-amz-content-sha256"] == "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+    assert sent["transfer-encoding"] == "chunked"
+    assert sent["x-amz-trailer"] == "x-amz-checksum-crc32"
+    assert sent["x-amz-decoded-content-length"] == str(len(PAYLOAD))
+    assert "content-length" not in sent
+    trailer = b"0\r\nx-amz-checksum-crc32:%b\r\n\r\n" % base64.b64encode(CRC32)
+    assert requests.content == b"%x\r\n%b\r\n%b" % (len(PAYLOAD), PAYLOAD, trailer)
+    assert requests.body == transfer_chunked(requests.content)
+
+
+def test_an_unsigned_upload_declares_nothing() -> None:
+    requests, sent = put(Upload.UNSIGNED)
+    assert sent["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
+    assert not [name for name in sent if "checksum" in name or "trailer" in name or "md5" in name]
+    assert requests.body == PAYLOAD
+
+
+def test_the_transfer_coding_is_cut_as_by_urllib3() -> None:
+    assert BLOCK == BUFFER_SIZE
+    content = bytes(BLOCK) + b"end"
+    assert transfer_chunked(content) == b"20000\r\n%b\r\n3\r\nend\r\n0\r\n\r\n" % bytes(BLOCK)
 
 
 def test_header_values_are_text_or_bytes() -> None:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from bench.errors import BenchError
@@ -80,6 +82,12 @@ def test_a_run_without_an_answer_is_refused() -> None:
 )
 def test_any_bytes_become_a_lua_literal(octets: bytes, literal: str) -> None:
     assert lua_string(octets) == literal
+
+
+def test_a_body_is_read_from_its_file_and_put_behind_every_head() -> None:
+    script = render_script([b"PUT /a"], Path('/some "where"/body'))
+    assert 'io.open("/some \\034where\\034/body", "rb")' in script
+    assert "if nil then" in render_script([b"GET /a"])
 
 
 def test_script_holds_every_request_in_order() -> None:
