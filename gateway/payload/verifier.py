@@ -21,18 +21,20 @@ from gateway.s3.request import S3Request
 _NOT_A_CHECKSUM: Final = frozenset(CHECKSUM + word for word in (b"algorithm", b"type", b"mode"))
 _SDK_ALGORITHM: Final = b"x-amz-sdk-checksum-algorithm"
 _SHA256: Final = b"sha256"
+_CONTENT_MD5: Final = "Content-MD5"
 NO_TRAILERS: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 
 
 class _Expected:
-    """One digest and what it must come to; where that comes behind the body, `trailer` is its name."""
+    """One digest and what it must come to; where that comes behind the body, `trailer` is its name. `shown`: its name
+    for people."""
 
-    __slots__ = ("digest", "error", "trailer", "value")
+    __slots__ = ("digest", "shown", "trailer", "value")
 
-    def __init__(self, digest: Digest, value: bytes, error: S3Error, trailer: bytes | None = None) -> None:
+    def __init__(self, digest: Digest, value: bytes, shown: str, trailer: bytes | None = None) -> None:
         self.digest = digest
         self.value = value
-        self.error = error
+        self.shown = shown
         self.trailer = trailer
 
 
@@ -79,7 +81,7 @@ class BodyVerifier:
                     raise trailer_error(f"{one.trailer.decode()} is not {len(computed)} bytes of base64")
                 value = sent
             if not hmac.compare_digest(computed, value):
-                raise one.error
+                raise _differs(one.shown)
 
 
 def body_verifier(
@@ -114,10 +116,13 @@ def _content_md5(value: bytes) -> _Expected:
     decoded = _base64(value, 16)
     if decoded is None:
         raise S3Error(Code.INVALID_DIGEST, "Content-MD5 is not 16 bytes of base64")
-    error = S3Error(
-        Code.BAD_DIGEST, "Content-MD5 differs", message="The Content-MD5 you specified did not match what we received."
-    )
-    return _Expected(md5(), decoded, error)
+    return _Expected(md5(), decoded, _CONTENT_MD5)
+
+
+def _differs(shown: str) -> S3Error:
+    found = "what we received" if shown == _CONTENT_MD5 else "the calculated checksum"
+    message = f"The {shown} you specified did not match {found}."
+    return S3Error(Code.BAD_DIGEST, f"{shown} differs", message=message)
 
 
 def _checksum(request: S3Request, trailer: bytes | None) -> list[_Expected]:
@@ -153,10 +158,8 @@ def _checksum(request: S3Request, trailer: bytes | None) -> list[_Expected]:
             message=f"Value for x-amz-sdk-checksum-algorithm header is invalid: x-amz-checksum-{shown} was sent.",
         )
     size, begin = ALGORITHMS[algorithm]
-    message = f"The {shown.upper()} you specified did not match the calculated checksum."
-    differs = S3Error(Code.BAD_DIGEST, f"{shown} differs", message=message)
     if value is None:
-        return [_Expected(begin(), b"", differs, trailer)]
+        return [_Expected(begin(), b"", shown.upper(), trailer)]
     decoded = _base64(value, size)
     if decoded is None:
         raise S3Error(
@@ -164,4 +167,4 @@ def _checksum(request: S3Request, trailer: bytes | None) -> list[_Expected]:
             f"x-amz-checksum-{shown} has another form",
             message=f"Value for x-amz-checksum-{shown} header is invalid.",
         )
-    return [_Expected(begin(), decoded, differs)]
+    return [_Expected(begin(), decoded, shown.upper())]

@@ -76,7 +76,9 @@ class Exchange:
 
     def ask(self, request: UpstreamRequest, body: bytes | bytearray = b"") -> None:
         """Send `request`, with its verified body, over an idle connection or as soon as one is there."""
-        self._request = request if not body else request._replace(head=request.head + body)
+        if body:
+            request = UpstreamRequest(request.method, request.path_and_query, request.head + body)
+        self._request = request
         connection = self._engine.upstream.pool.acquire(self)
         if connection is None:
             self._waiting = True
