@@ -58,6 +58,8 @@ class ClientConnection(asyncio.BufferedProtocol):
         "transport",
     )
 
+    _writer: BlockWriter  # once there is a transport
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._state = _State.HEAD
@@ -75,7 +77,6 @@ class ClientConnection(asyncio.BufferedProtocol):
         self.peer = ""
         self.since = engine.clock
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self._writer: BlockWriter = cast("BlockWriter", None)
 
     # ---- the connection ----
 

@@ -125,6 +125,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "untouched",
     )
 
+    _writer: BlockWriter  # once there is a transport
+
     def __init__(self, owner: ConnectionOwner, buffers: ReadBuffers, turn: Turn, limits: Limits) -> None:
         self._owner = owner
         self._buffers = buffers
@@ -145,7 +147,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self.reused = False
         self.untouched = True
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self._writer: BlockWriter = cast("BlockWriter", None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
