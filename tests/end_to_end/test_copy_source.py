@@ -96,7 +96,7 @@ def test_two_copy_sources_are_refused(recorded: Recorded) -> None:
 def test_a_copy_source_spelled_with_underscores_is_dropped(recorded: Recorded) -> None:
     unsigned = [("x_amz_copy_source", "/bbb/secret"), ("x-amz_copy-source", "/bbb/secret")]
     assert recorded.ask(recorded.scoped.head("PUT", "/aaa/plain", body=b"", unsigned=unsigned)).status == 200
-    assert b"bbb" not in recorded.upstream.only_request().head
+    assert b"secret" not in recorded.upstream.only_request().head
 
 
 @pytest.mark.parametrize("header", ["x-amz-rename-source", "x-amz-write-offset-bytes", "x-amz-fwd-status"])
