@@ -22,7 +22,7 @@ test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native $(VENV)/.sdks ## everything: 
 
 check: $(VENV)/.dev ## format, lint, types and the tests that need no server, under a minute
 	@tools/check
-	@$(BIN)/python -m pytest -q -n auto -m "not server"
+	@$(BIN)/python -m pytest -q -n 4 -m "not server" # many of these wait: more of them than cores
 
 native: $(VENV)/.dev $(VENV)/.native ## compile the hot path into .venv/native (optional, needs a C compiler)
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ import boto3
 from botocore.config import Config
 
 REGION = "us-east-1"
+_SESSION = boto3.session.Session()  # shared: it reads the model of S3 once, which takes longer than most tests
+_MAKING = threading.Lock()  # sessions are for one thread at a time, clients for all
 
 
 @contextmanager
@@ -21,15 +24,16 @@ def s3_client(
 ) -> Iterator[Any]:  # boto3 builds its client classes at run time
     """A boto3 S3 client without retries, so that the first answer is the one a test sees. `trusted`: a CA's PEM."""
     chosen = {"retries": {"max_attempts": 0}, "connect_timeout": 10, "read_timeout": 120, **settings}
-    client = boto3.session.Session().client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id=access_key_id,
-        aws_secret_access_key=secret_access_key,
-        region_name=REGION,
-        verify=None if trusted is None else str(trusted),
-        config=Config(**chosen),
-    )
+    with _MAKING:
+        client = _SESSION.client(
+            "s3",
+            endpoint_url=endpoint,
+            aws_access_key_id=access_key_id,
+            aws_secret_access_key=secret_access_key,
+            region_name=REGION,
+            verify=None if trusted is None else str(trusted),
+            config=Config(**chosen),
+        )
     try:
         yield client
     finally:
