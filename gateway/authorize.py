@@ -4,15 +4,16 @@ The one place where an `Authorized` is built. It knows the key's grants, the ope
 does not know the store, the clock or the body. The order is the law: operation → buckets → rights → headers → body.
 """
 
+from functools import partial
 from typing import Final, NamedTuple
 
 from gateway.header_policy import choose_headers
 from gateway.payload.checksums import ALGORITHMS
 from gateway.payload.mode import EMPTY_SHA256
-from gateway.s3.control import rebuild_control
+from gateway.s3.control import Refused, delete_objects, rebuild_control
 from gateway.s3.copy_source import CopySource, parse_copy_source
 from gateway.s3.errors import Code, S3Error
-from gateway.s3.operation import Body, Operation, classify
+from gateway.s3.operation import Body, Level, Operation, classify
 from gateway.s3.profile import Profile
 from gateway.s3.request import S3Request
 from gateway.sigv4.verify import Authenticated
@@ -28,6 +29,11 @@ _OPENING: Final = frozenset(
     b"acl policy policyStatus publicAccessBlock ownershipControls website cors replication logging notification "
     b"inventory analytics session".split()
 )
+_LISTS: Final = frozenset({"ListObjects", "ListObjectsV2", "ListObjectVersions", "ListMultipartUploads"})
+# They touch no object, or say which in their body. Every other request to a bucket is for all that is in it.
+_WITHOUT_OBJECTS: Final = frozenset(
+    {"HeadBucket", "GetBucketLocation", "GetBucketVersioning", "CreateBucket", "DeleteObjects"}
+)
 
 
 class Policy(NamedTuple):
@@ -39,11 +45,12 @@ class Policy(NamedTuple):
 
 
 class Demand(NamedTuple):
-    """One thing a request needs: `permission` in `bucket`, for `object_key` (b"" = the bucket itself)."""
+    """One thing a request needs: `permission` in `bucket`. `begins`: what every object key begins with that it can
+    touch or name, b"" = any; None: it touches none, or each is decided on when the body is read."""
 
     permission: Permission
     bucket: str
-    object_key: bytes
+    begins: bytes | None
 
 
 class Authorized:
@@ -51,7 +58,8 @@ class Authorized:
 
     `headers`: what goes on to the store, chosen and checked, each name once. `only_probes`: a CreateBucket by a key
     that may not create, only ask: the store is asked whether the bucket exists, and nothing is made. `dot_segments`:
-    whether object keys in the body may hold `.` and `..` segments.
+    whether object keys in the body may hold `.` and `..` segments. `refused`: objects that the body named and the key
+    may not touch; the store does not hear of them.
     """
 
     __slots__ = (
@@ -62,6 +70,7 @@ class Authorized:
         "headers",
         "only_probes",
         "operation",
+        "refused",
         "request",
     )
 
@@ -82,6 +91,7 @@ class Authorized:
         self.headers = headers
         self.only_probes = only_probes
         self.dot_segments = dot_segments
+        self.refused: tuple[Refused, ...] = ()
 
 
 def demands(request: S3Request, operation: Operation, copy_source: CopySource | None) -> tuple[Demand, ...]:
@@ -95,11 +105,19 @@ def demands(request: S3Request, operation: Operation, copy_source: CopySource | 
     if not request.bucket:
         if operation.name != "ListBuckets":
             raise S3Error(Code.ACCESS_DENIED, f"{operation.name} without a bucket")
-        return (Demand(permission, SERVICE, b""),)
-    target = Demand(permission, request.bucket, request.object_key)
+        return (Demand(permission, SERVICE, None),)
+    target = Demand(permission, request.bucket, _begins(request, operation))
     if copy_source is None:
         return (target,)
     return (target, Demand(Permission.READ, copy_source.bucket, copy_source.object_key))
+
+
+def _begins(request: S3Request, operation: Operation) -> bytes | None:
+    if operation.level is Level.OBJECT:
+        return request.object_key
+    if operation.name in _LISTS:
+        return request.query.get(b"prefix", b"")
+    return None if operation.name in _WITHOUT_OBJECTS else b""
 
 
 def all_granted(asked: tuple[Demand, ...], access_key: AccessKey) -> bool:
@@ -107,8 +125,12 @@ def all_granted(asked: tuple[Demand, ...], access_key: AccessKey) -> bool:
 
     ListBuckets is open to every key: what it shows is filtered by scope.
     """
-    for permission, bucket, _ in asked:
-        if bucket != SERVICE and permission not in access_key.permissions(bucket):
+    for permission, bucket, begins in asked:
+        if bucket == SERVICE:
+            continue
+        if permission not in access_key.permissions(bucket):
+            return False
+        if begins is not None and access_key.prefixes and not access_key.reaches(bucket, begins):
             return False
     return bool(asked)
 
@@ -146,18 +168,26 @@ def authorize(authenticated: Authenticated, policy: Policy) -> Authorized:
     return Authorized(authenticated, operation, copy_source, headers, only_probes, policy.dot_segments)
 
 
-def rebuild_body(authorized: Authorized, body: bytes, upstream_region: bytes) -> bytes:
-    """The document that goes to the store in place of `body`, whose digests held; b"" = none.
+def authorize_body(authorized: Authorized, body: bytes, upstream_region: bytes) -> bytes:
+    """The document that goes to the store in place of `body`, whose digests held; b"" = none. What it names is decided
+    like a path: objects out of reach are left out, and stand in `authorized.refused`.
 
-    Raises S3Error MALFORMED_XML, INVALID_URI, KEY_TOO_LONG or NOT_IMPLEMENTED: what it names is checked like a path.
+    Raises S3Error MALFORMED_XML, INVALID_URI, KEY_TOO_LONG or NOT_IMPLEMENTED.
     """
-    document = rebuild_control(
-        authorized.operation.name,
-        body,
-        dot_segments=authorized.dot_segments,
-        upstream_region=upstream_region.decode("ascii"),
-    )
+    if authorized.operation.name == "DeleteObjects":
+        reaches = partial(authorized.access_key.reaches, authorized.request.bucket)
+        document, authorized.refused = delete_objects(body, dot_segments=authorized.dot_segments, reaches=reaches)
+        return document
+    document = rebuild_control(authorized.operation.name, body, upstream_region=upstream_region.decode("ascii"))
     return b"" if authorized.only_probes else document
+
+
+def still_holds(planned: Authorized, again: Authorized) -> bool:
+    """Whether what was planned under one authorization may go out under a later one of the same request, which may be
+    narrower: a body that was decided object by object would have to be decided again."""
+    if again is planned:
+        return True
+    return again.only_probes is planned.only_probes and planned.operation.name != "DeleteObjects"
 
 
 def _allowed_by_operator(operation: Operation, policy: Policy, in_scope: bool) -> Operation:

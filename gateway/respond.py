@@ -12,13 +12,21 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from gateway.authorize import Authorized
-from gateway.reply_documents import DECLARATION, location_constraint, name_account, replace_element, root_element
+from gateway.reply_documents import (
+    DECLARATION,
+    NAMESPACE,
+    append_to_root,
+    location_constraint,
+    name_account,
+    replace_element,
+    root_element,
+)
 from gateway.reply_policy import choose_error_headers, choose_reply_headers, passing
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.header_names import HeaderNames
 from gateway.s3.listing import ListedBucket, page, render_buckets
 from gateway.s3.post_answer import SEE_OTHER, Stored, Success, location_of, post_response, redirect_location
-from gateway.s3.xml import error_document, escape
+from gateway.s3.xml import delete_error, error_document, escape
 from gateway.store_errors import StoreError, error_inside, store_error
 
 _STATUS_LINES: Final = {
@@ -97,6 +105,16 @@ def _result(body: bytes, authorized: Authorized, rules: ReplyRules) -> bytes:
     return DECLARATION + root_element(body)
 
 
+def _with_refused(body: bytes, authorized: Authorized, rules: ReplyRules) -> bytes:
+    """The store's answer for the objects it was asked to delete, ours for those it never heard of."""
+    return DECLARATION + append_to_root(body, b"DeleteResult", _refused(authorized))
+
+
+def _refused(authorized: Authorized) -> bytes:
+    code = Code.ACCESS_DENIED
+    return "".join([delete_error(*one, code.wire_name, code.message) for one in authorized.refused]).encode()
+
+
 # Operation → how its document is rewritten. Lists name the store's owner in every entry; ListObjectsV2 only where the
 # client asked with fetch-owner, so the plain one, the busiest of all, streams.
 _REWRITES: Final[dict[str, _Rewrite]] = {
@@ -106,6 +124,7 @@ _REWRITES: Final[dict[str, _Rewrite]] = {
     "ListObjectVersions": _with_our_owner,
     "ListMultipartUploads": _with_our_owner,
     "ListParts": _with_our_owner,
+    "DeleteObjects": _with_refused,
     "CopyObject": _result,
     "UploadPartCopy": _result,
     "CompleteMultipartUpload": _with_our_address,
@@ -132,7 +151,7 @@ def _action(status: int, authorized: Authorized) -> ReplyAction:
         name = authorized.operation.name
         if name in _TRICKLING:
             return ReplyAction.TRICKLE
-        if authorized.only_probes or (name in _REWRITES and _names_the_store(name, authorized)):
+        if authorized.only_probes or (name in _REWRITES and _is_rewritten(name, authorized)):
             return _REBUILD
         return _RELAY
     if status < 200:
@@ -142,7 +161,10 @@ def _action(status: int, authorized: Authorized) -> ReplyAction:
     return _RELAY
 
 
-def _names_the_store(name: str, authorized: Authorized) -> bool:
+def _is_rewritten(name: str, authorized: Authorized) -> bool:
+    """ListObjectsV2 names the store only where it was asked to; what was refused of DeleteObjects is ours to say."""
+    if name == "DeleteObjects":
+        return bool(authorized.refused)
     return name != "ListObjectsV2" or b"fetch-owner" in authorized.request.query
 
 
@@ -247,6 +269,12 @@ def list_buckets_reply(
     prefix = query.get(b"prefix", b"").decode("utf-8", "replace")
     document = render_buckets(shown, owner=access_key.account, prefix=prefix, token=token)
     return b"%b%b%b" % (_status_line(200), _XML, _ids(request_id)), document
+
+
+def nothing_deleted_reply(authorized: Authorized, request_id: bytes) -> tuple[bytes, bytes]:
+    """(head, document) of DeleteObjects when every object it named was refused: the store is not asked."""
+    result = b'%b<DeleteResult xmlns="%b">%b</DeleteResult>' % (DECLARATION, NAMESPACE, _refused(authorized))
+    return b"%b%b%b" % (_status_line(200), _XML, _ids(request_id)), result
 
 
 def form_reply(

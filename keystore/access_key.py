@@ -12,7 +12,16 @@ from enum import Enum
 from typing import Final, Protocol
 
 from keystore.errors import Conflict, InvalidInput
-from keystore.scope import GRANTS, NOTHING, AllBuckets, Permission, Scope, permissions_by_bucket, scope_json
+from keystore.scope import (
+    GRANTS,
+    NOTHING,
+    AllBuckets,
+    Permission,
+    Scope,
+    permissions_by_bucket,
+    prefixes_by_bucket,
+    scope_json,
+)
 
 ACCESS_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{3,128}\Z")
 DEFAULT_ACCOUNT: Final = "default"
@@ -98,11 +107,13 @@ class AccessKey:
     version: int = 1
     secret_version: int = 1
     grants: dict[str, frozenset[Permission]] | None = field(init=False, repr=False, compare=False)
+    prefixes: dict[str, bytes] = field(init=False, repr=False, compare=False)  # of buckets that have one
     everywhere: frozenset[Permission] = field(init=False, repr=False, compare=False)  # of All Buckets
 
     def __post_init__(self) -> None:
         everywhere = GRANTS[self.scope.rights] if isinstance(self.scope, AllBuckets) else NOTHING
         object.__setattr__(self, "grants", permissions_by_bucket(self.scope))
+        object.__setattr__(self, "prefixes", prefixes_by_bucket(self.scope))
         object.__setattr__(self, "everywhere", everywhere)
 
     def permissions(self, bucket: str) -> frozenset[Permission]:
@@ -115,6 +126,10 @@ class AccessKey:
         if self.grants is None:
             return self.everywhere
         return self.grants.get(bucket, NOTHING)
+
+    def reaches(self, bucket: str, begins: bytes) -> bool:
+        """Whether all object keys of `bucket` that begin so are within the key's prefix there."""
+        return begins.startswith(self.prefixes.get(bucket, b""))
 
     def expired(self, now: float) -> bool:
         """Whether its time is over; `now` in Unix seconds. Revoked keys expire too."""

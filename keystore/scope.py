@@ -12,6 +12,7 @@ from keystore.errors import InvalidInput
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; matched whole, never by prefix.
 BUCKET_NAME: Final = re.compile(r"(?!.*\.\.)(?!\d+\.\d+\.\d+\.\d+\Z)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
+MAX_PREFIX: Final = 1023  # bytes: an object key has at most 1,024, and one of them comes behind the prefix
 MAX_BUCKETS: Final = 1000  # a scope is carried in every cached record; a longer list is a wish for All Buckets
 
 
@@ -54,14 +55,39 @@ class AllBuckets:
     rights: Rights = Rights.FULL
 
 
+def clean_prefix(text: str) -> str:
+    """The stored form of a prefix: it ends in one `/`, so that `team` never means `teams`. "" = the whole bucket.
+
+    InvalidInput for a leading `/`, `//`, a segment `.` or `..`, NUL, what is no UTF-8, and more than 1,023 bytes.
+    """
+    if not text:
+        return ""
+    prefix = text if text.endswith("/") else text + "/"
+    segments = prefix[:-1].split("/")
+    if "" in segments or "." in segments or ".." in segments:
+        raise InvalidInput(f"{text!r} is not a prefix: no leading '/', no '//', no segment '.' or '..'")
+    try:
+        size = len(prefix.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput("a prefix is valid UTF-8") from None
+    if "\0" in prefix or size > MAX_PREFIX:
+        raise InvalidInput(f"a prefix has at most {MAX_PREFIX} bytes and no NUL")
+    return prefix
+
+
 @dataclass(frozen=True, slots=True)
 class BucketGrant:
+    """`prefix`: what every object key begins with that it grants, in its stored form; "" = every object key."""
+
     name: str
     rights: Rights = Rights.READ_WRITE
+    prefix: str = ""
 
     def __post_init__(self) -> None:
         if not BUCKET_NAME.match(self.name):
             raise InvalidInput(f"{self.name!r} is not a bucket name: 3-63 of a-z, 0-9, '.' and '-'")
+        if clean_prefix(self.prefix) != self.prefix:
+            raise InvalidInput(f"the prefix {self.prefix!r} does not end in '/'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +118,25 @@ def permissions_by_bucket(scope: Scope) -> dict[str, frozenset[Permission]] | No
             return {grant.name: GRANTS[grant.rights] - {Permission.CREATE_BUCKET} for grant in grants}
 
 
+def prefixes_by_bucket(scope: Scope) -> dict[str, bytes]:
+    """Exact bucket name → prefix, for those that have one. All Buckets has none."""
+    if isinstance(scope, AllBuckets):
+        return {}
+    return {grant.name: grant.prefix.encode() for grant in scope.buckets if grant.prefix}
+
+
 def scope_json(scope: Scope) -> dict[str, object]:
-    """{"type": "all", "rights"} or {"type": "buckets", "buckets": [{"name", "rights"}, …]}."""
+    """{"type": "all", "rights"} or {"type": "buckets", "buckets": [{"name", "rights", "prefix"?}, …]}."""
     match scope:
         case AllBuckets(rights=rights):
             return {"type": "all", "rights": rights.value}
         case SpecificBuckets(buckets=grants):
-            named = [{"name": grant.name, "rights": grant.rights.value} for grant in grants]
-            return {"type": "buckets", "buckets": named}
+            return {"type": "buckets", "buckets": [_grant_json(grant) for grant in grants]}
+
+
+def _grant_json(grant: BucketGrant) -> dict[str, str]:
+    named = {"name": grant.name, "rights": grant.rights.value}
+    return {**named, "prefix": grant.prefix} if grant.prefix else named
 
 
 def read_scope(value: object) -> Scope:
@@ -118,12 +155,17 @@ def read_scope(value: object) -> Scope:
 def _read_grant(value: object) -> BucketGrant:
     match value:
         case {"name": str(name), **rest}:
-            return BucketGrant(name, **_rights(rest))
-    raise InvalidInput('a bucket in a scope is {"name": …, "rights": …}')
+            named = "prefix" in rest
+            prefix = rest.pop("prefix", "")
+            if not isinstance(prefix, str) or (named and not prefix):
+                raise InvalidInput("a prefix is text; leave it out to grant the whole bucket")
+            rights = _rights(rest).get("rights", Rights.READ_WRITE)
+            return BucketGrant(name, rights, clean_prefix(prefix))
+    raise InvalidInput('a bucket in a scope is {"name": …, "rights": …, "prefix": …}')
 
 
 def _rights(fields: dict[object, object]) -> dict[str, Rights]:
-    """Keyword arguments for a scope or grant: nothing, or its rights."""
+    """Keyword arguments for a scope or grant: nothing, or its rights. Anything else is refused."""
     if unknown := set(fields) - {"rights"}:
         raise InvalidInput(f"unknown in a scope: {', '.join(sorted(map(str, unknown)))}")
     try:

@@ -13,7 +13,7 @@ from gateway.cli.opened import actor, with_store
 from gateway.cli.output import Exit, confirm, fail, say, show_json, show_rows, told_errors
 from keystore.access_key import DEFAULT_ACCOUNT, AccessKey, RevokeReason, access_key_json
 from keystore.errors import InvalidInput
-from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets
+from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets, clean_prefix
 from keystore.sealing import Secret
 from keystore.store import NewKey, Store
 
@@ -39,13 +39,21 @@ def read_moment(text: str | None, now: float) -> int | None:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
-def read_scope(buckets: list[str], rights: Rights | None, *, everything: bool) -> Scope:
-    """InvalidInput unless exactly one of All Buckets and a list of names was chosen: a scope is never assumed."""
+def read_scope(buckets: list[str], rights: Rights | None, prefix: str | None, *, everything: bool) -> Scope:
+    """InvalidInput unless exactly one of All Buckets and a list of names was chosen: a scope is never assumed.
+
+    `rights` and `prefix` are for every bucket named.
+    """
     if everything == bool(buckets):
         raise InvalidInput("choose either --all-buckets or one or more --bucket NAME")
     if everything:
+        if prefix is not None:
+            raise InvalidInput("--prefix is for named buckets; choose them with --bucket NAME")
         return AllBuckets(rights or Rights.FULL)
-    return SpecificBuckets(tuple(BucketGrant(name, rights or Rights.READ_WRITE) for name in buckets))
+    within = clean_prefix(prefix) if prefix is not None else ""
+    if prefix is not None and not within:
+        raise InvalidInput("--prefix is empty; leave it out to grant the whole bucket")
+    return SpecificBuckets(tuple(BucketGrant(name, rights or Rights.READ_WRITE, within) for name in buckets))
 
 
 @keys.command()
@@ -55,6 +63,7 @@ def create(
     all_buckets: Annotated[bool, typer.Option("--all-buckets", help="Every bucket, those made later too.")] = False,
     bucket: Annotated[list[str] | None, typer.Option(help="One bucket; repeat for more.")] = None,
     rights: Annotated[Rights | None, typer.Option(help="Default: full for all buckets, read_write for named.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="Only object keys that begin so; a / at its end is added.")] = None,
     expires: Annotated[str | None, typer.Option(help="30d, 2027-01-31 or RFC 3339.")] = None,
     not_before: Annotated[str | None, typer.Option(help="As --expires.")] = None,
     account: Annotated[str, typer.Option(help="Whose key it is.")] = DEFAULT_ACCOUNT,
@@ -64,7 +73,7 @@ def create(
     """Make a key. Its secret is shown once, now."""
     with told_errors():
         now = time.time()
-        scope = read_scope(bucket or [], rights, everything=all_buckets)
+        scope = read_scope(bucket or [], rights, prefix, everything=all_buckets)
         new = NewKey(account, label, scope, read_moment(expires, now), read_moment(not_before, now))
         if secret_file is not None and secret_file.exists():
             raise fail(f"{secret_file} is there already; nothing was done.", Exit.CONFLICT)
@@ -137,8 +146,12 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         if value["type"] == "all":
             return f"all ({value['rights']})"
-        return ", ".join(f"{one['name']} ({one['rights']})" for one in value["buckets"])
+        return ", ".join(f"{_within(one)} ({one['rights']})" for one in value["buckets"])
     return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def _within(grant: dict[str, str]) -> str:
+    return f"{grant['name']}/{grant['prefix']}" if "prefix" in grant else grant["name"]
 
 
 @keys.command()

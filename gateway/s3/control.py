@@ -4,7 +4,7 @@ What a document may hold is listed here; an element nobody listed refuses the do
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 from xml.etree.ElementTree import Element
 
 from gateway.s3.addressing import check_object_key, check_reference
@@ -55,12 +55,23 @@ def _elements(texts: dict[str, str]) -> str:
     return "".join([element(name, text) for name, text in texts.items()])
 
 
-def delete_objects(body: bytes, *, dot_segments: bool) -> bytes:
-    """1 to 1,000 objects. Object keys obey the rules of paths.
+class Refused(NamedTuple):
+    """One object of a document that may not be touched. `version_id`: "" = none was named."""
+
+    object_key: str
+    version_id: str
+
+
+def delete_objects(
+    body: bytes, *, dot_segments: bool, reaches: Callable[[bytes], bool]
+) -> tuple[bytes, tuple[Refused, ...]]:
+    """1 to 1,000 objects. Object keys obey the rules of paths. → the document for the store without those that
+    `reaches` refuses, b"" when none is left; and those.
 
     S3Error MALFORMED_XML, INVALID_URI, INVALID_ARGUMENT, KEY_TOO_LONG.
     """
-    rows = []
+    rows: list[str] = []
+    refused: list[Refused] = []
     quiet = ""
     for child in _root(body, "Delete"):
         match local_name(child):
@@ -70,14 +81,18 @@ def delete_objects(body: bytes, *, dot_segments: bool) -> bytes:
                     raise _malformed("an object without a key")
                 check_object_key(_bytes(texts["Key"]), dot_segments=dot_segments)
                 check_reference(_bytes(texts.get("VersionId", "")), dot_segments=dot_segments)
-                rows.append(f"<Object>{_elements(texts)}</Object>")
+                if reaches(_bytes(texts["Key"])):
+                    rows.append(f"<Object>{_elements(texts)}</Object>")
+                else:
+                    refused.append(Refused(texts["Key"], texts.get("VersionId", "")))
             case "Quiet" if not quiet and not len(child):
                 quiet = element("Quiet", "true" if (child.text or "").strip().lower() == "true" else "false")
             case _:
                 raise _malformed("an element that is unknown or repeated")
-    if not 1 <= len(rows) <= MAX_DELETES:
-        raise _malformed(f"{len(rows)} objects to delete")
-    return _written("Delete", quiet + "".join(rows))
+    named = len(rows) + len(refused)
+    if not 1 <= named <= MAX_DELETES:
+        raise _malformed(f"{named} objects to delete")
+    return _written("Delete", quiet + "".join(rows)) if rows else b"", tuple(refused)
 
 
 def complete_multipart_upload(body: bytes) -> bytes:
@@ -141,14 +156,11 @@ _REBUILDERS: Final[dict[str, Callable[[bytes], bytes]]] = {
 }
 
 
-def rebuild_control(operation: str, body: bytes, *, dot_segments: bool, upstream_region: str) -> bytes:
-    """The document that goes to the store in place of `body`; b"" = none.
+def rebuild_control(operation: str, body: bytes, *, upstream_region: str) -> bytes:
+    """The document that goes to the store in place of `body`; b"" = none. DeleteObjects: `delete_objects`.
 
-    S3Error MALFORMED_XML, INVALID_URI, INVALID_ARGUMENT, KEY_TOO_LONG, NOT_IMPLEMENTED; an operation without a rule is
-    never forwarded.
+    S3Error MALFORMED_XML, NOT_IMPLEMENTED; an operation without a rule is never forwarded.
     """
-    if operation == "DeleteObjects":
-        return delete_objects(body, dot_segments=dot_segments)
     if operation == "CreateBucket":
         return create_bucket_configuration(body, upstream_region)
     rebuild = _REBUILDERS.get(operation)

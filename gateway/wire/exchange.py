@@ -9,7 +9,7 @@ All in callbacks, on one loop; nothing here waits. What may leave, and when:
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.authorize import Authorized
+from gateway.authorize import Authorized, still_holds
 from gateway.forward import UpstreamRequest
 from gateway.post_form import AdmittedForm, FormRequest
 from gateway.respond import ReplyAction, error_reply, plan_reply
@@ -125,8 +125,8 @@ class Exchange:
         request = self._request
         assert request is not None
         if not self._fresh:
-            planned = self.authorized.only_probes
-            if self.pass_gate().only_probes is not planned:  # what was planned is no longer what may be asked
+            planned = self.authorized
+            if not still_holds(planned, self.pass_gate()):
                 raise S3Error(Code.SERVICE_UNAVAILABLE, "the access key was changed meanwhile", retry_after=1)
         self._connection = connection
         self._since = self._engine.clock

@@ -9,10 +9,11 @@ import base64
 import hashlib
 from typing import Final
 
-from gateway.authorize import Authorized, rebuild_body
+from gateway.authorize import Authorized, authorize_body
 from gateway.forward import SentBody
 from gateway.payload.mode import UNFRAMED
 from gateway.payload.reader import PayloadReader, open_payload
+from gateway.respond import nothing_deleted_reply
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.operation import Body
 from gateway.sigv4.chunk_signing import ChunkChain
@@ -116,7 +117,10 @@ class Document:
         self._reader.finish()
         authorized = self._exchange.pass_gate()
         upstream = self._engine.upstream
-        document = rebuild_body(authorized, bytes(self._body), upstream.target.region)
+        document = authorize_body(authorized, bytes(self._body), upstream.target.region)
+        if authorized.refused and not document:
+            self._exchange.answer(*nothing_deleted_reply(authorized, self._exchange.request_id))
+            return
         sha256 = hashlib.sha256(document).hexdigest().encode()
         md5 = base64.b64encode(hashlib.md5(document, usedforsecurity=False).digest())
         body = SentBody(len(document), payload_line=sha256, headers=((b"content-md5", md5),))

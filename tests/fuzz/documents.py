@@ -4,7 +4,7 @@ import re
 from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree
 
-from gateway.s3.control import rebuild_control
+from gateway.s3.control import delete_objects, rebuild_control
 from gateway.s3.copy_source import parse_copy_source, render
 from gateway.s3.errors import S3Error
 from gateway.s3.xml import NAMESPACE, element, parse, read_error
@@ -92,7 +92,9 @@ def control_target(octets: bytes) -> None:
 
 def _rebuilt(case: Case, operation: str, body: bytes) -> bytes:
     region = "eu-west-1" if case.has(REGION) else "us-east-1"
-    return rebuild_control(operation, body, dot_segments=case.has(CONTROL_DOTS), upstream_region=region)
+    if operation == "DeleteObjects":
+        return delete_objects(body, dot_segments=case.has(CONTROL_DOTS), reaches=lambda object_key: True)[0]
+    return rebuild_control(operation, body, upstream_region=region)
 
 
 def _leaves(root: ElementTree.Element) -> dict[str, list[str]]:

@@ -11,13 +11,16 @@ from keystore.scope import (
     Rights,
     Scope,
     SpecificBuckets,
+    clean_prefix,
     permissions_by_bucket,
+    prefixes_by_bucket,
     read_scope,
     scope_json,
 )
 
 bucket_names = st.from_regex(r"[a-z0-9]{3,20}", fullmatch=True)
-grants = st.builds(BucketGrant, bucket_names, st.sampled_from(Rights))
+prefixes = st.lists(st.from_regex(r"[a-zü ]{1,5}", fullmatch=True), max_size=3).map("/".join).map(clean_prefix)
+grants = st.builds(BucketGrant, bucket_names, st.sampled_from(Rights), prefixes)
 scopes: st.SearchStrategy[Scope] = st.one_of(
     st.builds(AllBuckets, st.sampled_from(Rights)),
     st.lists(grants, min_size=1, max_size=5, unique_by=lambda grant: grant.name).map(
@@ -47,7 +50,10 @@ def test_a_scope_reads_back_as_it_was_written(scope: Scope) -> None:
         {"type": "buckets", "buckets": None},
         {"type": "buckets", "buckets": ["photos"]},
         {"type": "buckets", "buckets": [{"rights": "full"}]},
-        {"type": "buckets", "buckets": [{"name": "photos", "prefix": "a/"}]},
+        {"type": "buckets", "buckets": [{"name": "photos", "prefix": ""}]},
+        {"type": "buckets", "buckets": [{"name": "photos", "prefix": None}]},
+        {"type": "buckets", "buckets": [{"name": "photos", "prefix": "/a"}]},
+        {"type": "buckets", "buckets": [{"name": "photos", "prefix": "a/", "limit": 1}]},
         {"type": "buckets", "buckets": [{"name": "photos"}], "rights": "full"},
     ],
 )
@@ -89,3 +95,37 @@ def test_full_rights_in_specific_buckets_never_create_a_bucket() -> None:
 def test_write_only_reads_and_deletes_nothing_and_everybody_may_probe(rights: Rights) -> None:
     assert Permission.PROBE in GRANTS[rights]
     assert not GRANTS[Rights.WRITE_ONLY] & {Permission.READ, Permission.DELETE, Permission.CONFIGURE}
+
+
+# ---- prefixes ----
+
+
+@pytest.mark.parametrize(("given", "stored"), [("", ""), ("a", "a/"), ("a/", "a/"), ("a/b c", "a/b c/"), ("ü", "ü/")])
+def test_a_prefix_is_stored_with_a_slash_at_its_end(given: str, stored: str) -> None:
+    assert clean_prefix(given) == clean_prefix(stored) == stored
+
+
+@pytest.mark.parametrize(
+    "text", ["/", "//", "/a", "a//", "a//b", ".", "..", "a/..", "../a", "a/./b", "a\0b", "\ud800", "a" * 1023]
+)
+def test_what_is_no_prefix_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        clean_prefix(text)
+
+
+def test_a_prefix_that_is_not_in_its_stored_form_is_no_grant() -> None:
+    with pytest.raises(InvalidInput):
+        BucketGrant("photos", Rights.READ_WRITE, "a")
+
+
+def test_a_scope_without_prefixes_is_written_as_ever() -> None:
+    assert scope_json(SpecificBuckets((BucketGrant("photos"),))) == {
+        "type": "buckets",
+        "buckets": [{"name": "photos", "rights": "read_write"}],
+    }
+
+
+def test_only_buckets_with_a_prefix_have_one() -> None:
+    scope = SpecificBuckets((BucketGrant("photos", prefix="a/"), BucketGrant("logs")))
+    assert prefixes_by_bucket(scope) == {"photos": b"a/"}
+    assert prefixes_by_bucket(AllBuckets()) == {}

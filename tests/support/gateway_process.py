@@ -125,10 +125,13 @@ class Gateway:
             check=False,
         )
 
-    def create_key(self, *buckets: str, rights: str | None = None, label: str = "end to end") -> IssuedKey:
+    def create_key(
+        self, *buckets: str, rights: str | None = None, prefix: str | None = None, label: str = "end to end"
+    ) -> IssuedKey:
         """A new key: for the named buckets, or for all when none is named."""
         scope = [word for bucket in buckets for word in ("--bucket", bucket)] or ["--all-buckets"]
         chosen = ["--rights", rights] if rights else []
+        chosen += ["--prefix", prefix] if prefix else []
         record = json.loads(self.command("keys", "create", "--label", label, *scope, *chosen, "--json"))
         return IssuedKey(record["access_key_id"], record["secret_access_key"])
 

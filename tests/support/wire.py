@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -37,6 +38,14 @@ T = TypeVar("T")
 
 ACCESS_KEY_ID = "NQAK0123456789abcdef"
 SECRET = "s3cr3tOfTheTestKey00000000000000000000AB"
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    """AssertionError when it does not hold in time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.001)
 
 
 class OneKey:

@@ -158,8 +158,19 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 
 def test_rights_default_to_full_for_all_and_read_write_for_named() -> None:
-    assert read_scope([], None, everything=True) == AllBuckets(Rights.FULL)
-    assert read_scope(["photos"], None, everything=False) == SpecificBuckets(
+    assert read_scope([], None, None, everything=True) == AllBuckets(Rights.FULL)
+    assert read_scope(["photos"], None, None, everything=False) == SpecificBuckets(
         (BucketGrant("photos", Rights.READ_WRITE),)
     )
-    assert read_scope(["photos"], Rights.READ_ONLY, everything=False).buckets[0].rights is Rights.READ_ONLY  # type: ignore[union-attr]
+    assert read_scope(["photos"], Rights.READ_ONLY, None, everything=False) == SpecificBuckets(
+        (BucketGrant("photos", Rights.READ_ONLY),)
+    )
+
+
+def test_a_prefix_is_for_every_bucket_named_and_never_for_all() -> None:
+    assert read_scope(["aaa", "bbb"], None, "team", everything=False) == SpecificBuckets(
+        (BucketGrant("aaa", prefix="team/"), BucketGrant("bbb", prefix="team/"))
+    )
+    for buckets, prefix in (([], "team"), (["aaa"], "")):
+        with pytest.raises(InvalidInput):
+            read_scope(buckets, None, prefix, everything=not buckets)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.s3.control import MAX_DELETES, MAX_PARTS, rebuild_control
+from gateway.s3.control import MAX_DELETES, MAX_PARTS, Refused, delete_objects, rebuild_control
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.operation import OPERATIONS, Body
 from gateway.s3.xml import DECLARATION, NAMESPACE, escape, parse
@@ -15,7 +15,9 @@ COMPLETE = "CompleteMultipartUpload"
 
 def rebuilt(operation: str, body: str | bytes, *, dot_segments: bool = False, region: str = "us-east-1") -> str:
     raw = body.encode() if isinstance(body, str) else body
-    return rebuild_control(operation, raw, dot_segments=dot_segments, upstream_region=region).decode()
+    if operation == DELETE:
+        return delete_objects(raw, dot_segments=dot_segments, reaches=lambda object_key: True)[0].decode()
+    return rebuild_control(operation, raw, upstream_region=region).decode()
 
 
 def refusal(operation: str, body: str | bytes) -> Code:
@@ -29,6 +31,27 @@ def written(root: str, inside: str) -> str:
 
 
 # ---- DeleteObjects ----
+
+
+def within_team(document: str) -> tuple[bytes, tuple[Refused, ...]]:
+    return delete_objects(document.encode(), dot_segments=False, reaches=lambda key: key.startswith(b"team/"))
+
+
+def test_objects_out_of_reach_are_left_out_and_named() -> None:
+    inside, outside = "<Object><Key>team/a</Key></Object>", "<Object><Key>teams</Key><VersionId>v</VersionId></Object>"
+    document, refused = within_team(f"<Delete><Quiet>true</Quiet>{outside}{inside}</Delete>")
+    assert document.decode() == written("Delete", f"<Quiet>true</Quiet>{inside}")
+    assert refused == (Refused("teams", "v"),)
+
+
+def test_where_every_object_is_out_of_reach_the_store_gets_no_document() -> None:
+    assert within_team("<Delete><Object><Key>k</Key></Object></Delete>") == (b"", (Refused("k", ""),))
+
+
+def test_objects_out_of_reach_count_too() -> None:
+    many = "<Object><Key>k</Key></Object>" * (MAX_DELETES + 1)
+    with pytest.raises(S3Error):
+        within_team(f"<Delete>{many}</Delete>")
 
 
 @pytest.mark.parametrize("namespace", ["", f' xmlns="{NAMESPACE}"'])

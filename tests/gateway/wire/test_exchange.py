@@ -1,5 +1,7 @@
 """One request through the engine: what it does when the store answers early, late, wrongly or not at all."""
 
+import base64
+import hashlib
 import random
 import socket
 from dataclasses import replace
@@ -15,7 +17,7 @@ from tests.support.recording_upstream import (
     never_answers,
     ok,
 )
-from tests.support.wire import RunningEngine
+from tests.support.wire import RunningEngine, wait_until
 
 LARGE = random.Random(2).randbytes(4 * 1024 * 1024)
 DENIED = ok(b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>", status=b"403 Forbidden")
@@ -144,11 +146,32 @@ def test_a_key_narrowed_while_its_request_waits_does_not_send_what_was_planned_b
         first.send(gateway.signer.head("GET", "/bucket/1"))
         upstream.wait_for_requests(1)
         second.send(gateway.signer.head("PUT", "/newbucket", [("Content-Length", "0")]))
-        while not gateway.call(lambda: len(gateway.engine.upstream.pool._waiting)):
-            pass
+        wait_until(lambda: bool(gateway.call(lambda: len(gateway.engine.upstream.pool._waiting))))
         record = gateway.directory.record
         assert record is not None
         gateway.directory.record = replace(record, scope=SpecificBuckets((BucketGrant("newbucket"),)))
         upstream.drop_connections()
         assert second.reply().status == 503
     assert all(not request.line.startswith(b"PUT") for request in upstream.requests)
+
+
+def test_a_delete_of_many_that_waits_does_not_go_out_under_another_record(upstream: RecordingUpstream) -> None:
+    """It was decided object by object, under the record of before."""
+    upstream.script = never_answers
+    body = b"<Delete><Object><Key>k</Key></Object></Delete>"
+    digest = base64.b64encode(hashlib.md5(body).digest()).decode()
+    with (
+        RunningEngine(upstream.port, upstream_connections=1, upstream_wait_timeout=10) as gateway,
+        gateway.connect() as first,
+        gateway.connect() as second,
+    ):
+        first.send(gateway.signer.head("GET", "/bucket/1"))
+        upstream.wait_for_requests(1)
+        second.send(gateway.signer.head("POST", "/bucket?delete=", [("Content-MD5", digest)], body=body) + body)
+        wait_until(lambda: gateway.call(lambda: len(gateway.engine.upstream.pool._waiting)) == 1)
+        record = gateway.directory.record
+        assert record is not None
+        gateway.directory.record = replace(record, scope=SpecificBuckets((BucketGrant("bucket", prefix="team/"),)))
+        upstream.drop_connections()
+        assert second.reply().status == 503
+    assert all(not request.line.startswith(b"POST") for request in upstream.requests)

@@ -1,7 +1,6 @@
 """Upload forms over a socket: what is asked of the store, what the client hears, and what never leaves."""
 
 import random
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -13,7 +12,7 @@ from keystore.scope import BucketGrant, SpecificBuckets
 from tests.support.posted import BOUNDARY, PostedForm, posted_form
 from tests.support.raw_client import RawReply
 from tests.support.recording_upstream import RecordingUpstream, canned, ok
-from tests.support.wire import ACCESS_KEY_ID, SECRET, RunningEngine
+from tests.support.wire import ACCESS_KEY_ID, SECRET, RunningEngine, wait_until
 
 MIB = 1024 * 1024
 FILES = {
@@ -35,13 +34,6 @@ def post(gateway: RunningEngine, request: bytes) -> RawReply:
         with suppress(OSError):  # the answer was there before the end
             client.send(request)
         return client.reply()
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.001)
 
 
 def spent(gateway: RunningEngine) -> tuple[int, int]:

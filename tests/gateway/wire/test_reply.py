@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.support.recording_upstream import RecordingUpstream, canned, chunked, in_pieces, in_turn, ok, short_body
-from tests.support.wire import RunningEngine
+from tests.support.wire import RunningEngine, wait_until
 
 LARGE = random.Random(3).randbytes(6 * 1024 * 1024 + 3)
 BUCKETS = (
@@ -174,8 +174,7 @@ def test_documents_that_nobody_reads_count_as_memory_until_they_are_sent(upstrea
     with RunningEngine(upstream.port, buffer_total=5 * 1024 * 1024) as gateway:
         with gateway.connect(receive_buffer=4096) as deaf, gateway.connect() as other:
             deaf.send(gateway.signer.head("GET", "/bucket"))
-            while not deaf.read_some(1):
-                pass
+            wait_until(lambda: bool(deaf.read_some(1)))
             assert gateway.call(lambda: gateway.engine.memory.taken) == len(document)
             other.send(gateway.signer.head("GET", "/bucket"))
             assert other.reply().code == "SlowDown"

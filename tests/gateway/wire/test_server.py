@@ -6,7 +6,7 @@ import threading
 import time
 
 from tests.support.recording_upstream import RecordingUpstream, canned, ok
-from tests.support.wire import RunningEngine
+from tests.support.wire import RunningEngine, wait_until
 
 MIB = 1 << 20
 
@@ -135,8 +135,7 @@ def test_a_drain_lets_the_running_request_finish_and_closes_idle_connections(ups
         idle.send(gateway.signer.head("GET", "/bucket/k"))
         assert idle.reply().status == 200
         busy.send(gateway.signer.head("PUT", "/bucket/k", body=b"body") + b"bo")
-        while gateway.call(lambda: gateway.engine.memory.taken) == 0:
-            pass
+        wait_until(lambda: gateway.call(lambda: gateway.engine.memory.taken) != 0)
         busy.send(b"dy")
         assert gateway.drain() == 0
         reply = busy.reply()

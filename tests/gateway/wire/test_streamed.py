@@ -22,7 +22,7 @@ from tests.support.streaming import (
     crc32,
     streaming_upload,
 )
-from tests.support.wire import RunningEngine
+from tests.support.wire import RunningEngine, wait_until
 
 MIB = 1024 * 1024
 RANDOM = random.Random(3)
@@ -149,8 +149,7 @@ def test_a_signed_chunk_that_does_not_fit_into_memory_waits_in_the_spool(
     with gateway.connect() as client:
         client.send(upload.head + upload.chunks[0][:-3])
         upstream.wait_for_requests(1)
-        while gateway.call(lambda: gateway.engine.spool_room.files.taken) < 4 * MIB:
-            pass
+        wait_until(lambda: gateway.call(lambda: gateway.engine.spool_room.files.taken) >= 4 * MIB)
         assert bytes(upstream.requests[0].body) == b""
         assert spent(gateway)[0] == 0
         client.send(upload.chunks[0][-3:] + b"".join(upload.chunks[1:]))
@@ -233,8 +232,7 @@ def test_a_client_that_leaves_before_the_zero_chunk(
         client.end_sending()
         client.read_to_end()
     assert_nothing_committed(upstream, SIZES[size])
-    while gateway.call(lambda: gateway.engine.connections):
-        pass
+    wait_until(lambda: not gateway.call(lambda: gateway.engine.connections))
     assert spent(gateway) == (0, 0)
 
 

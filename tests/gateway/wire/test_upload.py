@@ -11,7 +11,7 @@ import pytest
 from tests.support.raw_client import UNSIGNED_PAYLOAD, RawReply
 from tests.support.recording_upstream import Exchange, RecordingUpstream, canned, ok
 from tests.support.streaming import as_http_chunks
-from tests.support.wire import RunningEngine
+from tests.support.wire import RunningEngine, wait_until
 
 LARGE = random.Random(1).randbytes(3 * 1024 * 1024 + 17)
 
@@ -97,8 +97,7 @@ def test_a_key_revoked_while_a_small_body_comes_in_sends_nothing(
 ) -> None:
     with gateway.connect() as client:
         client.send(gateway.signer.head("PUT", "/bucket/k", body=b"body") + b"bo")
-        while gateway.call(lambda: gateway.engine.memory.taken) == 0:
-            pass
+        wait_until(lambda: gateway.call(lambda: gateway.engine.memory.taken) != 0)
         gateway.call(gateway.directory.revoke)
         client.send(b"dy")
         assert client.reply().code == "InvalidAccessKeyId"
@@ -112,8 +111,7 @@ def test_a_client_that_leaves_commits_nothing(gateway: RunningEngine, upstream: 
         client.send(gateway.signer.head("PUT", "/bucket/k", body=body) + sent)
         if body is LARGE:
             upstream.wait_for_requests(1)
-    while gateway.call(lambda: gateway.engine.connections):
-        pass
+    wait_until(lambda: not gateway.call(lambda: gateway.engine.connections))
     assert not any(request.complete for request in upstream.requests)
     assert gateway.call(lambda: gateway.engine.memory.taken) == 0
 
@@ -166,8 +164,7 @@ def test_a_chunked_body_without_a_length_beyond_the_spool_is_411(upstream: Recor
             client.send(head + b"%x\r\n" % len(LARGE))
             client.send(LARGE[: 2 * 1024 * 1024 + 1])
             assert client.reply().code == "MissingContentLength"
-        while gateway.call(lambda: gateway.engine.spool_room.files.taken):
-            pass
+        wait_until(lambda: not gateway.call(lambda: gateway.engine.spool_room.files.taken))
     upstream.assert_untouched()
 
 
@@ -192,8 +189,7 @@ def test_a_key_revoked_while_a_spooled_body_comes_in_sends_nothing(
     head = gateway.signer.head("PUT", "/bucket/k", sha256=UNSIGNED_PAYLOAD, unsigned=[("Transfer-Encoding", "chunked")])
     with gateway.connect() as client:
         client.send(head + as_http_chunks(LARGE)[:-2])
-        while gateway.call(lambda: gateway.engine.spool_room.files.taken) < len(LARGE):
-            pass
+        wait_until(lambda: gateway.call(lambda: gateway.engine.spool_room.files.taken) >= len(LARGE))
         gateway.call(gateway.directory.revoke)
         client.send(b"\r\n")
         assert client.reply().code == "InvalidAccessKeyId"
@@ -241,8 +237,7 @@ def test_the_memory_for_bodies_is_bounded_and_given_back(upstream: RecordingUpst
         first.send(gateway.signer.head("PUT", "/bucket/k", body=b"x" * 1_000_000))
         assert put(gateway, b"y" * 100_000, headers=[]).status == 200  # what is only announced takes nothing
         first.send(b"x" * 999_999)
-        while gateway.call(lambda: gateway.engine.memory.taken) < 999_999:
-            pass
+        wait_until(lambda: gateway.call(lambda: gateway.engine.memory.taken) >= 999_999)
         assert put(gateway, b"y" * 100_000, headers=[]).code == "SlowDown"
         first.send(b"x")
         assert first.reply().status == 200
