@@ -1,7 +1,8 @@
 """May this access key do this? Every bucket a request names becomes a demand; every demand must be granted.
 
 The one place where an `Authorized` is built. It knows the key's grants, the operation table and the header policy; it
-does not know the store, the clock or the body. The order is the law: operation → buckets → rights → headers → body.
+does not know the store, the clock or the body. The order is the law: source → operation → buckets → rights → headers →
+body.
 """
 
 from functools import partial
@@ -142,6 +143,9 @@ def authorize(authenticated: Authenticated, policy: Policy) -> Authorized:
     whether or not a bucket exists), and what the header policy refuses. The body's own digests are still to be checked.
     """
     request, access_key = authenticated.request, authenticated.access_key
+    # source
+    if access_key.networks and not access_key.admits(request.source):
+        raise S3Error(Code.ACCESS_DENIED, f"{access_key.access_key_id} may not be used from {request.source!r}")
     # operation
     operation = classify(request)
     if operation.permission is None:

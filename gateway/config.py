@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from keystore.errors import InvalidInput
+from keystore.source_cidrs import clean_cidrs
+
 PREFIX: Final = "NQGATE_"
 SEARCHED: Final = (Path("gateway.toml"), Path("data/gateway.toml"), Path("/etc/nqgate/gateway.toml"))
 _Bytes = Annotated[int, Field(ge=1024, le=2**40)]
@@ -55,7 +58,11 @@ class S3Settings(_Section):
     echo_canonical_request: bool = Field(
         False, description="Show the client its own canonical request in SignatureDoesNotMatch; for debugging a client."
     )
-
+    trusted_proxies: tuple[str, ...] = Field(
+        (),
+        description="Networks of proxies in front whose X-Forwarded-For is believed, for keys with source networks; "
+        "empty: only the connection's own address counts.",
+    )
     tls_certificate: Path | None = Field(
         None, description="PEM file, the certificate first, then its chain: clients connect with https. With tls_key."
     )
@@ -68,6 +75,14 @@ class S3Settings(_Section):
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("give both tls_certificate and tls_key, or neither")
         return self
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return clean_cidrs(value)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from error
 
     @field_validator("domains")
     @classmethod

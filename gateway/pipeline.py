@@ -6,11 +6,13 @@ from typing import NamedTuple
 from gateway.authorize import Authorized, Policy, authorize
 from gateway.s3.addressing import Addressing
 from gateway.s3.errors import Code, S3Error
-from gateway.s3.request import RequestHead, parse_request
+from gateway.s3.request import RequestHead, S3Request, parse_request
 from gateway.sigv4.claim import ClaimRules, check_time, read_claim
 from gateway.sigv4.verify import authenticate
+from gateway.source import NOWHERE, source_address
 from keystore.access_key import KnownKey
 from keystore.errors import KeystoreError
+from keystore.source_cidrs import Network
 
 Find = Callable[[str, bytes], KnownKey | None]
 
@@ -19,20 +21,32 @@ class Rules(NamedTuple):
     """What the operator configured, in the form in which each stage takes it.
 
     `dummy_date_key`: 32 random bytes, so that an unknown access key id costs the same HMAC as a known one.
+    `trusted_proxies`: networks whose X-Forwarded-For is believed.
     """
 
     addressing: Addressing
     claim: ClaimRules
     policy: Policy
     dummy_date_key: bytes
+    trusted_proxies: tuple[Network, ...] = ()
 
 
-def admit(head: RequestHead, find: Find, now: float, rules: Rules) -> Authorized:
+def read_request(head: RequestHead, peer: str, rules: Rules) -> S3Request:
+    """The request and where it came from. `peer`: the address of its connection. S3Error as `parse_request`."""
+    request = parse_request(head, rules.addressing)
+    request.source = peer
+    if rules.trusted_proxies:
+        request.source = source_address(peer, head.headers.get(b"x-forwarded-for"), rules.trusted_proxies)
+    return request
+
+
+def admit(head: RequestHead, find: Find, now: float, rules: Rules, peer: str = NOWHERE) -> Authorized:
     """bytes → S3Request → Claim → AccessKey → Authenticated → Authorized, or the S3Error that refuses it.
 
-    `now`: Unix seconds. A keystore that cannot answer is 503, never 403 and never open.
+    `now`: Unix seconds. `peer`: the address of the connection. A keystore that cannot answer is 503, never 403 and
+    never open.
     """
-    request = parse_request(head, rules.addressing)
+    request = read_request(head, peer, rules)
     claim = read_claim(request, rules.claim)
     check_time(claim, now)
     try:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from gateway.authorize import Authorized, authorize
 from gateway.payload.reader import PayloadReader
 from gateway.payload.verifier import body_verifier
-from gateway.pipeline import Find, Rules, unavailable
+from gateway.pipeline import Find, Rules, read_request, unavailable
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.form_data import Block, FormReader
 from gateway.s3.form_file import FormFile
@@ -22,12 +22,13 @@ from gateway.s3.operation import classify
 from gateway.s3.post_answer import Success, read_success
 from gateway.s3.post_fields import as_put_headers, expand, object_key_of
 from gateway.s3.post_policy import LengthRange, check, read_policy
-from gateway.s3.request import NOTHING_HOISTED, RequestHead, S3Request, parse_request
+from gateway.s3.request import NOTHING_HOISTED, RequestHead, S3Request
 from gateway.s3.uri import encode
 from gateway.sigv4.claim import check_time
 from gateway.sigv4.post_claim import read_post_claim
 from gateway.sigv4.terms import MAX_EXPIRES, Form
 from gateway.sigv4.verify import as_upload, authenticate
+from gateway.source import NOWHERE
 from keystore.errors import KeystoreError
 
 _POST: Final = b"POST"
@@ -60,7 +61,7 @@ class AdmittedForm(NamedTuple):
     success: Success
 
 
-def open_form(head: RequestHead, rules: Rules) -> FormRequest | None:
+def open_form(head: RequestHead, rules: Rules, peer: str = NOWHERE) -> FormRequest | None:
     """None unless it is `POST /bucket` with multipart/form-data: any other request is admitted as it is.
 
     To be asked before a claim is read: a form has none in its head. S3Error INVALID_ARGUMENT (another mechanism
@@ -72,7 +73,7 @@ def open_form(head: RequestHead, rules: Rules) -> FormRequest | None:
     content_type = head.headers.get(b"content-type", b"")
     if content_type[: len(_FORM_TYPE)].lower() != _FORM_TYPE:
         return None
-    request = parse_request(head, rules.addressing)
+    request = read_request(head, peer, rules)
     if request.object_key or not request.bucket or classify(request).name != "PostObject":
         return None
     if b"authorization" in request.all_headers or request.query.keys() - _LABEL:
@@ -148,6 +149,7 @@ def _upload(form: S3Request, object_key: bytes, headers: Mapping[bytes, bytes]) 
     upload.bucket = form.bucket
     upload.object_key = object_key
     upload.virtual_hosted = form.virtual_hosted
+    upload.source = form.source
     return upload
 
 

@@ -32,6 +32,7 @@ from gateway.wire.server import ClientConnection
 from gateway.wire.tls import listener_context, upstream_context
 from keystore.directory import Directory, open_directory
 from keystore.sealing import load_kek_ring
+from keystore.source_cidrs import read_networks
 from keystore.sqlite import migrate
 
 LOG: Final = logging.getLogger("nqgate")
@@ -68,6 +69,7 @@ def _rules(config: Config) -> Rules:
         ),
         policy=Policy(profile, frozenset(config.s3.allow_operations), dot_segments),
         dummy_date_key=secrets.token_bytes(32),
+        trusted_proxies=read_networks(config.s3.trusted_proxies),
     )
 
 

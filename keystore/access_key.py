@@ -22,6 +22,7 @@ from keystore.scope import (
     prefixes_by_bucket,
     scope_json,
 )
+from keystore.source_cidrs import Network, read_address, read_networks, within
 
 ACCESS_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{3,128}\Z")
 DEFAULT_ACCOUNT: Final = "default"
@@ -106,6 +107,8 @@ class AccessKey:
     revoked_reason: RevokeReason | None = None
     version: int = 1
     secret_version: int = 1
+    source_cidrs: tuple[str, ...] = ()  # () = from everywhere
+    networks: tuple[Network, ...] = field(init=False, repr=False, compare=False)
     grants: dict[str, frozenset[Permission]] | None = field(init=False, repr=False, compare=False)
     prefixes: dict[str, bytes] = field(init=False, repr=False, compare=False)  # of buckets that have one
     everywhere: frozenset[Permission] = field(init=False, repr=False, compare=False)  # of All Buckets
@@ -113,6 +116,7 @@ class AccessKey:
     def __post_init__(self) -> None:
         everywhere = GRANTS[self.scope.rights] if isinstance(self.scope, AllBuckets) else NOTHING
         object.__setattr__(self, "grants", permissions_by_bucket(self.scope))
+        object.__setattr__(self, "networks", read_networks(self.source_cidrs))
         object.__setattr__(self, "prefixes", prefixes_by_bucket(self.scope))
         object.__setattr__(self, "everywhere", everywhere)
 
@@ -130,6 +134,10 @@ class AccessKey:
     def reaches(self, bucket: str, begins: bytes) -> bool:
         """Whether all object keys of `bucket` that begin so are within the key's prefix there."""
         return begins.startswith(self.prefixes.get(bucket, b""))
+
+    def admits(self, source: str) -> bool:
+        """Whether the key may be used from this address. What is no address is nowhere."""
+        return not self.networks or within(read_address(source), self.networks)
 
     def expired(self, now: float) -> bool:
         """Whether its time is over; `now` in Unix seconds. Revoked keys expire too."""
@@ -179,6 +187,7 @@ def access_key_json(access_key: AccessKey, now: float) -> dict[str, object]:
         "created_by": access_key.created_by,
         "expires_at": _rfc3339(access_key.expires_at),
         "not_before": _rfc3339(access_key.not_before),
+        "source_cidrs": list(access_key.source_cidrs),
         "revoked_at": _rfc3339(access_key.revoked_at),
         "revoked_by": access_key.revoked_by,
         "revoked_reason": reason and reason.value,

@@ -13,6 +13,7 @@ from keystore.access_key import AccessKey, RevokeReason, Status
 from keystore.accounts import Account
 from keystore.errors import InvalidInput, RecordRefused
 from keystore.scope import read_scope, scope_json
+from keystore.source_cidrs import clean_cidrs
 
 FORMAT: Final = 1
 
@@ -22,6 +23,8 @@ ACCESS_KEY_FIELDS: Final = frozenset(
         "not_before", "revoked_at", "revoked_by", "revoked_reason", "version", "secret_version",
     }
 )  # fmt: skip
+# Written where it says something, so that records of before stay as they are; a version that does not know it refuses.
+LIMITS: Final = frozenset({"source_cidrs"})
 ACCOUNT_FIELDS: Final = frozenset({"format", "name", "number", "created_at", "created_by", "version"})
 
 
@@ -67,8 +70,10 @@ def canonical_json(value: dict[str, Any]) -> bytes:
 
 def access_key_record(access_key: AccessKey) -> bytes:
     reason = access_key.revoked_reason
+    limits = {"source_cidrs": list(access_key.source_cidrs)} if access_key.source_cidrs else {}
     return canonical_json(
         {
+            **limits,
             "format": FORMAT,
             "access_key_id": access_key.access_key_id,
             "account": access_key.account,
@@ -119,13 +124,15 @@ def read_access_key(mac_key: bytes, store_id: str, row: AccessKeyRow) -> AccessK
     """The verified record. RecordRefused when MAC, form or an index column does not hold."""
     if not hmac.compare_digest(access_key_mac(mac_key, store_id, row), row.mac):
         raise RecordRefused(f"access key {row.access_key_id}: the stored record fails its MAC")
-    fields = _fields(row.record, ACCESS_KEY_FIELDS, f"access key {row.access_key_id}")
+    fields = _fields(row.record, ACCESS_KEY_FIELDS, f"access key {row.access_key_id}", LIMITS)
     try:
         reason = fields.pop("revoked_reason")
+        cidrs = _source_cidrs(fields.pop("source_cidrs")) if "source_cidrs" in fields else ()
         access_key = AccessKey(
             scope=read_scope(fields.pop("scope")),
             status=Status(fields.pop("status")),
             revoked_reason=None if reason is None else RevokeReason(reason),
+            source_cidrs=cidrs,
             **fields,
         )
     except (InvalidInput, ValueError, TypeError) as error:
@@ -134,6 +141,13 @@ def read_access_key(mac_key: bytes, store_id: str, row: AccessKeyRow) -> AccessK
     if shown != row[:4]:
         raise RecordRefused(f"access key {row.access_key_id}: the record and its index columns differ")
     return access_key
+
+
+def _source_cidrs(value: object) -> tuple[str, ...]:
+    """A list that is there says something: where there is none, the key is good from everywhere."""
+    if not isinstance(value, list) or not value or not all(isinstance(cidr, str) for cidr in value):
+        raise InvalidInput("source_cidrs is a list of networks")
+    return clean_cidrs(value)
 
 
 def read_account(mac_key: bytes, store_id: str, row: AccountRow) -> Account:
@@ -149,12 +163,14 @@ def read_account(mac_key: bytes, store_id: str, row: AccountRow) -> Account:
     return account
 
 
-def _fields(record: bytes, expected: frozenset[str], what: str) -> dict[str, Any]:
+def _fields(
+    record: bytes, expected: frozenset[str], what: str, optional: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     """A field more or less is refused: a limit that this version cannot read must not be skipped."""
     try:
         fields = json.loads(record)
     except ValueError as error:
         raise RecordRefused(f"{what}: the stored record is not JSON") from error
-    if not isinstance(fields, dict) or set(fields) != expected or fields.pop("format") != FORMAT:
+    if not isinstance(fields, dict) or set(fields) - optional != expected or fields.pop("format") != FORMAT:
         raise RecordRefused(f"{what}: the stored record has another format; a newer gateway may have written it")
     return fields

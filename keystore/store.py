@@ -10,6 +10,7 @@ from keystore.access_key import AccessKey, RevokeReason, Status, check_times, cl
 from keystore.accounts import Account
 from keystore.scope import Scope
 from keystore.sealing import Secret
+from keystore.source_cidrs import clean_cidrs
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,11 @@ class NewKey:
     scope: Scope
     expires_at: int | None = None
     not_before: int | None = None
+    source_cidrs: tuple[str, ...] = ()
 
 
 def draft_key(new: NewKey, access_key_id: str, now: int, actor: str) -> AccessKey:
-    """The record of a new key. InvalidInput when label or times do not hold."""
+    """The record of a new key. InvalidInput when label, times or source networks do not hold."""
     check_times(new.not_before, new.expires_at, now)
     return AccessKey(
         access_key_id=access_key_id,
@@ -36,6 +38,7 @@ def draft_key(new: NewKey, access_key_id: str, now: int, actor: str) -> AccessKe
         created_by=actor,
         expires_at=new.expires_at,
         not_before=new.not_before,
+        source_cidrs=clean_cidrs(new.source_cidrs),
     )
 
 

@@ -14,8 +14,8 @@ PACKAGES = ("gateway", "keystore")
 # Lowest floor first. A module imports lower floors, or its own sub-package (gateway.s3.*, gateway.wire.*, …).
 PURE_FLOORS = [
     ["keystore.errors"],
-    ["keystore.scope", "keystore.accounts"],
-    ["keystore.access_key", "gateway.s3"],
+    ["keystore.scope", "keystore.source_cidrs", "keystore.accounts"],
+    ["keystore.access_key", "gateway.s3", "gateway.source"],
     ["keystore.record", "gateway.payload"],
     ["keystore.chain", "gateway.sigv4"],
     ["gateway.header_policy", "gateway.reply_policy", "gateway.reply_documents", "gateway.store_errors"],

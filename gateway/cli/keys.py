@@ -15,6 +15,7 @@ from keystore.access_key import DEFAULT_ACCOUNT, AccessKey, RevokeReason, access
 from keystore.errors import InvalidInput
 from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets, clean_prefix
 from keystore.sealing import Secret
+from keystore.source_cidrs import clean_cidrs
 from keystore.store import NewKey, Store
 
 keys = typer.Typer(no_args_is_help=True, help="Access keys: create, list, get, revoke, delete.")
@@ -66,6 +67,7 @@ def create(
     prefix: Annotated[str | None, typer.Option(help="Only object keys that begin so; a / at its end is added.")] = None,
     expires: Annotated[str | None, typer.Option(help="30d, 2027-01-31 or RFC 3339.")] = None,
     not_before: Annotated[str | None, typer.Option(help="As --expires.")] = None,
+    source_cidr: Annotated[list[str] | None, typer.Option(help="Only from this network; repeat for more.")] = None,
     account: Annotated[str, typer.Option(help="Whose key it is.")] = DEFAULT_ACCOUNT,
     secret_file: Annotated[Path | None, typer.Option(help="Write the secret there, 0600, and do not print it.")] = None,
     json: Json = False,
@@ -74,7 +76,8 @@ def create(
     with told_errors():
         now = time.time()
         scope = read_scope(bucket or [], rights, prefix, everything=all_buckets)
-        new = NewKey(account, label, scope, read_moment(expires, now), read_moment(not_before, now))
+        sources = clean_cidrs(source_cidr or [])
+        new = NewKey(account, label, scope, read_moment(expires, now), read_moment(not_before, now), sources)
         if secret_file is not None and secret_file.exists():
             raise fail(f"{secret_file} is there already; nothing was done.", Exit.CONFLICT)
 

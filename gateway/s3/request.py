@@ -55,7 +55,8 @@ class S3Request:
     once. `headers`: as in RequestHead, without any name that contains `_`, except those beginning `x-amz-meta-`;
     `all_headers`: every header as received, for canonicalization only. `bucket`: "" on service level, else a valid
     bucket name. `object_key`: decoded bytes, b"" on bucket and service level, valid UTF-8 without NUL. `hoisted`: names
-    of `query` that are headers instead, and stand in `headers`; none until the signature held.
+    of `query` that are headers instead, and stand in `headers`; none until the signature held. `source`: the address it
+    came from, "" while nobody has said.
     """
 
     __slots__ = (
@@ -71,6 +72,7 @@ class S3Request:
         "query",
         "raw_path",
         "raw_query",
+        "source",
         "virtual_hosted",
     )
 
@@ -87,6 +89,7 @@ class S3Request:
     bucket: str
     object_key: bytes
     virtual_hosted: bool
+    source: str
 
 
 def parse_request(head: RequestHead, addressing: Addressing) -> S3Request:
@@ -120,6 +123,7 @@ def parse_request(head: RequestHead, addressing: Addressing) -> S3Request:
     request.hoisted = NOTHING_HOISTED
     request.names = names
     request.http_minor = http_minor
+    request.source = ""
     return request
 
 

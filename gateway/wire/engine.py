@@ -98,11 +98,11 @@ class Engine:
 
     # ---- the road ----
 
-    def admit(self, head: RequestHead) -> Authorized:
-        return admit(head, self._find, time.time(), self.rules)
+    def admit(self, head: RequestHead, peer: str) -> Authorized:
+        return admit(head, self._find, time.time(), self.rules, peer)
 
-    def open_form(self, head: RequestHead) -> FormRequest | None:
-        return open_form(head, self.rules)
+    def open_form(self, head: RequestHead, peer: str) -> FormRequest | None:
+        return open_form(head, self.rules, peer)
 
     def admit_form(self, form: FormRequest, fields: Mapping[bytes, bytes], filename: bytes | None) -> AdmittedForm:
         return admit_form(form, fields, filename, self._find, time.time(), self.rules)

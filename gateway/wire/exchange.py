@@ -52,12 +52,12 @@ class Exchange:
     def begin(self) -> None:
         engine = self._engine
         try:
-            head = self.parsed.head
-            form = engine.open_form(head) if head.method == b"POST" else None
+            head, peer = self.parsed.head, self.client.peer
+            form = engine.open_form(head, peer) if head.method == b"POST" else None
             if form is not None:
                 self._upload = FormUpload(engine, self, form, self.parsed.body)
             else:
-                self._authorized = engine.admit(head)
+                self._authorized = engine.admit(head, peer)
                 self._upload = choose_upload(engine, self, self._authorized, self.parsed.body)
             if self._upload is None:
                 self._begin_without_body(self.authorized)

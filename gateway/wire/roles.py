@@ -22,6 +22,7 @@ class ClientSide(Writing, Protocol):
 
     paused: bool
     since: float
+    peer: str
 
     @property
     def body_unread(self) -> bool: ...

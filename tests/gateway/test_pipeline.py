@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.authorize import Policy
+from gateway.authorize import Authorized, Policy
 from gateway.pipeline import Find, Rules, admit, admit_again
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.profile import PROFILES
 from keystore.access_key import KnownKey, Status
 from keystore.errors import KeystoreUnavailable, RecordRefused
 from keystore.scope import BucketGrant, Scope, SpecificBuckets
+from keystore.source_cidrs import read_networks
 from tests.support.requests import ADDRESSING, DUMMY, NOW, RULES, header_head, known_key
 
 ROAD = Rules(ADDRESSING, RULES, Policy(PROFILES["generic"], frozenset(), dot_segments=True), DUMMY)
@@ -104,3 +105,47 @@ def test_a_key_that_expired_since_lets_the_transfer_finish_whether_or_not_its_re
     assert admit_again(authorized, directory.find, ROAD).access_key.expires_at == NOW + 1
     with pytest.raises(S3Error):
         admit(header_head(), directory.find, NOW + 1, ROAD)
+
+
+# ---- source networks ----
+
+OFFICE = known_key(DATE, source_cidrs=("192.0.2.0/24",))
+
+
+def asked_from(peer: str, forwarded: str | None = None, proxies: tuple[str, ...] = ()) -> Authorized:
+    unsigned = {} if forwarded is None else {"X-Forwarded-For": forwarded}
+    road = ROAD._replace(trusted_proxies=read_networks(proxies))
+    return admit(header_head(unsigned=unsigned), Directory(OFFICE).find, NOW, road, peer)
+
+
+def test_b36_a_key_with_source_networks_is_good_from_there_only() -> None:
+    assert asked_from("192.0.2.9").access_key.source_cidrs == ("192.0.2.0/24",)
+    for peer in ("198.51.100.1", "", "::1"):
+        with pytest.raises(S3Error) as caught:
+            asked_from(peer)
+        assert caught.value.code is Code.ACCESS_DENIED
+        assert caught.value.message == Code.ACCESS_DENIED.message
+
+
+def test_b36_x_forwarded_for_counts_from_trusted_proxies_only() -> None:
+    assert asked_from("10.0.0.1", "192.0.2.9", ("10.0.0.0/8",))
+    for peer, proxies in (("10.0.0.1", ()), ("198.51.100.1", ("10.0.0.0/8",))):
+        with pytest.raises(S3Error):
+            asked_from(peer, "192.0.2.9", proxies)
+    with pytest.raises(S3Error):
+        asked_from("10.0.0.1", "192.0.2.9, 198.51.100.1", ("10.0.0.0/8",))
+
+
+def test_the_source_is_looked_at_after_the_signature() -> None:
+    head = header_head()._replace(method=b"HEAD")
+    with pytest.raises(S3Error) as caught:
+        admit(head, Directory(OFFICE).find, NOW, ROAD, "198.51.100.1")
+    assert caught.value.code is Code.SIGNATURE_DOES_NOT_MATCH
+
+
+def test_a_network_taken_away_meanwhile_ends_the_request() -> None:
+    directory = Directory(OFFICE)
+    authorized = admit(header_head(), directory.find, NOW, ROAD, "192.0.2.9")
+    directory.known = known_key(DATE, source_cidrs=("203.0.113.0/24",))
+    with pytest.raises(S3Error):
+        admit_again(authorized, directory.find, ROAD)

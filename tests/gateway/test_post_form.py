@@ -364,3 +364,17 @@ def test_a_record_replaced_under_the_same_id_is_the_one_that_counts() -> None:
     assert directory.known is not None
     directory.known.access_key = replace(directory.known.access_key, expires_at=NOW)
     assert refusal(form_fields("k"), directory).code is Code.INVALID_ACCESS_KEY_ID
+
+
+def test_b36_a_form_of_a_key_with_source_networks_is_good_from_there_only() -> None:
+    directory = Directory(source_cidrs=("192.0.2.0/24",))
+    for peer, allowed in (("192.0.2.7", True), ("198.51.100.7", False), ("", False)):
+        form = open_form(form_head(), ROAD, peer)
+        assert form is not None
+        try:
+            admit_form(form, form_fields("k"), None, directory.find, NOW, ROAD)
+        except S3Error as error:
+            assert error.code is Code.ACCESS_DENIED  # noqa: PT017 – one of the two must not raise
+            assert not allowed
+        else:
+            assert allowed

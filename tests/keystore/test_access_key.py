@@ -109,6 +109,7 @@ def test_the_json_of_an_all_buckets_key() -> None:
         "created_by": "ann",
         "expires_at": None,
         "not_before": None,
+        "source_cidrs": [],
         "revoked_at": None,
         "revoked_by": None,
         "revoked_reason": None,

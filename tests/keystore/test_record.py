@@ -126,3 +126,17 @@ def test_two_lists_of_fields_never_read_the_same(one: list[bytes | str | int], t
         return [value if isinstance(value, bytes) else str(value).encode() for value in values]
 
     assert (length_prefixed(*one) == length_prefixed(*two)) == (spelled(one) == spelled(two))
+
+
+def test_source_networks_are_kept_and_a_record_without_them_is_written_as_ever() -> None:
+    limited = replace(KEY, source_cidrs=("10.0.0.0/8", "::1/128"))
+    assert read_access_key(MAC_KEY, STORE, key_row(limited)) == limited
+    assert b"source_cidrs" not in access_key_record(KEY)
+
+
+@pytest.mark.parametrize("cidrs", [b'"10.0.0.0/8"', b'["x"]', b"[1]", b"null"])
+def test_source_networks_that_are_none_are_refused(cidrs: bytes) -> None:
+    record = access_key_record(KEY)[:-1] + b',"source_cidrs":' + cidrs + b"}"
+    row = key_row(KEY)._replace(record=record)
+    with pytest.raises(RecordRefused):
+        read_access_key(MAC_KEY, STORE, row._replace(mac=access_key_mac(MAC_KEY, STORE, row)))

@@ -9,7 +9,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,13 +126,18 @@ class Gateway:
         )
 
     def create_key(
-        self, *buckets: str, rights: str | None = None, prefix: str | None = None, label: str = "end to end"
+        self,
+        *buckets: str,
+        rights: str | None = None,
+        prefix: str | None = None,
+        label: str = "end to end",
+        extra: Sequence[str] = (),
     ) -> IssuedKey:
-        """A new key: for the named buckets, or for all when none is named."""
+        """A new key: for the named buckets, or for all when none is named. `extra`: more words of the command."""
         scope = [word for bucket in buckets for word in ("--bucket", bucket)] or ["--all-buckets"]
         chosen = ["--rights", rights] if rights else []
         chosen += ["--prefix", prefix] if prefix else []
-        record = json.loads(self.command("keys", "create", "--label", label, *scope, *chosen, "--json"))
+        record = json.loads(self.command("keys", "create", "--label", label, *scope, *chosen, *extra, "--json"))
         return IssuedKey(record["access_key_id"], record["secret_access_key"])
 
     def revoke(self, access_key: IssuedKey, reason: str = "unused") -> dict[str, Any]:
