@@ -147,11 +147,7 @@ def authorize(authenticated: Authenticated, policy: Policy) -> Authorized:
     if access_key.networks and not access_key.admits(request.source):
         raise S3Error(Code.ACCESS_DENIED, f"{access_key.access_key_id} may not be used from {request.source!r}")
     # operation
-    operation = classify(request)
-    if operation.permission is None:
-        operation = _allowed_by_operator(operation, policy, Permission.PROBE in access_key.permissions(request.bucket))
-    elif operation.name not in policy.profile.offered:
-        raise _not_implemented(operation)
+    operation = open_operation(classify(request), access_key, request.bucket, policy)
     if request.query and request.query.get(b"versionId") == b"":
         raise S3Error(Code.INVALID_ARGUMENT, "an empty versionId", message="Version id cannot be the empty string.")
     # buckets
@@ -159,7 +155,7 @@ def authorize(authenticated: Authenticated, policy: Policy) -> Authorized:
     # rights
     only_probes = False
     if not all_granted(demands(request, operation, copy_source), access_key):
-        if not _may_only_probe(operation, request.bucket, access_key):
+        if not may_only_probe(operation, request.bucket, access_key):
             raise S3Error(Code.ACCESS_DENIED, f"{operation.name} is outside the grants of {access_key.access_key_id}")
         only_probes = True
     # headers
@@ -194,6 +190,15 @@ def still_holds(planned: Authorized, again: Authorized) -> bool:
     return again.only_probes is planned.only_probes and planned.operation.name != "DeleteObjects"
 
 
+def open_operation(operation: Operation, access_key: AccessKey, bucket: str, policy: Policy) -> Operation:
+    """The operation, where it is open to any key at all. Raises S3Error NOT_IMPLEMENTED or ACCESS_DENIED."""
+    if operation.permission is None:
+        return _allowed_by_operator(operation, policy, Permission.PROBE in access_key.permissions(bucket))
+    if operation.name not in policy.profile.offered:
+        raise _not_implemented(operation)
+    return operation
+
+
 def _allowed_by_operator(operation: Operation, policy: Policy, in_scope: bool) -> Operation:
     """An operation refused for every key, unless the operator listed it; then it is configuration of the bucket.
 
@@ -206,7 +211,7 @@ def _allowed_by_operator(operation: Operation, policy: Policy, in_scope: bool) -
     raise _not_implemented(operation)
 
 
-def _may_only_probe(operation: Operation, bucket: str, access_key: AccessKey) -> bool:
+def may_only_probe(operation: Operation, bucket: str, access_key: AccessKey) -> bool:
     """Clients make sure of their bucket by creating it: in scope they learn that it is there, as HeadBucket tells."""
     return operation.name == "CreateBucket" and Permission.PROBE in access_key.permissions(bucket)
 

@@ -51,6 +51,12 @@ def _reported_region(config: Config) -> str:
     return next((region for region in config.s3.regions if region != "*"), "us-east-1")
 
 
+def configured_policy(config: Config) -> Policy:
+    """What the operator opened and the store offers."""
+    allowed = frozenset(config.s3.allow_operations)
+    return Policy(PROFILES[config.upstream.profile], allowed, config.upstream.dot_segments == "pass")
+
+
 def _rules(config: Config) -> Rules:
     regions = config.s3.regions
     dot_segments = config.upstream.dot_segments == "pass"
@@ -67,7 +73,7 @@ def _rules(config: Config) -> Rules:
             reported_region=_reported_region(config).encode(),
             echo=config.s3.echo_canonical_request,
         ),
-        policy=Policy(profile, frozenset(config.s3.allow_operations), dot_segments),
+        policy=configured_policy(config),
         dummy_date_key=secrets.token_bytes(32),
         trusted_proxies=read_networks(config.s3.trusted_proxies),
     )

@@ -1,4 +1,4 @@
-"""`nqgate keys`: create, list, get, revoke, delete."""
+"""`nqgate keys`: create, list, get, test, revoke, delete."""
 
 import os
 import re
@@ -9,8 +9,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gateway.cli.opened import actor, with_store
+from gateway.cli.opened import actor, config_path, with_store
 from gateway.cli.output import Exit, confirm, fail, say, show_json, show_rows, told_errors
+from gateway.config import load_config
+from gateway.serve import configured_policy
+from gateway.verdict import Question, read_operation, verdict
 from keystore.access_key import DEFAULT_ACCOUNT, AccessKey, RevokeReason, access_key_json
 from keystore.errors import InvalidInput
 from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets, clean_prefix
@@ -18,7 +21,7 @@ from keystore.sealing import Secret
 from keystore.source_cidrs import clean_cidrs
 from keystore.store import NewKey, Store
 
-keys = typer.Typer(no_args_is_help=True, help="Access keys: create, list, get, revoke, delete.")
+keys = typer.Typer(no_args_is_help=True, help="Access keys: create, list, get, test, revoke, delete.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable fields.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -155,6 +158,32 @@ def _text(value: Any) -> str:
 
 def _within(grant: dict[str, str]) -> str:
     return f"{grant['name']}/{grant['prefix']}" if "prefix" in grant else grant["name"]
+
+
+@keys.command("test")
+def ask_for_verdict(
+    context: typer.Context,
+    access_key_id: AccessKeyId,
+    operation: Annotated[str, typer.Argument(metavar="OPERATION", help="Such as GetObject or ListObjectsV2.")],
+    target: Annotated[str, typer.Argument(metavar="BUCKET[/OBJECT_KEY]", help="Of a list, BUCKET/PREFIX.")],
+    source: Annotated[str | None, typer.Option("--from", help="The address it would come from.")] = None,
+    json: Json = False,
+) -> None:
+    """May a key do this, and which rule decides? Ends with 3 when it may not."""
+    with told_errors():
+        bucket, _, object_key = target.partition("/")
+        question = Question(read_operation(operation), bucket, object_key.encode(), source)
+        policy = configured_policy(load_config(config_path(context)))
+    known = with_store(context, lambda store: store.get_key(access_key_id))
+    allowed, rule = verdict(known, question, policy, time.time())
+    if json:
+        show_json(
+            {"access_key_id": access_key_id, "operation": question.operation.name, "allowed": allowed, "rule": rule}
+        )
+    else:
+        show_rows(("", ""), [("allowed" if allowed else "refused", f"{rule}.")])
+    if not allowed:
+        raise typer.Exit(Exit.NOT_PERMITTED)
 
 
 @keys.command()

@@ -76,20 +76,20 @@ def authenticate(
     if known is None:
         raise S3Error(Code.INVALID_ACCESS_KEY_ID, f"unknown access key {claim.access_key_id}", extra=_named(claim))
     access_key = known.access_key
-    unusable = _unusable(access_key, now)
+    ended = unusable(access_key, now)
     # (4) the signature holds
     if not holds:
-        if unusable:
+        if ended:
             raise S3Error(
-                Code.INVALID_ACCESS_KEY_ID, f"{claim.access_key_id} {unusable}, bad signature", extra=_named(claim)
+                Code.INVALID_ACCESS_KEY_ID, f"{claim.access_key_id} {ended}, bad signature", extra=_named(claim)
             )
         raise _mismatch(claim, canonical, text)
     # (5) the key is usable now
-    if unusable:
+    if ended:
         raise S3Error(
             Code.INVALID_ACCESS_KEY_ID,
-            f"{claim.access_key_id} {unusable}",
-            message=f"The access key you provided {unusable}.",
+            f"{claim.access_key_id} {ended}",
+            message=f"The access key you provided {ended}.",
             extra=_named(claim),
         )
     # (6) the payload mode
@@ -222,7 +222,7 @@ def _mismatch(claim: Claim, canonical: bytes, text: bytes) -> S3Error:
 # ---- (5) ----
 
 
-def _unusable(access_key: AccessKey, now: float) -> str:
+def unusable(access_key: AccessKey, now: float) -> str:
     """Why the key may not be used now, as the end of a sentence; "" when not_before ≤ now < expires_at and active."""
     if access_key.status is not _ACTIVE:
         return "has been revoked"

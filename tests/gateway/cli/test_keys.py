@@ -174,3 +174,17 @@ def test_a_prefix_is_for_every_bucket_named_and_never_for_all() -> None:
     for buckets, prefix in (([], "team"), (["aaa"], "")):
         with pytest.raises(InvalidInput):
             read_scope(buckets, None, prefix, everything=not buckets)
+
+
+def test_a_test_names_the_rule_and_ends_with_3_when_it_refuses(run: Run) -> None:
+    access_key_id = created(run, "--bucket", "photos", "--prefix", "team")["access_key_id"]
+    allowed = run("keys", "test", access_key_id, "PutObject", "photos/team/a", "--json")
+    assert (allowed.exit_code, json.loads(allowed.stdout)["allowed"]) == (0, True)
+    refused = run("keys", "test", access_key_id, "PutObject", "photos/other")
+    assert refused.exit_code == 3
+    assert (
+        refused.stdout
+        == "refused\tPutObject would reach beyond what the key has: bucket photos, read_write, prefix team/.\n"
+    )
+    assert run("keys", "test", access_key_id, "FetchObject", "photos/a").exit_code == 2
+    assert run("keys", "test", "NQAKnobody", "GetObject", "photos/a").exit_code == 4
