@@ -28,8 +28,10 @@ SERVICE: Final = "/"  # stands for the bucket of ListBuckets; no bucket can have
 # s3cmd take for "there is none": docs/decisions/client-matrix.md.
 _OPENING: Final = frozenset(
     b"acl policy policyStatus publicAccessBlock ownershipControls website cors replication logging notification "
-    b"inventory analytics session".split()
+    b"inventory analytics session abac metadataConfiguration metadataTable metadataAnnotationTable "
+    b"metadataInventoryTable metadataJournalTable".split()
 )
+_READS: Final = ("Get", "List")
 _LISTS: Final = frozenset({"ListObjects", "ListObjectsV2", "ListObjectVersions", "ListMultipartUploads"})
 # They touch no object, or say which in their body. Every other request to a bucket is for all that is in it.
 _WITHOUT_OBJECTS: Final = frozenset(
@@ -206,7 +208,7 @@ def _allowed_by_operator(operation: Operation, policy: Policy, in_scope: bool) -
     """
     if operation.name in policy.allow_operations and operation.body is Body.NONE:
         return operation._replace(permission=Permission.CONFIGURE)
-    if operation.selector in _OPENING and not (in_scope and operation.name.startswith("Get")):
+    if operation.selector in _OPENING and not (in_scope and operation.name.startswith(_READS)):
         raise S3Error(Code.ACCESS_DENIED, f"{operation.name} is refused for every access key")
     raise _not_implemented(operation)
 

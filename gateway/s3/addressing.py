@@ -11,6 +11,9 @@ from gateway.s3.errors import Code, S3Error
 from keystore.scope import BUCKET_NAME
 
 MAX_OBJECT_KEY: Final = 1024  # bytes of UTF-8; https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+# A file-backed store sees nothing behind the bucket: SeaweedFS 4.48 and rclone 1.75 remove an empty bucket on DELETE of
+# the object key `/`, and rclone makes one on PUT.
+_SEPARATORS: Final = b"/\\"
 _DOT_SEGMENT: Final = re.compile(rb"(?:\A|/)\.\.?(?:/|\Z)")
 _IP_LITERAL: Final = re.compile(rb"(?:\[[0-9a-fA-F:.]+\]|\d{1,3}(?:\.\d{1,3}){3})\Z")
 
@@ -67,16 +70,27 @@ def check_object_key(object_key: bytes, *, dot_segments: bool) -> None:
             raise S3Error(Code.INVALID_URI, "object key is not UTF-8") from None
     if b"\0" in object_key:
         raise S3Error(Code.INVALID_URI, "NUL in object key")
-    if not dot_segments and b"." in object_key and has_dot_segment(object_key):
+    if dot_segments:
+        return
+    if b"." in object_key and has_dot_segment(object_key):
         raise S3Error(
             Code.INVALID_URI,
             "dot segment in object key",
             message="Object keys with '.' or '..' segments are not supported here.",
         )
+    if object_key and object_key[:1] in _SEPARATORS and not object_key.strip(_SEPARATORS):
+        raise S3Error(
+            Code.INVALID_URI,
+            "an object key of separators",
+            message="Object keys of nothing but '/' are not supported here.",
+        )
 
 
 def has_dot_segment(path: bytes) -> bool:
-    """Whether a segment between slashes is `.` or `..`: file-backed stores walk along them, into another bucket."""
+    """Whether a segment is `.` or `..`: file-backed stores walk along them, into another bucket. A backslash separates
+    as well: SeaweedFS takes it for a slash."""
+    if b"\\" in path:
+        path = path.replace(b"\\", b"/")
     return (b"/." in path or path[:1] == b".") and _DOT_SEGMENT.search(path) is not None
 
 
@@ -92,7 +106,7 @@ def check_reference(value: bytes, *, dot_segments: bool) -> None:
         unsafe = True
     if unsafe:
         raise S3Error(Code.INVALID_ARGUMENT, "a name that is not UTF-8 without NUL")
-    begun = value[:-1] if value == b"." or value.endswith(b"/.") else value
+    begun = value[:-1] if value == b"." or value.endswith((b"/.", b"\\.")) else value
     if not dot_segments and has_dot_segment(begun):
         raise S3Error(
             Code.INVALID_ARGUMENT,

@@ -131,3 +131,19 @@ def test_aws_s3_ls_shows_only_the_scope(gateway: Gateway, bucket: str, direct: A
     lines = aws.ok("s3", "ls").splitlines()
     assert [line.split()[-1] for line in lines] == [bucket]
     assert "(AccessDenied)" in aws.run("s3", "ls", f"s3://{bucket}-b").stderr
+
+
+@on_stores("seaweedfs", "rclone")
+@pytest.mark.parametrize("object_key", ["/", "//", "%5C", "%2F"])
+@pytest.mark.parametrize("method", ["PUT", "GET", "DELETE"])
+def test_an_object_key_of_separators_never_reaches_the_bucket(
+    gateway: Gateway, bucket: str, direct: Any, object_key: str, method: str
+) -> None:
+    """The stores take it for the bucket itself, which this key may neither make nor remove."""
+    signer = gateway.signer(gateway.create_key(bucket, f"{bucket}-new"))
+    for name in (bucket, f"{bucket}-new"):
+        with gateway.connect() as connection:
+            connection.send(signer.head(method, f"/{name}/{object_key}", body=b""))
+            assert connection.reply().status == 400
+    assert bucket in (names := [found["Name"] for found in direct.list_buckets()["Buckets"]])
+    assert f"{bucket}-new" not in names

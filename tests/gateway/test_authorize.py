@@ -236,7 +236,7 @@ opening = pytest.mark.parametrize(
     [
         "/aaa?acl", "/aaa/k?acl", "/aaa?policy", "/aaa?publicAccessBlock", "/aaa?ownershipControls", "/aaa?website",
         "/aaa?cors", "/aaa?replication", "/aaa?logging", "/aaa?notification", "/aaa?inventory&id=i",
-        "/aaa?analytics&id=i",
+        "/aaa?analytics&id=i", "/aaa?analytics", "/aaa?inventory", "/aaa?abac",
     ],
 )  # fmt: skip
 
@@ -252,6 +252,11 @@ def test_b22_b23_to_read_it_is_501_in_scope_and_403_elsewhere(target: str) -> No
     assert refusal(("GET", target, {}), AllBuckets()).code is Code.NOT_IMPLEMENTED
     assert refusal(("GET", target, {}), AAA).code is Code.NOT_IMPLEMENTED
     assert refusal(("GET", target.replace("/aaa", "/bbb"), {}), AAA).code is Code.ACCESS_DENIED
+
+
+@pytest.mark.parametrize("selector", ["metadataConfiguration", "metadataTable"])
+def test_b23_tables_of_metadata_are_403_for_every_key(selector: str) -> None:
+    assert refusal(("POST", f"/aaa?{selector}", {}), AllBuckets()).code is Code.ACCESS_DENIED
 
 
 def test_b19_a_session_is_403_for_every_key() -> None:

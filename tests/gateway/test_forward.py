@@ -101,7 +101,7 @@ def test_botocore_signs_the_same_request_the_same_way(method: str, target: str, 
         ("/aaa/a+b!'()*", b"/aaa/a%2Bb%21%27%28%29%2A"),
         ("/aaa/%c3%bc~", b"/aaa/%C3%BC~"),
         ("/aaa//two", b"/aaa//two"),
-        ("/aaa///", b"/aaa///"),
+        ("/aaa//k//", b"/aaa//k//"),
         ("/aaa/a%2Fb", b"/aaa/a/b"),
         ("/aaa/a;b", b"/aaa/a%3Bb"),
         ("/aaa/..x/x../...", b"/aaa/..x/x../..."),
@@ -126,7 +126,8 @@ def test_b12_what_was_authorized_is_what_is_written(object_key: bytes) -> None:
         object_key.decode()
     except UnicodeDecodeError:
         return
-    if {b".", b".."} & set(object_key.split(b"/")):
+    segments = set(object_key.replace(b"\\", b"/").split(b"/"))
+    if {b".", b".."} & segments or segments == {b""}:
         return
     encoded = encode(object_key, keep_slash=True)
     path_style = admit("GET", "/aaa/" + encoded.decode())

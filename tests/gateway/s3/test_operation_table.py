@@ -8,7 +8,11 @@ from typing import Any
 import botocore
 import pytest
 
+from gateway.header_policy import VERDICTS
+from gateway.s3.errors import Code, S3Error
+from gateway.s3.operation import classify
 from gateway.s3.operation_table import ALIASES, OPERATIONS, UNADDRESSABLE, Body, Level, Operation
+from tests.support.admitted import admit, parsed
 
 ROWS = {row.name: row for row in OPERATIONS}
 # Headers of the model that S3 also takes as parameters are no parameters here; these have no URI place of their own.
@@ -70,11 +74,40 @@ def test_a_row_has_the_selector_of_the_model(name: str) -> None:
         assert row.selector is None or row.selector in parameters(name) or row.selector.decode() in BY_MEMBER
 
 
-@each_modelled
-def test_a_row_that_is_open_forwards_every_parameter_of_the_model(name: str) -> None:
+def fixed_query(name: str) -> set[str]:
+    """The query that stands in the URI of the model: `list-type=2`, `acl`, …"""
+    return set(filter(None, MODELLED[name]["http"]["requestUri"].partition("?")[2].split("&")))
+
+
+def requested(name: str, *, every_parameter: bool) -> tuple[str, str, dict[str, str]]:
+    """(method, target, headers) as the model has them: with what it requires, or with all it knows."""
+    shape = MODELLED[name].get("input", {}).get("shape")
+    required = set(MODEL["shapes"][shape].get("required", ())) if shape else set()
+    query, headers = fixed_query(name), {}
+    for member, described in members(name).items():
+        if described.get("location") == "querystring" and (every_parameter or member in required | ALWAYS_SENT):
+            query.add(described["locationName"] + "=1")
+        elif described.get("location") == "header" and member == "CopySource":
+            headers["x-amz-copy-source"] = "/bucket/k"
     row = row_of(name)
-    if row.permission is not None:
-        assert parameters(name) <= row.parameters
+    path = {Level.SERVICE: "/", Level.BUCKET: "/bucket", Level.OBJECT: "/bucket/k"}[row.level]
+    return row.method.decode(), f"{path}?{'&'.join(sorted(query))}", headers
+
+
+# Not required by the model, and yet what tells the request from that of ListBuckets.
+ALWAYS_SENT = {"MaxDirectoryBuckets"}
+
+
+@each_modelled
+@pytest.mark.parametrize("every_parameter", [False, True])
+def test_a_request_of_the_model_finds_its_row_by_its_sub_resource(name: str, every_parameter: bool) -> None:
+    assert classify(parsed(*requested(name, every_parameter=every_parameter))) is row_of(name)
+
+
+@each_modelled
+def test_a_row_knows_every_parameter_of_the_model_open_or_refused(name: str) -> None:
+    fixed = {query.partition("=")[0].encode() for query in fixed_query(name)}
+    assert parameters(name) | fixed <= row_of(name).parameters
 
 
 @each_modelled
@@ -128,6 +161,65 @@ def test_only_copies_name_a_second_bucket() -> None:
 
 def _names_a_source(member: dict[str, Any]) -> bool:
     return member.get("locationName", "").lower() in {"x-amz-copy-source", "x-amz-rename-source"}
+
+
+# ---- headers ----
+
+# Headers of S3 that no row of the header policy lets pass: 501, unless their operation is refused first.
+REFUSED_HEADERS = {
+    # name a second object, a directory bucket's session or the end of an object, none of which is offered
+    "x-amz-rename-source", "x-amz-rename-source-if-match", "x-amz-rename-source-if-none-match",
+    "x-amz-rename-source-if-modified-since", "x-amz-rename-source-if-unmodified-since", "x-amz-client-token",
+    "x-amz-create-session-mode", "x-amz-write-offset-bytes",
+    # a code for the store's own second factor: it would be the gateway's there, not the client's
+    "x-amz-mfa",
+    # names of buckets are what scopes are made of: no second name space of them
+    "x-amz-bucket-namespace",
+    # annotations of objects are not offered, so neither is what to do with them
+    "x-amz-object-annotation-directive", "x-amz-object-if-match",
+    # locks that no store behind a profile knows: passed on and not understood, nothing would be locked
+    "x-amz-object-lock-event-hold", "x-amz-object-lock-event-hold-duration-days",
+    "x-amz-object-lock-event-hold-duration-years",
+    # of configurations that are refused for every key
+    "x-amz-bucket-object-lock-token", "x-amz-confirm-remove-self-bucket-access", "x-amz-skip-destination-validation",
+    "x-amz-transition-default-minimum-object-size",
+}  # fmt: skip
+
+
+def headers_of(name: str) -> set[str]:
+    """Lower-case; `x-amz-meta-` stands for all metadata."""
+    return {
+        member["locationName"].lower()
+        for member in members(name).values()
+        if member.get("location") in ("header", "headers")
+    }
+
+
+@each_modelled
+def test_every_header_of_the_model_has_a_verdict_is_metadata_or_is_refused_on_purpose(name: str) -> None:
+    assert {header.encode() for header in headers_of(name) - REFUSED_HEADERS - {"x-amz-meta-"}} <= VERDICTS.keys()
+
+
+def test_no_header_is_refused_on_purpose_that_has_a_verdict_or_that_s3_does_not_know() -> None:
+    assert not {header.encode() for header in REFUSED_HEADERS} & VERDICTS.keys()
+    assert set().union(*map(headers_of, MODELLED)) >= REFUSED_HEADERS
+
+
+@pytest.mark.parametrize(
+    ("name", "header"), [(name, header) for name in MODELLED for header in sorted(headers_of(name) & REFUSED_HEADERS)]
+)
+def test_a_header_that_is_refused_on_purpose_stops_every_operation_that_has_it(name: str, header: str) -> None:
+    method, target, headers = requested(name, every_parameter=False)
+    digest = {"content-md5": "x"} if name == "DeleteObjects" else {}
+    with pytest.raises(S3Error) as refused:
+        admit(method, target, {**headers, **digest, header: "1"})
+    if row_of(name).permission is None:
+        assert refused.value.code in (Code.NOT_IMPLEMENTED, Code.ACCESS_DENIED)
+    else:
+        assert (refused.value.code, header in refused.value.message) == (Code.NOT_IMPLEMENTED, True)
+
+
+# ---- what is refused ----
 
 
 @pytest.mark.parametrize(
