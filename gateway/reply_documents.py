@@ -42,20 +42,6 @@ def replace_element(document: bytes, tag: bytes, content: bytes) -> bytes:
     return b"".join(out)
 
 
-def append_to_root(document: bytes, root: bytes, content: bytes) -> bytes:
-    """`content` as the last of the root's children. Raises S3Error INTERNAL_ERROR where the root is another."""
-    document = root_element(document).rstrip(_BLANKS)
-    opening, _, rest = document.partition(b">")
-    if opening.partition(b" ")[0].rstrip(b"/") != b"<" + root:
-        raise S3Error(Code.INTERNAL_ERROR, f"the store answered with another document than {root.decode()}")
-    closing = b"</" + root + b">"
-    if opening.endswith(b"/"):
-        return opening[:-1] + b">" + content + closing
-    if not rest.endswith(closing):
-        raise S3Error(Code.INTERNAL_ERROR, f"the store left <{root.decode()}> open")
-    return document.removesuffix(closing) + content + closing
-
-
 def name_account(document: bytes, account: str) -> bytes:
     """Owner and Initiator, wherever they stand, become the account the request was made for."""
     name = escape(account).encode()

@@ -12,10 +12,9 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from gateway.authorize import Authorized
+from gateway.delete_result import delete_result, nothing_deleted
 from gateway.reply_documents import (
     DECLARATION,
-    NAMESPACE,
-    append_to_root,
     location_constraint,
     name_account,
     replace_element,
@@ -26,7 +25,7 @@ from gateway.s3.errors import Code, S3Error
 from gateway.s3.header_names import HeaderNames
 from gateway.s3.listing import ListedBucket, page, render_buckets
 from gateway.s3.post_answer import SEE_OTHER, Stored, Success, location_of, post_response, redirect_location
-from gateway.s3.xml import delete_error, error_document, escape
+from gateway.s3.xml import error_document, escape
 from gateway.store_errors import StoreError, error_inside, store_error
 
 _STATUS_LINES: Final = {
@@ -107,12 +106,7 @@ def _result(body: bytes, authorized: Authorized, rules: ReplyRules) -> bytes:
 
 def _with_refused(body: bytes, authorized: Authorized, rules: ReplyRules) -> bytes:
     """The store's answer for the objects it was asked to delete, ours for those it never heard of."""
-    return DECLARATION + append_to_root(body, b"DeleteResult", _refused(authorized))
-
-
-def _refused(authorized: Authorized) -> bytes:
-    code = Code.ACCESS_DENIED
-    return "".join([delete_error(*one, code.wire_name, code.message) for one in authorized.refused]).encode()
+    return delete_result(body, authorized.refused, rules.hidden)
 
 
 # Operation → how its document is rewritten. Lists name the store's owner in every entry; ListObjectsV2 only where the
@@ -147,7 +141,7 @@ def plan_reply(reply: ReplyHead, authorized: Authorized, request_id: bytes, rule
 
 
 def _action(status: int, authorized: Authorized) -> ReplyAction:
-    if status == 200:
+    if 200 <= status < 300 and status not in (204, 206):
         name = authorized.operation.name
         if name in _TRICKLING:
             return ReplyAction.TRICKLE
@@ -162,9 +156,7 @@ def _action(status: int, authorized: Authorized) -> ReplyAction:
 
 
 def _is_rewritten(name: str, authorized: Authorized) -> bool:
-    """ListObjectsV2 names the store only where it was asked to; what was refused of DeleteObjects is ours to say."""
-    if name == "DeleteObjects":
-        return bool(authorized.refused)
+    """ListObjectsV2 names the store only where it was asked to."""
     return name != "ListObjectsV2" or b"fetch-owner" in authorized.request.query
 
 
@@ -273,8 +265,7 @@ def list_buckets_reply(
 
 def nothing_deleted_reply(authorized: Authorized, request_id: bytes) -> tuple[bytes, bytes]:
     """(head, document) of DeleteObjects when every object it named was refused: the store is not asked."""
-    result = b'%b<DeleteResult xmlns="%b">%b</DeleteResult>' % (DECLARATION, NAMESPACE, _refused(authorized))
-    return b"%b%b%b" % (_status_line(200), _XML, _ids(request_id)), result
+    return b"%b%b%b" % (_status_line(200), _XML, _ids(request_id)), nothing_deleted(authorized.refused)
 
 
 def form_reply(

@@ -59,7 +59,7 @@ def store_error(status: int, body: bytes, *, of_object: bool, hidden: tuple[str,
         return _instead(Code.INTERNAL_ERROR)
     said = _read(body)
     if said is not None:
-        return _said(status, *said, hidden)
+        return as_told(status, *said, hidden)
     if status in _BUSY:
         return _instead(Code.SERVICE_UNAVAILABLE)
     if body.strip():
@@ -81,7 +81,8 @@ def _read(body: bytes) -> tuple[str, str] | None:
         return None
 
 
-def _said(status: int, code: str, message: str, hidden: tuple[str, ...]) -> StoreError:
+def as_told(status: int, code: str, message: str, hidden: tuple[str, ...]) -> StoreError:
+    """What the client hears of an error the store told with this code and message."""
     if code in _ABOUT_US or not _CODE.match(code):
         return _instead(Code.INTERNAL_ERROR)
     message = _PLAIN_MESSAGES.get(code, message) or _MESSAGES.get(code, _REFUSED)
@@ -96,4 +97,4 @@ def error_inside(document: bytes, hidden: tuple[str, ...]) -> StoreError | None:
     if not document.startswith(b"<Error"):
         return None
     said = _read(document)
-    return _instead(Code.INTERNAL_ERROR) if said is None else _said(200, *said, hidden)
+    return _instead(Code.INTERNAL_ERROR) if said is None else as_told(200, *said, hidden)

@@ -20,6 +20,7 @@ PURE_FLOORS = [
     ["keystore.chain", "gateway.sigv4"],
     ["gateway.header_policy", "gateway.reply_policy", "gateway.reply_documents", "gateway.store_errors"],
     ["gateway.authorize"],
+    ["gateway.delete_result"],
     ["gateway.forward", "gateway.respond", "gateway.verdict"],
     ["gateway.pipeline"],
     ["gateway.post_form"],

@@ -79,6 +79,11 @@ def create(
     with told_errors():
         now = time.time()
         scope = read_scope(bucket or [], rights, prefix, everything=all_buckets)
+        reserved = configured_policy(load_config(config_path(context))).profile.reserved.intersection(bucket or [])
+        if reserved:
+            raise InvalidInput(
+                f"the store keeps {', '.join(sorted(reserved))} for itself: no bucket can have that name"
+            )
         sources = clean_cidrs(source_cidr or [])
         new = NewKey(account, label, scope, read_moment(expires, now), read_moment(not_before, now), sources)
         if secret_file is not None and secret_file.exists():

@@ -41,12 +41,6 @@ def error_document(
     return f"{DECLARATION}<Error>{inside}</Error>".encode()
 
 
-def delete_error(object_key: str, version_id: str, code: str, message: str) -> str:
-    """One object that was not deleted: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Error.html"""
-    version = element("VersionId", version_id) if version_id else ""
-    return f"<Error>{element('Key', object_key)}{version}{element('Code', code)}{element('Message', message)}</Error>"
-
-
 def parse(body: bytes) -> Element:
     """The root of a UTF-8 document of at most `MAX_TAGS` tags. S3Error MALFORMED_XML for anything else.
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.reply_documents import append_to_root, location_constraint, name_account, replace_element, root_element
+from gateway.reply_documents import location_constraint, name_account, replace_element, root_element
 from gateway.s3.errors import Code, S3Error
 
 OWNER = b"<Owner><ID>default</ID><DisplayName>default</DisplayName></Owner>"
@@ -73,23 +73,3 @@ def test_no_document_is_nonsense(body: bytes) -> None:
 def test_us_east_1_is_the_empty_location() -> None:
     assert location_constraint(b"us-east-1").endswith(b'doc/2006-03-01/"></LocationConstraint>')
     assert location_constraint(b"eu-central-1").endswith(b'2006-03-01/">eu-central-1</LocationConstraint>')
-
-
-@pytest.mark.parametrize(
-    ("document", "appended"),
-    [
-        (b"<R><a/></R>", b"<R><a/><x/></R>"),
-        (b"<R/>", b"<R><x/></R>"),
-        (b'<?xml version="1.0"?>\n<R xmlns="n"/>\n', b'<R xmlns="n"><x/></R>'),
-        (b'<R xmlns="n"></R>\n', b'<R xmlns="n"><x/></R>'),
-    ],
-)
-def test_content_is_appended_to_the_root(document: bytes, appended: bytes) -> None:
-    assert append_to_root(document, b"R", b"<x/>") == appended
-
-
-@pytest.mark.parametrize("document", [b"", b"text", b"<Rx></Rx>", b"<R><a></a>", b"<R></R><R2/>", b"<Error/>"])
-def test_a_document_with_another_root_is_nonsense(document: bytes) -> None:
-    with pytest.raises(S3Error) as caught:
-        append_to_root(document, b"R", b"<x/>")
-    assert caught.value.code is Code.INTERNAL_ERROR

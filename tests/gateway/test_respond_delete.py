@@ -44,7 +44,8 @@ def test_what_was_refused_stands_beside_what_the_store_says() -> None:
 
 
 def test_where_nothing_was_refused_the_store_answers_alone() -> None:
-    assert plan_reply(reply_head(200, []), decided(INSIDE), ID, RULES).action is ReplyAction.RELAY
+    _, document = rebuild(reply_head(200, []), DELETED, decided(INSIDE), ID, RULES)
+    assert document.partition(b"\n")[2] == DELETED
 
 
 def test_where_everything_was_refused_the_answer_is_ours() -> None:

@@ -188,3 +188,10 @@ def test_a_test_names_the_rule_and_ends_with_3_when_it_refuses(run: Run) -> None
     )
     assert run("keys", "test", access_key_id, "FetchObject", "photos/a").exit_code == 2
     assert run("keys", "test", "NQAKnobody", "GetObject", "photos/a").exit_code == 4
+
+
+def test_a_name_that_the_store_keeps_for_itself_is_no_bucket_of_a_key(run: Run) -> None:
+    result = run("keys", "create", "--label", "app", "--bucket", "admin")
+    assert result.exit_code == 2
+    assert "admin" in result.stderr
+    assert json.loads(run("keys", "list", "--json").stdout) == []
