@@ -14,6 +14,8 @@ from tests.support.posted import PostedForm, posted_form
 from tests.support.raw_client import Signer
 from tests.support.recording_upstream import canned, ok
 
+pytestmark = pytest.mark.server  # many, and some with a gateway of their own
+
 DENIED = (403, "AccessDenied")
 MALFORMED = (400, "MalformedXML")
 BAD_URI = (400, "InvalidURI")

@@ -12,6 +12,8 @@ from tests.support.attacks import presigned_head, recorded_gateway
 from tests.support.house import Recorded
 from tests.support.recording_upstream import RecordedRequest
 
+pytestmark = pytest.mark.server  # many, and some with a gateway of their own
+
 EXAMPLES = 150
 SOURCE = "x-amz-copy-source"
 # Whatever else the client said stays with the gateway, or is refused.

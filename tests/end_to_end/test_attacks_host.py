@@ -11,6 +11,8 @@ from tests.support.house import Recorded
 from tests.support.posted import posted_form
 from tests.support.raw_client import Signer
 
+pytestmark = pytest.mark.server  # many, and some with a gateway of their own
+
 DENIED = (403, "AccessDenied")
 NOT_SERVED = (400, "BadRequest")
 NO_BUCKET = (400, "InvalidBucketName")

@@ -7,6 +7,8 @@ from tests.support.house import Recorded
 from tests.support.raw_client import RawReply, Signer
 from tests.support.recording_upstream import canned, ok
 
+pytestmark = pytest.mark.server  # many, and some with a gateway of their own
+
 COPIED = ok(b'<?xml version="1.0"?><CopyObjectResult><ETag>"e"</ETag></CopyObjectResult>')
 METHODS = ("GET", "HEAD", "PUT", "DELETE")
 DENIED = (403, "AccessDenied")

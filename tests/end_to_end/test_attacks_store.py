@@ -10,6 +10,8 @@ from tests.support.posted import posted_form
 from tests.support.raw_client import Signer
 from tests.support.recording_upstream import canned, ok
 
+pytestmark = pytest.mark.server  # many, and some with a gateway of their own
+
 DENIED = (403, "AccessDenied")
 NOT_IMPLEMENTED = (501, "NotImplemented")
 NOT_ALLOWED = (405, "MethodNotAllowed")

@@ -13,6 +13,8 @@ from tests.support.house import Recorded
 from tests.support.raw_client import Signer
 from tests.support.recording_upstream import canned, ok
 
+pytestmark = pytest.mark.server  # many, and some with a gateway of their own
+
 DENIED = (403, "AccessDenied")
 BAD_SIGNATURE = (403, "SignatureDoesNotMatch")
 BAD_TOKEN = (400, "InvalidToken")

@@ -11,6 +11,8 @@ from tests.support.house import Recorded
 from tests.support.raw_client import RawConnection, RawReply
 from tests.support.recording_upstream import Exchange, Script, canned, ok, short_body
 
+pytestmark = pytest.mark.server  # many, and some with a gateway of their own
+
 COOKIE, HOST_ID, REGION, PRINCIPAL = b"store-session-cookie", b"store-host-id", b"mars-north-7", b"store-principal"
 INTERNAL = b"store.internal"  # another address of the store than the one in the configuration
 OF_THE_STORE = [

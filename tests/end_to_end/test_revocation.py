@@ -16,6 +16,8 @@ from tests.support.house import Recorded, recorded_store
 from tests.support.raw_client import RawConnection, RawReply, Signer
 from tests.support.recording_upstream import RecordingUpstream, canned, ok
 
+pytestmark = pytest.mark.server  # gateways of its own
+
 TARGET = "/aaa/k"
 
 

@@ -8,6 +8,8 @@ from tests.support.gateway_process import Gateway, IssuedKey
 from tests.support.house import recorded_store
 from tests.support.recording_upstream import RecordingUpstream
 
+pytestmark = pytest.mark.server  # gateways of its own
+
 
 def create(gateway: Gateway, *cidrs: str) -> IssuedKey:
     sources = tuple(word for cidr in cidrs for word in ("--source-cidr", cidr))

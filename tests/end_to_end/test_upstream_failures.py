@@ -25,6 +25,8 @@ from tests.support.recording_upstream import (
 from tests.support.server_process import LOOPBACK, free_port
 from tests.support.stores import Store
 
+pytestmark = pytest.mark.server  # gateways of its own
+
 
 @pytest.mark.parametrize(
     "nonsense",
