@@ -100,7 +100,7 @@ def build_engine(config: Config, directory: Directory) -> Engine:
         reply_rules=ReplyRules(
             reported_region=_reported_region(config).encode(),
             scheme=b"http" if config.s3.tls_key is None else b"https",
-            hidden=(host.lower(), upstream.access_key_id.lower(), upstream.secret().lower()),
+            hidden=(host.lower(), upstream.access_key_id.lower()),
         ),
         directory=directory,
         endpoint=Endpoint(host, port, tls, host),

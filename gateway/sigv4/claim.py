@@ -13,8 +13,8 @@ from typing import Final, NamedTuple, NoReturn
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.request import S3Request
 from gateway.sigv4.canonical import ALGORITHM, TERMINATOR
+from gateway.sigv4.presigned_v2 import ACCESS_KEY_ID, read_presigned_v2
 from gateway.sigv4.presigned_v2 import NAMES as V2_NAMES
-from gateway.sigv4.presigned_v2 import read_presigned_v2
 from gateway.sigv4.terms import (
     MAX_EXPIRES,
     UNSIGNED_PAYLOAD,
@@ -31,7 +31,6 @@ __all__ = ["Claim", "ClaimRules", "Form", "check_time", "read_claim"]
 # What strangers can make us keep: 4096 headers of 1 KiB, which is four times a usual one.
 MAX_KEPT: Final = 1024
 MAX_SIGNED: Final = 256  # names in SignedHeaders; a head has no more fields
-_ACCESS_KEY_ID: Final = re.compile(rb"[A-Za-z0-9_-]{3,128}\Z")
 _DATE: Final = re.compile(rb"[0-9]{8}\Z")
 _TIMESTAMP: Final = re.compile(rb"[0-9]{8}T[0-9]{6}Z\Z")
 LOWER_HEX: Final = b"0123456789abcdef"  # of a signature, lower case only
@@ -283,7 +282,7 @@ def read_credential(value: bytes, malformed: _Malformed) -> tuple[str, bytes, by
     if len(pieces) != 5 or pieces[4] != TERMINATOR:
         malformed('the credential must be "<access key id>/YYYYMMDD/REGION/s3/aws4_request"')
     access_key_id, date, region, service, _ = pieces
-    if not _ACCESS_KEY_ID.match(access_key_id):
+    if not ACCESS_KEY_ID.match(access_key_id):
         raise S3Error(Code.INVALID_ACCESS_KEY_ID, "an access key id that none can have")
     if not _DATE.match(date) or not region:
         malformed("the credential scope has no valid date or no region")

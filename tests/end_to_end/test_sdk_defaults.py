@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 
 from tests.support.bodies import MIB, blocks, body_of
-from tests.support.certificates import make_certificate
 from tests.support.gateway_process import Gateway
-from tests.support.house import House, on_stores
+from tests.support.house import House, on_stores, strict_gateway
 from tests.support.recording_upstream import RecordingUpstream
-from tests.support.stores import Store
 from tests.support.strict_store import StrictStore
 
 SIZES = (0, 1, MIB, 8 * MIB + 1, 100 * MIB)
@@ -107,9 +105,7 @@ def upstream(strict: StrictStore) -> Iterator[RecordingUpstream]:
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: RecordingUpstream) -> Iterator[Gateway]:
-    folder = tmp_path_factory.mktemp("strict")
-    store = Store("generic", upstream.endpoint, "UPSTREAMKEYID", "upstream-secret")
-    with Gateway(folder, store, tls=make_certificate(folder)) as opened:
+    with strict_gateway(tmp_path_factory.mktemp("strict"), upstream) as opened:
         yield opened
 
 

@@ -11,10 +11,9 @@ import pytest
 from tests.sdks.access import Access, Unsupported
 from tests.sdks.clients import CLIENTS
 from tests.sdks.operations import LARGE, SMALL
-from tests.support.certificates import make_certificate
 from tests.support.gateway_process import Gateway, IssuedKey
+from tests.support.house import strict_gateway
 from tests.support.recording_upstream import RecordingUpstream
-from tests.support.stores import Store
 from tests.support.strict_store import StrictStore
 
 
@@ -31,9 +30,7 @@ def upstream(strict: StrictStore) -> Iterator[RecordingUpstream]:
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: RecordingUpstream) -> Iterator[Gateway]:
-    folder = tmp_path_factory.mktemp("strict")
-    store = Store("generic", upstream.endpoint, "UPSTREAMKEYID", "upstream-secret")
-    with Gateway(folder, store, tls=make_certificate(folder)) as opened:
+    with strict_gateway(tmp_path_factory.mktemp("strict"), upstream) as opened:
         yield opened
 
 

@@ -28,6 +28,12 @@ def recorded_store(upstream: RecordingUpstream) -> Store:
     return Store("aws", upstream.endpoint, "UPSTREAMKEYID", "upstream-secret")
 
 
+def strict_gateway(folder: Path, upstream: RecordingUpstream) -> Gateway:
+    """Over https, in front of a store that takes neither chunks nor trailers and has no profile of its own."""
+    store = Store("generic", upstream.endpoint, "UPSTREAMKEYID", "upstream-secret")
+    return Gateway(folder, store, tls=make_certificate(folder))
+
+
 @dataclass(slots=True)
 class Fronted:
     """A gateway, what stands behind it, a key for all of its buckets and boto3 with that key."""
