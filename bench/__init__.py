@@ -2,5 +2,6 @@
 
 wrk sends signed requests to each contender in turn; every contender relays to the same nginx with static objects.
 The yardstick authenticates nobody. A bare time says as much about the machine and its neighbours as about the program,
-so the result of a scenario is the median, over interleaved rounds, of contender / yardstick.
+so the result of a scenario is the median, over interleaved rounds, of contender / yardstick. The yardstick refuses
+nobody either: what a refusal costs stands beside what the same contender spends on a request that it serves.
 """

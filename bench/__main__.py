@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from bench.contender import Contender, Credential
+from bench.contender import Contender, Credential, Credentials
 from bench.errors import BenchError
 from bench.gateway import serving_gateway
 from bench.hashing import NAME as HASHING
@@ -20,12 +20,12 @@ from bench.options import GATEWAYS, Options, parse_options
 from bench.placement import Placement, place
 from bench.ratios import compare
 from bench.report import render_json, render_machine, render_table
-from bench.rounds import Course, run_scenario
-from bench.scenario import STRETCH
+from bench.rounds import Course, run_together
+from bench.scenario import STRETCH, Refusal, together
 
 YARDSTICK: Final = "nginx"
 # Signs where nobody verifies, when the gateway does not take part.
-UNVERIFIED: Final = Credential("NQAK0000000000000000", "0" * 40)
+UNVERIFIED: Final = dict.fromkeys((None, *Refusal), Credential("NQAK0000000000000000", "0" * 40))
 
 UPLOADS: Final = (
     f"Uploads: over 1 MiB, rounds are {STRETCH} times as long; {HASHING} is one pass over the same bytes and no more;\n"
@@ -52,10 +52,11 @@ def _bench(options: Options) -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nqgate-bench-")))
         course = _course(options, placement, folder, stack)
-        for scenario in options.scenarios:
-            measured = run_scenario(scenario, course, _progress)
+        for scenarios in together(options.scenarios):
+            measured = run_together(scenarios, course, _progress)
             _progress("")
-            print(render_table(scenario, compare(measured, YARDSTICK), YARDSTICK), end="\n\n", flush=True)
+            for scenario in scenarios:
+                print(render_table(scenario, compare(measured, YARDSTICK), YARDSTICK), end="\n\n", flush=True)
             samples += measured
     print(_footer(options, placement), render_machine(machine), sep="\n")
     if options.json_file is not None:
@@ -69,15 +70,15 @@ def _course(options: Options, placement: Placement, folder: Path, stack: ExitSta
         write_objects(folder / "objects", size)
     upstream = stack.enter_context(static_upstream(folder / "upstream", folder / "objects", placement.upstream))
     contenders: list[Contender] = []
-    credential = UNVERIFIED
+    credentials: Credentials = UNVERIFIED
     for name in (YARDSTICK, *options.rivals):
         if name in GATEWAYS:
             road = serving_gateway(name, folder / name, folder / "keys", upstream.port, placement.contender)
-            contender, credential = stack.enter_context(road)
+            contender, credentials = stack.enter_context(road)
         else:
             contender = stack.enter_context(proxy_pass(name, folder / name, upstream.port, placement.contender))
         contenders.append(contender)
-    return Course(contenders, credential, folder, upstream.kept, options.rounds, options.seconds, placement)
+    return Course(contenders, credentials, folder, upstream.kept, options.rounds, options.seconds, placement)
 
 
 def _footer(options: Options, placement: Placement) -> str:

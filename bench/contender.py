@@ -1,8 +1,10 @@
 """What takes part in a run. Knows no program."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from bench.child import LOOPBACK
+from bench.scenario import Refusal
 
 
 class Contender(NamedTuple):
@@ -25,3 +27,7 @@ class Credential(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Credential({self.access_key_id}, <hidden>)"
+
+
+# With what a request is signed that is to be served (None), or to be refused.
+Credentials = Mapping[Refusal | None, Credential]

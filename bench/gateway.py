@@ -1,4 +1,4 @@
-"""The gateway as a contender: configured, given a key and served by its own command, as an operator would."""
+"""The gateway as a contender: configured, given keys and served by its own command, as an operator would."""
 
 import json
 import os
@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from bench.child import LOOPBACK, child, free_port
-from bench.contender import Contender, Credential
+from bench.contender import Contender, Credential, Credentials
 from bench.errors import BenchError
 from bench.machine import installed
+from bench.objects import BUCKET
 from bench.placement import pinned
+from bench.scenario import Refusal
 from bench.signed import REGION
 
 NATIVE: Final = Path(sys.prefix) / "native"  # where `make native` puts the compiled modules
@@ -56,8 +58,8 @@ def configuration(folder: Path, port: int, console_port: int, upstream_port: int
 @contextmanager
 def serving_gateway(
     name: str, folder: Path, keys: Path, upstream_port: int, cpus: Sequence[int]
-) -> Iterator[tuple[Contender, Credential]]:
-    """A gateway in front of the upstream, and a key for all buckets. Raises BenchError if it does not come up.
+) -> Iterator[tuple[Contender, Credentials]]:
+    """A gateway in front of the upstream, and its keys. Raises BenchError if it does not come up.
 
     `name`: "gateway" runs compiled where `make native` was, "python" never. `keys`: the folder of a keystore that all
     gateways of a run share, so that each takes the others' keys.
@@ -75,9 +77,9 @@ def serving_gateway(
     ready = f"http://{LOOPBACK}:{console_port}/readyz"
     command = pinned([COMMAND, "serve"], cpus)
     with child("the gateway", command, folder / "log", lambda: _is_ready(ready), environment) as pid:
-        issued = _nqgate(environment, "keys", "create", "--label", "bench", "--all-buckets", "--json")
+        credentials = issue(environment)
         version = f"nqgate {installed('nqgate')}, {'compiled' if native else 'plain Python'}"
-        yield Contender(name, port, pid, version, verifies=True), read_credential(issued)
+        yield Contender(name, port, pid, version, verifies=True), credentials
 
 
 def read_credential(text: str) -> Credential:
@@ -87,6 +89,17 @@ def read_credential(text: str) -> Credential:
         return Credential(record["access_key_id"], record["secret_access_key"])
     except (ValueError, KeyError, TypeError) as error:
         raise BenchError("`nqgate keys create --json` did not print a key") from error
+
+
+def issue(environment: dict[str, str]) -> Credentials:
+    """A key for all buckets, one for another bucket than that of the run, and a revoked one."""
+
+    def create(*scope: str) -> Credential:
+        return read_credential(_nqgate(environment, "keys", "create", "--label", "bench", *scope, "--json"))
+
+    served, elsewhere, revoked = create("--all-buckets"), create("--bucket", f"not-{BUCKET}"), create("--all-buckets")
+    _nqgate(environment, "keys", "revoke", revoked.access_key_id, "--yes")
+    return {None: served, Refusal.SIGNATURE: served, Refusal.SCOPE: elsewhere, Refusal.REVOKED: revoked}
 
 
 def _environment(file: Path, *, native: bool) -> dict[str, str]:

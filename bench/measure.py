@@ -46,7 +46,7 @@ class Sample(NamedTuple):
 def measure(
     contender: Contender, scenario: Scenario, script: Path, *, number: int, seconds: int, cpus: tuple[int, ...]
 ) -> Sample:
-    """Load the contender for `seconds`. Raises BenchError if a reply was not a whole object."""
+    """Load the contender for `seconds`. Raises BenchError if a reply was not what the scenario expects."""
     before = cpu_time(contender.pid)
     result = run_wrk(contender.origin, script, connections=scenario.connections, seconds=seconds, cpus=cpus)
     time.sleep(SETTLE_SECONDS)

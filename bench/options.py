@@ -30,13 +30,19 @@ class Options(NamedTuple):
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
-    """Raises BenchError for a scenario that does not exist; exits with 2 on any other misuse."""
+    """Raises BenchError for a scenario that does not exist or in which nobody can take part.
+
+    Exits with 2 on any other misuse.
+    """
     given = _parser().parse_args(arguments)
-    patterns = given.scenario or ([QUICK] if given.quick else USUAL)
+    scenarios = tuple(select(given.scenario or ([QUICK] if given.quick else USUAL)))
+    rivals = _rivals(given.against)
+    if not any(rival in GATEWAYS for rival in rivals) and any(scenario.refusal for scenario in scenarios):
+        raise BenchError(f"only a gateway refuses: measure refusals --against {' or '.join(GATEWAYS)}")
     rounds, seconds = (3, 3) if given.quick else (9, 2)
     return Options(
-        scenarios=tuple(select(patterns)),
-        rivals=_rivals(given.against),
+        scenarios=scenarios,
+        rivals=rivals,
         rounds=given.rounds or rounds,
         seconds=given.seconds or seconds,
         pinned=given.pin,

@@ -1,11 +1,10 @@
 """Before anything is measured: every request is sent once, and its answer read whole.
 
 A wrong path or a refused key would otherwise be measured too, and be fast; so would a gateway that verifies nothing, or
-one that forgets a part of what it was given.
+one that forgets a part of what it was given, or one that refuses for another reason than the one to be measured.
 """
 
 import http.client
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,8 +14,8 @@ from typing import NamedTuple
 from bench.child import LOOPBACK
 from bench.contender import Contender
 from bench.errors import BenchError
-from bench.scenario import Upload
-from bench.signed import Requests
+from bench.scenario import Refusal, Upload
+from bench.signed import Requests, falsely_signed
 
 
 class Answer(NamedTuple):
@@ -27,18 +26,21 @@ class Answer(NamedTuple):
 
 def check_answers(contender: Contender, requests: Requests, expected: bytes) -> None:
     """Raises BenchError unless each request is answered 200 with exactly the bytes expected, on one connection."""
-    with _connected(contender) as connection:
-        for head in requests.heads:
-            answer = _ask(contender, connection, head, requests.body)
-            if answer.status != http.HTTPStatus.OK:
-                raise BenchError(
-                    f"{contender.name} answered {_line(head)} with {answer.status}: {_excerpt(answer.body)}"
-                )
-            if answer.length != str(len(expected)) or answer.body != expected:
-                raise BenchError(
-                    f"{contender.name} answered {_line(head)} with {len(answer.body)} bytes (Content-Length "
-                    f"{answer.length}), not the {len(expected)} of the object"
-                )
+    for head, answer in _answers(contender, requests, http.HTTPStatus.OK):
+        if answer.length != str(len(expected)) or answer.body != expected:
+            raise BenchError(
+                f"{contender.name} answered {_line(head)} with {len(answer.body)} bytes (Content-Length "
+                f"{answer.length}), not the {len(expected)} of the object"
+            )
+
+
+def check_refused(contender: Contender, requests: Requests, refusal: Refusal) -> None:
+    """Raises BenchError unless each request is refused with 403 for this reason and no other, on one connection."""
+    for head, answer in _answers(contender, requests, http.HTTPStatus.FORBIDDEN):
+        if b"<Code>%b</Code>" % refusal.encode() not in answer.body:
+            raise BenchError(
+                f"{contender.name} refused {_line(head)} for another reason than {refusal}: {_excerpt(answer.body)}"
+            )
 
 
 def check_upload(contender: Contender, requests: Requests, payload: bytes, upload: Upload, kept: Path) -> None:
@@ -63,12 +65,21 @@ def check_upload(contender: Contender, requests: Requests, payload: bytes, uploa
 
 def _spoilt(requests: Requests, payload: bytes, upload: Upload) -> Iterator[tuple[str, Requests]]:
     """What no gateway may pass on: another signature; where the request declares its body, another body."""
-    heads = [re.sub(rb"(?<=Signature=)[0-9a-f]{8}", b"00000000", head) for head in requests.heads]
-    yield "signature", requests._replace(heads=heads)
+    yield "signature", falsely_signed(requests)
     if upload is not Upload.UNSIGNED:
         body = bytearray(requests.body)
         body[body.index(payload[:64])] ^= 1
         yield "body", requests._replace(body=bytes(body))
+
+
+def _answers(contender: Contender, requests: Requests, status: int) -> Iterator[tuple[bytes, Answer]]:
+    with _connected(contender) as connection:
+        for head in requests.heads:
+            answer = _ask(contender, connection, head, requests.body)
+            if answer.status != status:
+                said = f"{contender.name} answered {_line(head)} with {answer.status}, not {status:d}"
+                raise BenchError(f"{said}: {_excerpt(answer.body)}")
+            yield head, answer
 
 
 def _connected(contender: Contender) -> socket.socket:
@@ -96,4 +107,5 @@ def _line(head: bytes) -> str:
 
 
 def _excerpt(body: bytes) -> str:
-    return body[:300].decode("utf-8", "replace")
+    text = body[:300].decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else " " for character in text)

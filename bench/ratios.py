@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from bench.hashing import NAME as HASHING
 from bench.measure import Sample
+from bench.scenario import SCENARIOS, Scenario
 
 QUANTITIES: Final = ("cpu_per_request_us", "requests_per_second", "p50_us", "p99_us")
 
@@ -23,10 +24,11 @@ class Ratio(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """One contender beside the yardstick in one scenario; the figures are medians of bare values.
+    """One contender in one scenario, beside the yardstick in the same, or beside itself in the scenario's `beside`.
 
-    `at_best` compares the cheapest rounds of the two in CPU per request: noise only ever adds to them.
-    `beside_both`: of an upload, CPU per request / that of the yardstick and of the hash alone together.
+    The figures are medians of bare values. `at_best` compares the cheapest rounds of the two in CPU per request: noise
+    only ever adds to them. `beside_both`: of an upload, CPU per request / that of the yardstick and of the hash alone
+    together.
     """
 
     scenario: str
@@ -49,15 +51,18 @@ def paired(samples: Sequence[Sample], yardstick: Sequence[Sample], quantity: str
     return [float(getattr(sample, quantity)) / measure[sample.round] for sample in samples]
 
 
-def compare(samples: Iterable[Sample], yardstick: str) -> list[Comparison]:
+def compare(samples: Iterable[Sample], yardstick: str, scenarios: Iterable[Scenario] = SCENARIOS) -> list[Comparison]:
     """One comparison per scenario and contender, the yardstick's own among them, in the order they were measured."""
+    beside = {scenario.name: scenario.beside for scenario in scenarios}
     groups: dict[tuple[str, str], list[Sample]] = {}
     for sample in samples:
         groups.setdefault((sample.scenario, sample.contender), []).append(sample)
-    return [
-        _compare(group, groups[scenario, yardstick], groups.get((scenario, HASHING)))
-        for (scenario, _), group in groups.items()
-    ]
+    comparisons = []
+    for (scenario, contender), group in groups.items():
+        other = beside[scenario]
+        measure = groups[scenario, yardstick] if other is None else groups[other, contender]
+        comparisons.append(_compare(group, measure, groups.get((scenario, HASHING))))
+    return comparisons
 
 
 def _compare(group: Sequence[Sample], beside: Sequence[Sample], hashing: Sequence[Sample] | None) -> Comparison:

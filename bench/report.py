@@ -13,15 +13,18 @@ _HEADINGS: Final = dict(zip(QUANTITIES, ("CPU per request", "throughput", "p50",
 
 
 def render_table(scenario: Scenario, comparisons: Iterable[Comparison], yardstick: str) -> str:
-    """One scenario: a line per contender; the yardstick's says what 1.00 was.
+    """One scenario of these comparisons: a line per contender. The yardstick's says what 1.00 was, or else the title.
 
     An upload has two columns more: beside relaying and hashing together, and how much payload passed, as it is.
     """
     headings = ["CPU at best", *_HEADINGS.values(), "cores busy"]
     if scenario.upload is not None:
         headings += ["CPU of both", "MiB/s"]
-    lines = [scenario.title, _line("", headings)]
-    for comparison in comparisons:
+    title = scenario.title
+    if scenario.beside is not None:
+        title += f"; 1.00 is {scenario.beside} of the same contender in the same round"
+    lines = [title, _line("", headings)]
+    for comparison in (one for one in comparisons if one.scenario == scenario.name):
         cells = [_cell(comparison, quantity, yardstick) for quantity in QUANTITIES]
         cells = [f"{comparison.at_best:.2f}", *cells, f"{comparison.busy:.2f}"]
         if comparison.beside_both is not None:

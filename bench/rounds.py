@@ -1,23 +1,26 @@
-"""The order of a bench: scenario by scenario, round by round, contender by contender."""
+"""The order of a bench: scenario by scenario, round by round, contender by contender.
+
+Scenarios that stand beside another are measured in its rounds.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from bench.contender import Contender, Credential
+from bench.contender import Contender, Credentials
 from bench.hashing import NAME as HASHING
 from bench.hashing import measure_hashing
 from bench.measure import Sample, measure
 from bench.objects import KEPT, content, object_keys, upload_keys
 from bench.placement import Placement
-from bench.preflight import check_answers, check_upload
-from bench.scenario import Scenario
-from bench.signed import Requests, get_requests, put_requests
+from bench.preflight import check_answers, check_refused, check_upload
+from bench.scenario import Refusal, Scenario
+from bench.signed import Requests, falsely_signed, get_requests, put_requests
 from bench.wrk import render_script
 
 WARM_UP_SECONDS: Final = 1
-Party = TypeVar("Party")
+T = TypeVar("T")
 
 
 class Course(NamedTuple):
@@ -27,7 +30,7 @@ class Course(NamedTuple):
     """
 
     contenders: Sequence[Contender]
-    credential: Credential
+    credentials: Credentials
     folder: Path
     kept: Path
     rounds: int
@@ -35,40 +38,70 @@ class Course(NamedTuple):
     placement: Placement
 
 
-def turns(parties: Sequence[Party], rounds: int) -> Iterator[tuple[int, Party]]:
+class Party(NamedTuple):
+    """Who takes part in which scenario, and one run of the round with a number."""
+
+    scenario: Scenario
+    name: str
+    run: Callable[[int], Sample]
+
+
+def turns(parties: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
     """Every second round goes backwards, so that no party always follows the same one."""
     for number in range(rounds):
         order = parties if number % 2 == 0 else reversed(parties)
         yield from ((number, party) for party in order)
 
 
-def run_scenario(scenario: Scenario, course: Course, progress: Callable[[str], None]) -> list[Sample]:
-    """Check, warm up, then measure. Raises BenchError as soon as one answer is not what it should be."""
-    for contender in course.contenders:
+def run_together(scenarios: Sequence[Scenario], course: Course, progress: Callable[[str], None]) -> list[Sample]:
+    """Check, warm up, then measure in the same rounds. → samples in the order of the contenders, then of the rounds.
+
+    Raises BenchError as soon as one answer is not what it should be.
+    """
+    for contender, scenario in _pairs(scenarios, course.contenders):
         progress(f"{scenario.title}: checking every answer of {contender.name}")
         _check(scenario, contender, course)
         _run(scenario, contender, course, WARM_UP_SECONDS, 0)
-    parties = _parties(scenario, course)
-    samples = []
-    for number, name in turns(list(parties), course.rounds):
-        progress(f"{scenario.title}: round {number + 1} of {course.rounds}, {name}")
-        samples.append(parties[name](number))
-    order = list(parties)
-    return sorted(samples, key=lambda sample: (order.index(sample.contender), sample.round))
+    parties = _parties(scenarios, course)
+    measured: dict[Party, list[Sample]] = {party: [] for party in parties}
+    for number, party in turns(parties, course.rounds):
+        progress(f"{party.scenario.title}: round {number + 1} of {course.rounds}, {party.name}")
+        measured[party].append(party.run(number))
+    return [sample for samples in measured.values() for sample in samples]
 
 
-def _parties(scenario: Scenario, course: Course) -> dict[str, Callable[[int], Sample]]:
-    """Who takes part: the contenders and, of an upload, the hash alone. → one run of the round with this number."""
-    parties: dict[str, Callable[[int], Sample]] = {
-        contender.name: partial(_run, scenario, contender, course, course.seconds) for contender in course.contenders
-    }
-    if scenario.upload is not None:
-        parties[HASHING] = lambda number: measure_hashing(scenario, number=number, cpus=course.placement.contender)
-    return parties
+def _pairs(scenarios: Sequence[Scenario], contenders: Sequence[Contender]) -> list[tuple[Contender, Scenario]]:
+    """Contender by contender, so that what stands beside each other is measured one after the other.
+
+    Who verifies nothing cannot refuse.
+    """
+    return [
+        (contender, scenario)
+        for contender in contenders
+        for scenario in scenarios
+        if contender.verifies or scenario.refusal is None
+    ]
+
+
+def _parties(scenarios: Sequence[Scenario], course: Course) -> list[Party]:
+    """The contenders and, of an upload, the hash alone."""
+    parties = [
+        Party(scenario, contender.name, partial(_run, scenario, contender, course, course.seconds))
+        for contender, scenario in _pairs(scenarios, course.contenders)
+    ]
+    hashed = (scenario for scenario in scenarios if scenario.upload is not None)
+    return parties + [Party(scenario, HASHING, partial(_hash, scenario, course)) for scenario in hashed]
+
+
+def _hash(scenario: Scenario, course: Course, number: int) -> Sample:
+    return measure_hashing(scenario, number=number, cpus=course.placement.contender)
 
 
 def _check(scenario: Scenario, contender: Contender, course: Course) -> None:
     requests = _signed(scenario, contender, course)
+    if scenario.refusal is not None:
+        check_refused(contender, requests, scenario.refusal)
+        return
     if scenario.upload is None:
         check_answers(contender, requests, content(scenario.size))
         return
@@ -84,14 +117,15 @@ def _run(scenario: Scenario, contender: Contender, course: Course, seconds: int,
         body_file = course.folder / "body"
         body_file.write_bytes(requests.body)
     script = course.folder / f"{contender.name}.lua"
-    script.write_text(render_script(requests.heads, body_file))
+    script.write_text(render_script(requests.heads, scenario.expected, scenario.reply_size, body_file))
     seconds *= scenario.stretch
     return measure(contender, scenario, script, number=number, seconds=seconds, cpus=course.placement.generator)
 
 
 def _signed(scenario: Scenario, contender: Contender, course: Course, names: Sequence[str] = ()) -> Requests:
-    origin, credential = contender.origin, course.credential
+    origin, credential = contender.origin, course.credentials[scenario.refusal]
     if scenario.upload is None:
-        return get_requests(origin, credential, object_keys(scenario.size))
+        requests = get_requests(origin, credential, object_keys(scenario.size))
+        return falsely_signed(requests) if scenario.refusal is Refusal.SIGNATURE else requests
     names = names or upload_keys(scenario.size)
     return put_requests(origin, credential, names, content(scenario.size), scenario.upload)

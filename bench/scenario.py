@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from bench.errors import BenchError
@@ -20,9 +21,18 @@ class Upload(StrEnum):
     UNSIGNED = "unsigned"  # UNSIGNED-PAYLOAD and nothing else
 
 
-class Scenario(NamedTuple):
-    """`size` is the length in bytes of the object that every reply carries, or every request of an upload.
+class Refusal(StrEnum):
+    """Why a request is refused, with 403; the value is the error code of S3 that says so."""
 
+    SIGNATURE = "SignatureDoesNotMatch"  # well formed, but not of this request
+    SCOPE = "AccessDenied"  # of a key for another bucket
+    REVOKED = "InvalidAccessKeyId"  # of a key that was revoked
+
+
+class Scenario(NamedTuple):
+    """`size` is the length in bytes of the object that every request asks for or uploads.
+
+    `beside`: the scenario whose cost to the same contender is 1.00 here; without one it is the yardstick's.
     `usual`: runs when no scenario is asked for.
     """
 
@@ -31,6 +41,8 @@ class Scenario(NamedTuple):
     size: int
     connections: int
     upload: Upload | None = None
+    refusal: Refusal | None = None
+    beside: str | None = None
     usual: bool = True
 
     @property
@@ -42,9 +54,22 @@ class Scenario(NamedTuple):
         return STRETCH if self.size > MIB else 1
 
     @property
+    def expected(self) -> HTTPStatus:
+        """The status of every reply."""
+        return HTTPStatus.OK if self.refusal is None else HTTPStatus.FORBIDDEN
+
+    @property
     def reply_size(self) -> int:
-        """Length in bytes of the body of a good reply."""
-        return self.size if self.upload is None else 0
+        """Length in bytes of the body of an expected reply; 0 where it is not known, of a refusal."""
+        return self.size if self.upload is None and self.refusal is None else 0
+
+
+QUICK: Final = "get-1k"
+
+
+def _refused(name: str, why: str, refusal: Refusal) -> Scenario:
+    title = f"GET 1 KiB refused, {why}, 32 connections"
+    return Scenario(name, title, KIB, 32, refusal=refusal, beside=QUICK, usual=False)
 
 
 # wrk waits for the body of a reply to HEAD, so HEAD cannot stand here.
@@ -61,16 +86,29 @@ SCENARIOS: Final = (
     Scenario("put-64m-trailer", "PUT 64 MiB, CRC32 trailer, 2 connections", 64 * MIB, 2, Upload.TRAILER, usual=False),
     Scenario("put-1m-unsigned", "PUT 1 MiB unsigned, 8 connections", MIB, 8, Upload.UNSIGNED, usual=False),
     Scenario("put-64m-unsigned", "PUT 64 MiB unsigned, 2 connections", 64 * MIB, 2, Upload.UNSIGNED, usual=False),
+    _refused("refused-signature", "of a false signature", Refusal.SIGNATURE),
+    _refused("refused-scope", "the bucket out of its key's scope", Refusal.SCOPE),
+    _refused("refused-revoked", "its key revoked", Refusal.REVOKED),
 )
 USUAL: Final = tuple(scenario.name for scenario in SCENARIOS if scenario.usual)
-QUICK: Final = "get-1k"
 
 
 def select(patterns: Sequence[str], scenarios: Iterable[Scenario] = SCENARIOS) -> list[Scenario]:
-    """The scenarios whose name matches a shell pattern, in table order. BenchError for a pattern that names none."""
+    """The scenarios whose name matches a shell pattern and those they stand beside, in table order.
+
+    Raises BenchError for a pattern that names none.
+    """
     table = list(scenarios)
     for pattern in patterns:
         if not any(fnmatchcase(scenario.name, pattern) for scenario in table):
             names = ", ".join(scenario.name for scenario in table)
             raise BenchError(f"no scenario matches {pattern!r}; there are: {names}")
-    return [scenario for scenario in table if any(fnmatchcase(scenario.name, pattern) for pattern in patterns)]
+    named = [scenario for scenario in table if any(fnmatchcase(scenario.name, pattern) for pattern in patterns)]
+    beside = {scenario.beside for scenario in named}
+    return [scenario for scenario in table if scenario in named or scenario.name in beside]
+
+
+def together(chosen: Sequence[Scenario]) -> list[list[Scenario]]:
+    """What is measured in the same rounds: each scenario, followed by those that stand beside it."""
+    alone = [scenario for scenario in chosen if scenario.beside is None]
+    return [[first, *(other for other in chosen if other.beside == first.name)] for first in alone]

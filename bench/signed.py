@@ -1,5 +1,6 @@
 """The signed requests of a run, as bytes: exactly what boto3 sends, caught before it leaves."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
@@ -51,6 +52,12 @@ def put_requests(
         content = content or request.body.read()
     body = transfer_chunked(content) if upload is Upload.TRAILER else content
     return Requests(heads, body, content)
+
+
+def falsely_signed(requests: Requests) -> Requests:
+    """The same, each with a signature that is well formed and wrong."""
+    heads = [re.sub(rb"(?<=Signature=)[0-9a-f]{8}", b"00000000", head) for head in requests.heads]
+    return requests._replace(heads=heads)
 
 
 def transfer_chunked(content: bytes) -> bytes:

@@ -4,7 +4,7 @@ Its errors are the store's, one by one, and obey the rules of all its errors; wh
 store never heard of, stands beside them. https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 from xml.etree.ElementTree import Element
 
@@ -16,7 +16,7 @@ from gateway.store_errors import as_told
 _OF_DELETED: Final = ("Key", "VersionId", "DeleteMarker", "DeleteMarkerVersionId")
 
 
-def delete_result(body: bytes, refused: Sequence[Refused], hidden: tuple[str, ...]) -> bytes:
+def delete_result(body: bytes, refused: Sequence[Refused], hidden: Collection[str]) -> bytes:
     """`body`: the store's. `hidden`: what no message may contain. S3Error INTERNAL_ERROR where it is no such result."""
     try:
         root = parse(body)
@@ -40,7 +40,7 @@ def _name(found: Element) -> str:
     return found.tag.rpartition("}")[2]
 
 
-def _row(child: Element, hidden: tuple[str, ...]) -> str:
+def _row(child: Element, hidden: Collection[str]) -> str:
     texts = {_name(one): one.text or "" for one in child}
     match _name(child):
         case "Deleted":

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from gateway.authorize import Authorized
 from gateway.payload.mode import EMPTY_SHA256
 from gateway.s3.copy_source import render
+from gateway.s3.errors import Code, S3Error
 from gateway.s3.operation import Body
 from gateway.s3.request import S3Request
 from gateway.s3.uri import encode
@@ -55,10 +56,13 @@ def plan(
     now: float,
     body: SentBody | None,
 ) -> UpstreamRequest:
-    """Re-sign an authorized request. `now`: Unix seconds. `body`: None for an operation without one."""
+    """Re-sign an authorized request. `now`: Unix seconds. `body`: None for an operation without one.
+
+    Raises S3Error INTERNAL_ERROR for one that may only probe: `plan_head_bucket` is what it may ask.
+    """
     request = authorized.request
     if authorized.only_probes:
-        return _sign(b"HEAD", bucket_path(target, request), b"", [], EMPTY_SHA256, None, target, signer, now)
+        raise S3Error(Code.INTERNAL_ERROR, "a request that may only ask was about to be sent")
     headers = authorized.headers
     if authorized.copy_source is not None:
         headers = [*headers, (b"x-amz-copy-source", render(authorized.copy_source))]
@@ -87,6 +91,11 @@ def plan_list_buckets(
     if continuation_token is not None:
         query = b"continuation-token=" + encode(continuation_token.encode(), keep_slash=False)
     return _sign(b"GET", target.base_path + b"/", query, [], EMPTY_SHA256, None, target, signer, now)
+
+
+def plan_head_bucket(request: S3Request, target: UpstreamTarget, signer: UpstreamSigner, now: float) -> UpstreamRequest:
+    """Is the bucket of this request there?"""
+    return _sign(b"HEAD", bucket_path(target, request), b"", [], EMPTY_SHA256, None, target, signer, now)
 
 
 def object_path(target: UpstreamTarget, request: S3Request) -> bytes:

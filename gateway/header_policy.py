@@ -61,8 +61,8 @@ def _never(name: bytes, value: bytes, asking: Authenticated, operation: Operatio
 
 
 def _configuring(name: bytes, value: bytes, asking: Authenticated, operation: Operation) -> bytes | None:
-    """Locks, holds and their bypass are configuration, which only Full grants."""
-    if Permission.CONFIGURE in asking.access_key.permissions(asking.request.bucket):
+    """Locks, holds and their bypass are configuration, which only Full grants; whose the bucket is was asked before."""
+    if Permission.CONFIGURE in asking.access_key.granted(asking.request.bucket):
         return value
     raise _denied(name, "the access key lacks the right to configure this bucket")
 
@@ -129,7 +129,9 @@ _PASS: Final = (
     b"x-amz-checksum-algorithm x-amz-checksum-type x-amz-checksum-mode "
     b"x-amz-object-attributes x-amz-optional-object-attributes x-amz-max-parts x-amz-part-number-marker "
     b"x-amz-mp-object-size x-amz-if-match-initiated-time x-amz-if-match-last-modified-time x-amz-if-match-size "
-    b"x-amz-website-redirect-location x-amz-request-payer"
+    b"x-amz-website-redirect-location x-amz-request-payer "
+    # Terraform sends it with every lifecycle: how small an object is not moved. No rule that passes moves any.
+    b"x-amz-transition-default-minimum-object-size"
 ).split()
 # What describes the hop or the client's signature; the store gets its own. Names without a row are dropped too:
 # these stand here because they come with every request, or begin with x-amz-.

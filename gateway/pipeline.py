@@ -3,18 +3,25 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gateway.authorize import Authorized, Policy, authorize
+from gateway.authorize import Authorized, Policy, authorize, still_granted
 from gateway.s3.addressing import Addressing
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.request import RequestHead, S3Request, parse_request
 from gateway.sigv4.claim import ClaimRules, check_time, read_claim
 from gateway.sigv4.verify import authenticate
 from gateway.source import NOWHERE, source_address
-from keystore.access_key import KnownKey
+from keystore.access_key import KnownKey, TenureOf
 from keystore.errors import KeystoreError
 from keystore.source_cidrs import Network
 
-Find = Callable[[str, bytes], KnownKey | None]
+
+class Lookups(NamedTuple):
+    """What the road asks the keystore. `find`: (access key id, b"YYYYMMDD"). `tenure_of`: a bucket's name. Both prove
+    their answer fresh and raise KeystoreError when they cannot.
+    """
+
+    find: Callable[[str, bytes], KnownKey | None]
+    tenure_of: TenureOf
 
 
 class Rules(NamedTuple):
@@ -40,7 +47,7 @@ def read_request(head: RequestHead, peer: str, rules: Rules) -> S3Request:
     return request
 
 
-def admit(head: RequestHead, find: Find, now: float, rules: Rules, peer: str = NOWHERE) -> Authorized:
+def admit(head: RequestHead, lookups: Lookups, now: float, rules: Rules, peer: str = NOWHERE) -> Authorized:
     """bytes → S3Request → Claim → AccessKey → Authenticated → Authorized, or the S3Error that refuses it.
 
     `now`: Unix seconds. `peer`: the address of the connection. A keystore that cannot answer is 503, never 403 and
@@ -50,28 +57,31 @@ def admit(head: RequestHead, find: Find, now: float, rules: Rules, peer: str = N
     claim = read_claim(request, rules.claim)
     check_time(claim, now)
     try:
-        known = find(claim.access_key_id, claim.date)
+        known = lookups.find(claim.access_key_id, claim.date)
+        authenticated = authenticate(request, claim, known, now, rules.dummy_date_key)
+        return authorize(authenticated, rules.policy, lookups.tenure_of)
     except KeystoreError as error:
         raise unavailable(error) from error
-    return authorize(authenticate(request, claim, known, now, rules.dummy_date_key), rules.policy)
 
 
-def admit_again(authorized: Authorized, find: Find, rules: Rules) -> Authorized:
-    """Before anything more of an admitted request is released: is the record it was admitted under still the one?
+def admit_again(authorized: Authorized, lookups: Lookups, rules: Rules) -> Authorized:
+    """Before anything more of an admitted request is released: is the record it was admitted under still the one, and
+    are the buckets still its account's?
 
-    An unchanged record costs one look-up. A changed one sends the request down the road again, as of when it came: a
-    revoked, deleted or narrowed key raises here. A key that merely expired since lets the transfer finish.
+    What is unchanged costs a look-up for each. A changed record sends the request down the road again, as of when it
+    came: a revoked, deleted or narrowed key raises here. A key that merely expired since lets the transfer finish.
     """
     authenticated = authorized.authenticated
     claim = authenticated.claim
     try:
-        known = find(claim.access_key_id, claim.date)
+        known = lookups.find(claim.access_key_id, claim.date)
+        unchanged = known is not None and known.access_key is authenticated.access_key
+        if unchanged and still_granted(authorized, lookups.tenure_of):
+            return authorized
+        again = authenticate(authenticated.request, claim, known, authenticated.at, rules.dummy_date_key)
+        return authorize(again, rules.policy, lookups.tenure_of)
     except KeystoreError as error:
         raise unavailable(error) from error
-    if known is not None and known.access_key is authenticated.access_key:
-        return authorized
-    again = authenticate(authenticated.request, claim, known, authenticated.at, rules.dummy_date_key)
-    return authorize(again, rules.policy)
 
 
 def unavailable(error: KeystoreError) -> S3Error:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from gateway.authorize import Authorized, authorize
 from gateway.payload.reader import PayloadReader
 from gateway.payload.verifier import body_verifier
-from gateway.pipeline import Find, Rules, read_request, unavailable
+from gateway.pipeline import Lookups, Rules, read_request, unavailable
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.form_data import Block, FormReader
 from gateway.s3.form_file import FormFile
@@ -106,7 +106,7 @@ def _check_headers(headers: Mapping[bytes, bytes]) -> None:
 
 
 def admit_form(
-    form: FormRequest, fields: Mapping[bytes, bytes], filename: bytes | None, find: Find, now: float, rules: Rules
+    form: FormRequest, fields: Mapping[bytes, bytes], filename: bytes | None, lookups: Lookups, now: float, rules: Rules
 ) -> AdmittedForm:
     """fields → Claim → AccessKey → Authenticated → PostPolicy → S3Request of the upload → Authorized, or the S3Error
     that refuses it.
@@ -118,7 +118,7 @@ def admit_form(
     claim = read_post_claim(fields, rules.claim)
     check_time(claim, now)
     try:
-        known = find(claim.access_key_id, claim.date)
+        known = lookups.find(claim.access_key_id, claim.date)
     except KeystoreError as error:
         raise unavailable(error) from error
     authenticated = authenticate(request, claim, known, now, rules.dummy_date_key)
@@ -129,7 +129,10 @@ def admit_form(
     length_range = check(policy, expanded, request.bucket, now)
     object_key = object_key_of(expanded, dot_segments=rules.addressing.dot_segments)
     upload = _upload(request, object_key, as_put_headers(expanded))
-    authorized = authorize(as_upload(authenticated, upload), rules.policy)
+    try:
+        authorized = authorize(as_upload(authenticated, upload), rules.policy, lookups.tenure_of)
+    except KeystoreError as error:
+        raise unavailable(error) from error
     return AdmittedForm(authorized, length_range, read_success(expanded))
 
 

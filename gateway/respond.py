@@ -6,8 +6,9 @@ transfer-encoding, connection and the empty line: whoever sends the body adds th
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum
+from functools import cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
@@ -25,8 +26,9 @@ from gateway.s3.errors import Code, S3Error
 from gateway.s3.header_names import HeaderNames
 from gateway.s3.listing import ListedBucket, page, render_buckets
 from gateway.s3.post_answer import SEE_OTHER, Stored, Success, location_of, post_response, redirect_location
-from gateway.s3.xml import error_document, escape
+from gateway.s3.xml import error_document, error_end, error_start, escape
 from gateway.store_errors import StoreError, error_inside, store_error
+from keystore.access_key import TenureOf
 
 _STATUS_LINES: Final = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
@@ -72,12 +74,12 @@ class ReplyPlan(NamedTuple):
 
 class ReplyRules(NamedTuple):
     """`reported_region`: what we say of every bucket. `scheme`: how clients reach us. `hidden`: what no error message
-    may contain, in lower case: the store's host, our access key id there.
+    may contain, in lower case: the store's host, our access key ids there; accounts bring their own.
     """
 
     reported_region: bytes
     scheme: bytes = b"http"
-    hidden: tuple[str, ...] = ()
+    hidden: Collection[str] = ()
 
 
 _Rewrite = Callable[[bytes, Authorized, ReplyRules], bytes]
@@ -145,7 +147,7 @@ def _action(status: int, authorized: Authorized) -> ReplyAction:
         name = authorized.operation.name
         if name in _TRICKLING:
             return ReplyAction.TRICKLE
-        if authorized.only_probes or (name in _REWRITES and _is_rewritten(name, authorized)):
+        if name in _REWRITES and _is_rewritten(name, authorized):
             return _REBUILD
         return _RELAY
     if status < 200:
@@ -178,8 +180,6 @@ def rebuild(
 
     Raises S3Error INTERNAL_ERROR where the store's answer makes no sense.
     """
-    if authorized.only_probes and (reply.status < 300 or reply.status == 404):
-        return _probed(authorized, request_id, found=reply.status < 300)
     if reply.status >= 300:
         return _rebuilt_error(reply, body, authorized, request_id, rules)
     headers = choose_reply_headers(reply.headers, authorized.request)
@@ -194,14 +194,6 @@ def rebuild(
         document = body if rewrite is None else rewrite(body, authorized, rules)
     lines = b"".join([b"%b: %b\r\n" % header for header in headers])
     return _relayed_head(reply.status, lines, authorized, request_id, rules), document
-
-
-def _probed(authorized: Authorized, request_id: bytes, *, found: bool) -> tuple[bytes, bytes]:
-    if found:
-        error = S3Error(Code.BUCKET_ALREADY_OWNED_BY_YOU)
-    else:
-        error = S3Error(Code.ACCESS_DENIED, "CreateBucket needs a key for All Buckets with Full rights")
-    return error_reply(error, request_id, head_request=False, resource=_resource(authorized))
 
 
 def _rebuilt_error(
@@ -242,19 +234,35 @@ def error_reply(error: S3Error, request_id: bytes, *, head_request: bool, resour
     """(head, document) of a refusal of ours. `resource`: the path as the client wrote it. A HEAD gets the code and the
     message in headers and no document.
     """
+    code = error.code
+    head, document = _refusal(code)
     retry = b"" if error.retry_after is None else b"retry-after: %d\r\n" % error.retry_after
-    head = b"%b%b%b%b%b" % (_status_line(error.code.status), _XML, _PRIVATE, retry, _ids(request_id))
+    head = b"%b%b%b" % (head, retry, _ids(request_id))
     if head_request:
-        return head + _in_headers(error.code.wire_name, error.message), b""
-    return head, error_document(error.code.wire_name, error.message, resource, request_id.decode(), error.extra)
+        return head + _in_headers(code.wire_name, error.message), b""
+    if error.extra or error.message != code.message:
+        document = error_start(code.wire_name, error.message, error.extra)
+    return head, (document + error_end(resource, request_id.decode())).encode()
+
+
+@cache
+def _refusal(code: Code) -> tuple[bytes, str]:
+    """How head and document begin, with the message of the table."""
+    head = b"%b%b%b" % (_status_line(code.status), _XML, _PRIVATE)
+    return head, error_start(code.wire_name, code.message, ())
+
+
+def reachable_buckets(authorized: Authorized, buckets: list[ListedBucket], tenure_of: TenureOf) -> list[ListedBucket]:
+    """Of all the store's `buckets` those the key may touch. What `tenure_of` raises passes."""
+    access_key = authorized.access_key
+    return [bucket for bucket in buckets if access_key.permissions(bucket.name, tenure_of)]
 
 
 def list_buckets_reply(
-    authorized: Authorized, buckets: list[ListedBucket], request_id: bytes, rules: ReplyRules
+    authorized: Authorized, reachable: list[ListedBucket], request_id: bytes, rules: ReplyRules
 ) -> tuple[bytes, bytes]:
-    """(head, document) of ListBuckets: of all the store's `buckets` those the key may touch, then a page of them."""
+    """(head, document) of ListBuckets: a page of the `reachable` buckets."""
     access_key, query = authorized.access_key, authorized.request.query
-    reachable = [bucket for bucket in buckets if access_key.permissions(bucket.name)]
     if query.get(b"bucket-region", rules.reported_region) != rules.reported_region:
         reachable = []
     shown, token = page(reachable, query)

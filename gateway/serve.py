@@ -7,6 +7,7 @@ import resource
 import secrets
 import signal
 import ssl
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from gateway.s3.addressing import Addressing
 from gateway.s3.profile import PROFILES
 from gateway.sigv4.claim import ClaimRules
 from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
+from gateway.telemetry.request_log import RequestLog
 from gateway.wire.engine import Engine
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint
@@ -33,7 +35,8 @@ from gateway.wire.tls import listener_context, upstream_context
 from keystore.directory import Directory, open_directory
 from keystore.sealing import load_kek_ring
 from keystore.source_cidrs import read_networks
-from keystore.sqlite import migrate
+from keystore.sqlite import open_sqlite_store
+from keystore.store import Store
 
 LOG: Final = logging.getLogger("nqgate")
 BACKLOG: Final = 1024  # connections the kernel may hold while the loop is busy
@@ -79,7 +82,7 @@ def _rules(config: Config) -> Rules:
     )
 
 
-def build_engine(config: Config, directory: Directory) -> Engine:
+def build_engine(config: Config, directory: Directory, writer: Store, request_log: RequestLog) -> Engine:
     """An engine on the running loop. Raises SettingsError when the upstream's settings cannot be used together."""
     upstream = config.upstream
     url = urlsplit(str(upstream.endpoint))
@@ -106,7 +109,19 @@ def build_engine(config: Config, directory: Directory) -> Engine:
         endpoint=Endpoint(host, port, tls, host),
         target=UpstreamTarget(host_header, url.path.rstrip("/").encode(), upstream.region.encode(), trailers),
         signer=UpstreamSigner(credential, upstream.region.encode()),
+        writer=writer,
+        request_log=request_log,
     )
+
+
+def stderr_log(config: Config) -> RequestLog:
+    """Where all lines go, from the level on that is configured."""
+
+    def write(lines: str) -> None:
+        sys.stderr.write(lines)
+        sys.stderr.flush()
+
+    return RequestLog(write if config.log.level in ("debug", "info") else None, config.log.format)
 
 
 def _check_spool(directory: Path | None) -> None:
@@ -169,14 +184,14 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
     """
     loop = asyncio.get_running_loop()
     kek = load_kek_ring(config.keystore.kek_file)
-    await migrate(config.keystore.path, kek)
-    directory = open_directory(config.keystore.path, kek)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
+        writer = await stack.enter_async_context(open_sqlite_store(config.keystore.path, kek, create=True))
+        directory = open_directory(config.keystore.path, kek)
         stack.callback(directory.close)
-        engine = build_engine(config, directory)
+        engine = build_engine(config, directory, writer, stderr_log(config))
         host, port = _split(config.s3.listen)
         tls = s3_listener_context(config)
         server = await loop.create_server(

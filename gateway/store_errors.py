@@ -5,6 +5,7 @@ and canonical request. Redirects are never relayed: SDKs follow them, with the c
 """
 
 import re
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from gateway.s3.errors import Code, S3Error
@@ -21,7 +22,12 @@ _ABOUT_US: Final = frozenset(
     "TemporaryRedirect TokenRefreshRequired UnauthorizedAccess".split()
 )
 # AWS names its user and policy in these: "User: arn:aws:iam::123456789012:user/… is not authorized to perform …".
-_PLAIN_MESSAGES: Final = {"AccessDenied": Code.ACCESS_DENIED.message, "AllAccessDisabled": Code.ACCESS_DENIED.message}
+# This one names the store's region.
+_PLAIN_MESSAGES: Final = {
+    "AccessDenied": Code.ACCESS_DENIED.message,
+    "AllAccessDisabled": Code.ACCESS_DENIED.message,
+    "IllegalLocationConstraintException": "The specified location constraint is not valid.",
+}
 _REFUSED: Final = "The store refused the request."
 
 # Stores that answer without a document; what has none here is nonsense.
@@ -53,7 +59,7 @@ def _instead(code: Code) -> StoreError:
     return StoreError(code.status, code.wire_name, code.message, ours=True)
 
 
-def store_error(status: int, body: bytes, *, of_object: bool, hidden: tuple[str, ...]) -> StoreError:
+def store_error(status: int, body: bytes, *, of_object: bool, hidden: Collection[str]) -> StoreError:
     """`status`: 300–599, not 304. `hidden`: what no message may contain, such as the store's host, in lower case."""
     if status < 400 or status in (401, 407):
         return _instead(Code.INTERNAL_ERROR)
@@ -81,7 +87,7 @@ def _read(body: bytes) -> tuple[str, str] | None:
         return None
 
 
-def as_told(status: int, code: str, message: str, hidden: tuple[str, ...]) -> StoreError:
+def as_told(status: int, code: str, message: str, hidden: Collection[str]) -> StoreError:
     """What the client hears of an error the store told with this code and message."""
     if code in _ABOUT_US or not _CODE.match(code):
         return _instead(Code.INTERNAL_ERROR)
@@ -92,7 +98,7 @@ def as_told(status: int, code: str, message: str, hidden: tuple[str, ...]) -> St
     return StoreError(status, code, message[:MAX_MESSAGE], ours=False)
 
 
-def error_inside(document: bytes, hidden: tuple[str, ...]) -> StoreError | None:
+def error_inside(document: bytes, hidden: Collection[str]) -> StoreError | None:
     """The error that Copy and Complete report after status 200. None for a result; nonsense is an InternalError."""
     if not document.startswith(b"<Error"):
         return None

@@ -10,7 +10,8 @@ from gateway.s3.errors import S3Error
 from gateway.s3.operation import OPERATIONS, Level, Operation
 from gateway.s3.request import S3Request
 from gateway.sigv4.verify import unusable
-from keystore.access_key import AccessKey
+from keystore.access_key import AccessKey, TenureOf
+from keystore.accounts import DEFAULT_ACCOUNT
 from keystore.errors import InvalidInput
 from keystore.scope import AllBuckets, Permission
 
@@ -41,9 +42,11 @@ def read_operation(name: str) -> Operation:
     return operation
 
 
-def verdict(access_key: AccessKey, question: Question, policy: Policy, now: float) -> Verdict:
-    """The first rule that refuses, else the one that allows. `now`: Unix seconds. Whether bucket and object exist, what
-    headers would be sent, and the source of a copy are other questions."""
+def verdict(access_key: AccessKey, question: Question, policy: Policy, now: float, tenure_of: TenureOf) -> Verdict:
+    """The first rule that refuses, else the one that allows. `now`: Unix seconds. `tenure_of`: whose a bucket is.
+
+    Whether bucket and object exist, what headers would be sent, and the source of a copy are other questions.
+    """
     operation, bucket, object_key, source = question
     ended = unusable(access_key, now)
     if ended:
@@ -52,8 +55,9 @@ def verdict(access_key: AccessKey, question: Question, policy: Policy, now: floa
         return Verdict(
             False, f"the access key is good from {', '.join(access_key.source_cidrs)} only, not from {source}"
         )
+    in_scope = Permission.PROBE in access_key.permissions(bucket, tenure_of)
     try:
-        opened = open_operation(operation, access_key, bucket, policy)
+        opened = open_operation(operation, in_scope, policy)
     except S3Error as error:
         return Verdict(False, error.reason)
     if operation.name == "ListBuckets":
@@ -61,13 +65,16 @@ def verdict(access_key: AccessKey, question: Question, policy: Policy, now: floa
     asked = demands(_request(opened, bucket, object_key), opened, None)
     if opened.name == "DeleteObjects":  # decided object by object, when the body is read
         asked = (*asked, Demand(Permission.DELETE, bucket, object_key))
-    if all_granted(asked, access_key):
+    if all_granted(asked, access_key, tenure_of):
+        owner = tenure_of(bucket).account
+        if owner not in (access_key.account, DEFAULT_ACCOUNT):  # CreateBucket: asked before a name is claimed
+            return Verdict(False, f"the bucket {bucket} belongs to the account {owner}")
         return Verdict(True, _granted(access_key, bucket))
-    if may_only_probe(opened, bucket, access_key):
+    if may_only_probe(opened, in_scope):
         return Verdict(
             False, "only a key for All Buckets with full rights makes buckets; it learns whether this one exists"
         )
-    return Verdict(False, _refused(access_key, opened, bucket))
+    return Verdict(False, _refused(access_key, opened, bucket, tenure_of))
 
 
 def _request(operation: Operation, bucket: str, object_key: bytes) -> S3Request:
@@ -87,12 +94,14 @@ def _granted(access_key: AccessKey, bucket: str) -> str:
     return f"bucket {bucket}, {grant.rights.value}{within}"
 
 
-def _refused(access_key: AccessKey, operation: Operation, bucket: str) -> str:
-    permissions = access_key.permissions(bucket)
-    if not permissions:
-        if isinstance(access_key.scope, AllBuckets):
-            return f"the bucket {bucket} does not belong to the account {access_key.account}"
+def _refused(access_key: AccessKey, operation: Operation, bucket: str, tenure_of: TenureOf) -> str:
+    permissions = access_key.permissions(bucket, tenure_of)
+    if not access_key.granted(bucket) and not isinstance(access_key.scope, AllBuckets):
         return f"the bucket {bucket} is not in the scope: {', '.join(grant.name for grant in access_key.scope.buckets)}"
+    if not permissions and tenure_of(bucket).account != access_key.account:
+        return f"the bucket {bucket} does not belong to the account {access_key.account}"
+    if not permissions:
+        return f"the name {bucket} was granted for another bucket than the one that has it now"
     granted = _granted(access_key, bucket)
     if operation.permission not in permissions:
         needed = "" if operation.permission is None else operation.permission.value

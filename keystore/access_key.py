@@ -5,12 +5,13 @@ Pure: reads no clock, no database, no randomness.
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Final, Protocol
 
+from keystore.bucket_claims import BucketClaim, Tenure, generation_for, tenure
 from keystore.errors import Conflict, InvalidInput
 from keystore.scope import (
     GRANTS,
@@ -18,6 +19,8 @@ from keystore.scope import (
     AllBuckets,
     Permission,
     Scope,
+    generations_by_bucket,
+    granted_in,
     permissions_by_bucket,
     prefixes_by_bucket,
     scope_json,
@@ -25,7 +28,6 @@ from keystore.scope import (
 from keystore.source_cidrs import Network, read_address, read_networks, within
 
 ACCESS_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{3,128}\Z")
-DEFAULT_ACCOUNT: Final = "default"
 MAX_LABEL: Final = 64  # code points, after trimming
 LATEST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second every client's date type can hold
 
@@ -33,6 +35,9 @@ LATEST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second every c
 # turns the reading direction of the text after it (https://www.unicode.org/reports/tr9/, section 2).
 REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 BIDI_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+TenureOf = Callable[[str], Tenure]  # the exact name of a bucket → whose it is
 
 
 class Status(Enum):
@@ -111,6 +116,7 @@ class AccessKey:
     networks: tuple[Network, ...] = field(init=False, repr=False, compare=False)
     grants: dict[str, frozenset[Permission]] | None = field(init=False, repr=False, compare=False)
     prefixes: dict[str, bytes] = field(init=False, repr=False, compare=False)  # of buckets that have one
+    generations: dict[str, int] = field(init=False, repr=False, compare=False)  # of buckets where it is not 0
     everywhere: frozenset[Permission] = field(init=False, repr=False, compare=False)  # of All Buckets
 
     def __post_init__(self) -> None:
@@ -118,18 +124,28 @@ class AccessKey:
         object.__setattr__(self, "grants", permissions_by_bucket(self.scope))
         object.__setattr__(self, "networks", read_networks(self.source_cidrs))
         object.__setattr__(self, "prefixes", prefixes_by_bucket(self.scope))
+        object.__setattr__(self, "generations", generations_by_bucket(self.scope))
         object.__setattr__(self, "everywhere", everywhere)
 
-    def permissions(self, bucket: str) -> frozenset[Permission]:
-        """What this key may do in `bucket` (exact name). Deny by default.
-
-        Until buckets can be assigned, `default` owns every bucket: a key of another account reaches none.
-        """
-        if self.account != DEFAULT_ACCOUNT:
-            return NOTHING
+    def granted(self, bucket: str) -> frozenset[Permission]:
+        """What the scope says of `bucket` (exact name), whoever it belongs to. Deny by default."""
         if self.grants is None:
             return self.everywhere
         return self.grants.get(bucket, NOTHING)
+
+    def permissions(self, bucket: str, tenure_of: TenureOf) -> frozenset[Permission]:
+        """What this key may do in `bucket`: what is granted, while it belongs to the key's account, and for a bucket
+        that the scope names, in the generation it was granted in. What `tenure_of` raises passes.
+        """
+        granted = self.everywhere if self.grants is None else self.grants.get(bucket, NOTHING)
+        if not granted:
+            return NOTHING
+        account, generation = tenure_of(bucket)
+        if account != self.account:
+            return NOTHING
+        if self.grants is not None and generation != self.generations.get(bucket, 0):
+            return NOTHING
+        return granted
 
     def reaches(self, bucket: str, begins: bytes) -> bool:
         """Whether all object keys of `bucket` that begin so are within the key's prefix there."""
@@ -142,6 +158,15 @@ class AccessKey:
     def expired(self, now: float) -> bool:
         """Whether its time is over; `now` in Unix seconds. Revoked keys expire too."""
         return self.expires_at is not None and now >= self.expires_at
+
+
+Claims = Mapping[str, BucketClaim]  # of bucket names that have one
+
+
+def granted_now(access_key: AccessKey, claims: Claims) -> AccessKey:
+    """The new key with each bucket of its scope in the generation in which its account holds the name, or would."""
+    scope = granted_in(access_key.scope, lambda bucket: generation_for(claims.get(bucket), access_key.account))
+    return replace(access_key, scope=scope)
 
 
 def revoked(access_key: AccessKey, at: int, by: str, reason: RevokeReason) -> AccessKey:
@@ -170,10 +195,33 @@ def shown_status(access_key: AccessKey, now: float) -> str:
     return access_key.status.value
 
 
-def access_key_json(access_key: AccessKey, now: float) -> dict[str, object]:
+def unreachable_buckets(access_key: AccessKey, claims: Claims) -> dict[str, str]:
+    """The buckets its scope names that it does not reach, and why: "deleted", or "other" for the bucket of another
+    account or of another claim of the name than it was granted for."""
+    found: dict[str, str] = {}
+    for bucket in access_key.grants or ():
+        claim = claims.get(bucket)
+        generation = access_key.generations.get(bucket, 0)
+        if (
+            claim is not None
+            and not claim.held
+            and (claim.account, claim.generation)
+            == (
+                access_key.account,
+                generation,
+            )
+        ):
+            found[bucket] = "deleted"
+        elif tenure(claim) != (access_key.account, generation):
+            found[bucket] = "other"
+    return found
+
+
+def access_key_json(access_key: AccessKey, now: float, claims: Claims) -> dict[str, object]:
     """The one JSON object for a key, everywhere. Every field is always there, null when unset; no secret.
 
-    Times are RFC 3339 in UTC. `buckets` is "*" or the list of names; `scope` says the rights too.
+    Times are RFC 3339 in UTC. `buckets` is "*" or the list of names; `scope` says the rights too; `claims`: of the
+    buckets in it.
     """
     reason = access_key.revoked_reason
     return {
@@ -182,6 +230,7 @@ def access_key_json(access_key: AccessKey, now: float) -> dict[str, object]:
         "label": access_key.label,
         "scope": scope_json(access_key.scope),
         "buckets": "*" if access_key.grants is None else list(access_key.grants),
+        "unreachable_buckets": unreachable_buckets(access_key, claims),
         "status": shown_status(access_key, now),
         "created_at": _rfc3339(access_key.created_at),
         "created_by": access_key.created_by,

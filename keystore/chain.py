@@ -22,11 +22,20 @@ class Kind(Enum):
     KEY_CREATE = "key.create"
     KEY_REVOKE = "key.revoke"
     KEY_DELETE = "key.delete"
+    ACCOUNT_UPSTREAM = "account.upstream"
+    BUCKET_CLAIM = "bucket.claim"
+    BUCKET_RELEASE = "bucket.release"
+    BUCKET_ASSIGN = "bucket.assign"
+    BUCKET_UNDO = "bucket.undo"
 
 
-# Kinds after which exactly the named access key must be looked up again. A kind in neither set: everything must.
-TOUCHES_ONE_KEY: Final = frozenset({Kind.KEY_CREATE.value, Kind.KEY_REVOKE.value, Kind.KEY_DELETE.value})
-TOUCHES_NO_KEY: Final = frozenset({Kind.ACCOUNT_CREATE.value})
+# Kinds after which exactly what the change names must be looked up again: the access key, the bucket, the account. A
+# kind in none of these sets: everything must.
+OF_A_KEY: Final = frozenset({Kind.KEY_CREATE.value, Kind.KEY_REVOKE.value, Kind.KEY_DELETE.value})
+OF_A_BUCKET: Final = frozenset(
+    {Kind.BUCKET_CLAIM.value, Kind.BUCKET_RELEASE.value, Kind.BUCKET_ASSIGN.value, Kind.BUCKET_UNDO.value}
+)
+OF_AN_ACCOUNT: Final = frozenset({Kind.ACCOUNT_CREATE.value, Kind.ACCOUNT_UPSTREAM.value})
 
 
 class Change(NamedTuple):
@@ -46,6 +55,7 @@ class Change(NamedTuple):
     record_sha256: bytes
     kek_id: str
     mac: bytes
+    bucket: str | None = None
 
 
 def record_digest(record: bytes | None) -> bytes:
@@ -59,6 +69,8 @@ def link(mac_key: bytes, store_id: str, previous: bytes, change: Change) -> byte
         previous, store_id, change.seq, change.request_id, change.kind, change.account, present,
         change.access_key_id or "", change.actor, change.at, change.body, change.record_sha256, change.kek_id,
     )  # fmt: skip
+    if change.bucket is not None:  # where there is none, the text is that of before there were buckets
+        covered += length_prefixed("bucket", change.bucket)
     return hmac.digest(mac_key, covered, "sha256")
 
 

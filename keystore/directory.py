@@ -11,21 +11,33 @@ would pin the snapshot. The directory does not judge status or time, and never h
 
 import contextlib
 import hmac
+import json
 import mmap
 import sqlite3
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from keystore.access_key import ACCESS_KEY_ID, AccessKey, KnownKey
-from keystore.chain import START, TOUCHES_NO_KEY, TOUCHES_ONE_KEY, Change, StoreRow
+from keystore.bucket_claims import BucketClaim, Tenure, tenure
+from keystore.chain import OF_A_BUCKET, OF_A_KEY, OF_AN_ACCOUNT, START, Change, StoreRow
 from keystore.errors import KeystoreError, KeystoreUnavailable, RecordRefused
 from keystore.record import AccessKeyRow
 from keystore.sealed_rows import enter_store
-from keystore.sealing import KekRing
+from keystore.sealing import KekRing, Secret
 from keystore.sqlite_file import answering, keystore_path, refuse_remote, uri
-from keystore.sqlite_rows import FIND_ACCESS_KEY, FOLLOW_AT_MOST, SELECT_LOG, read_found_key, read_log
+from keystore.sqlite_rows import (
+    FIND_ACCESS_KEY,
+    FIND_BUCKETS,
+    FOLLOW_AT_MOST,
+    LIST_ACCOUNTS,
+    SELECT_LOG,
+    read_claims,
+    read_found_account,
+    read_found_key,
+    read_log,
+)
 from keystore.wal_index import HEADER, WalIndex
 
 OnChange = Callable[[str | None], None]
@@ -35,6 +47,9 @@ OnChange = Callable[[str | None], None]
 BUSY_SECONDS: Final = 0.1
 MAX_KNOWN: Final = 100_000  # records and the buckets they name, together: about 100 MB when full
 MAX_ABSENT: Final = 10_000  # ids that do not exist; kept apart, so that guessing never displaces a live key
+MAX_TENURES: Final = 100_000  # names of buckets whose owner is remembered: about 20 MB when full
+MAX_CHASES: Final = 3  # looks at claims that are newer than the log that was followed; more is not a coincidence
+MAX_CREDENTIALS: Final = 10_000  # accounts of which it is remembered whether they have a credential at the store
 MAX_DATES: Final = 16  # per key: today and its neighbours, and the days of presigned URLs, which live for seven
 
 
@@ -49,9 +64,17 @@ class _Held(KnownKey):
         self.weight = 1 + len(access_key.grants or ())
 
 
+class StoreCredential(NamedTuple):
+    """An account's own credential at the store."""
+
+    access_key_id: str
+    secret: Secret
+
+
 class Directory:
     """Made by `open_directory`, for one event loop. `on_change(access_key_id)` is called from within a refresh for
-    every key that a change touched, `on_change(None)` when any may have been; memory is up to date by then.
+    every key that a change touched, `on_change(None)` when any may have been, as when a bucket changed hands; memory is
+    up to date by then.
     """
 
     def __init__(self, connection: sqlite3.Connection, wal_index: WalIndex, path: Path, ring: KekRing) -> None:
@@ -64,6 +87,9 @@ class Directory:
         self._known: dict[str, _Held] = {}
         self._weight = 0
         self._absent: dict[str, None] = {}
+        self._tenures: dict[str, Tenure] = {}
+        self._credentials: dict[str, StoreCredential | None] = {}
+        self._written_at: dict[str, int] = {}  # of every name with a claim: the change that last wrote it
         self._applied = START
         self._epoch = b""  # the header before the last refresh; b"" equals nothing
         self._untold: deque[str | None] = deque()
@@ -94,6 +120,45 @@ class Directory:
         if date not in held.date_keys:
             self._derive(held, date)
         return held
+
+    def tenure(self, bucket: str) -> Tenure:
+        """Whose a bucket of this name is, whether or not there is one. Raises KeystoreUnavailable as `find`.
+
+        0.15 µs for a known name, some 15 µs for one without a claim that was not asked for of late.
+        """
+        if self._header[:HEADER] != self._epoch:
+            self._refresh()
+        known = self._tenures.get(bucket)
+        return self._remember_tenure(bucket, self.claim(bucket)) if known is None else known
+
+    def learn_tenures(self, buckets: list[str]) -> None:
+        """Read at once what `tenure` will be asked for: 1,000 names one by one would hold the event loop up."""
+        if self._header[:HEADER] != self._epoch:
+            self._refresh()
+        unknown = [bucket for bucket in buckets if bucket not in self._tenures]
+        claims = self._look_up_claims(unknown) if unknown else {}
+        for bucket in unknown:
+            self._remember_tenure(bucket, claims.get(bucket))
+
+    def claim(self, bucket: str) -> BucketClaim | None:
+        """The verified claim to a name, None where nobody ever claimed it. Always read from the database.
+
+        Raises KeystoreUnavailable as `find`.
+        """
+        if self._header[:HEADER] != self._epoch:
+            self._refresh()
+        return self._look_up_claims([bucket]).get(bucket)
+
+    def store_credential(self, account: str) -> StoreCredential | None:
+        """The account's own credential at the store; None: it uses the gateway's. The same object until it changes.
+
+        Raises KeystoreUnavailable as `find`, and for an account that does not exist.
+        """
+        if self._header[:HEADER] != self._epoch:
+            self._refresh()
+        if account not in self._credentials:
+            self._look_up_credential(account)
+        return self._credentials[account]
 
     # ---- staying fresh ----
 
@@ -154,20 +219,30 @@ class Directory:
 
     def _apply(self, change: Change) -> None:
         """Drop what the change touched. A change of an unknown kind may have touched anything."""
-        if change.kind in TOUCHES_NO_KEY:
-            return
-        if change.kind not in TOUCHES_ONE_KEY or change.access_key_id is None:
+        if change.bucket is not None:
+            self._written_at[change.bucket] = change.seq
+        if change.kind in OF_A_KEY and change.access_key_id is not None:
+            self._forget_key(change.access_key_id)
+        elif change.kind in OF_A_BUCKET and change.bucket is not None:
+            self._tenures.pop(change.bucket, None)
+            self._note(None)
+        elif change.kind in OF_AN_ACCOUNT:
+            self._credentials.pop(change.account, None)
+        else:
             self._flush()
-            return
-        self._absent.pop(change.access_key_id, None)
-        held = self._known.pop(change.access_key_id, None)
+
+    def _forget_key(self, access_key_id: str) -> None:
+        self._absent.pop(access_key_id, None)
+        held = self._known.pop(access_key_id, None)
         if held is not None:
             self._weight -= held.weight
-        self._note(change.access_key_id)
+        self._note(access_key_id)
 
     def _flush(self) -> None:
         self._known.clear()
         self._absent.clear()
+        self._tenures.clear()
+        self._credentials.clear()
         self._weight = 0
         self._note(None)
 
@@ -203,6 +278,38 @@ class Directory:
         if len(self._absent) >= MAX_ABSENT:
             del self._absent[next(iter(self._absent))]
         self._absent[access_key_id] = None
+
+    def _look_up_claims(self, buckets: list[str]) -> dict[str, BucketClaim]:
+        """Of those that have one. What the log said of a name when it was followed must be what is found now: a claim
+        that vanished with all that tells of it would make the bucket the default account's.
+        """
+        for _ in range(MAX_CHASES):
+            found = self._select(FIND_BUCKETS, json.dumps(buckets))
+            claims, written_at = read_claims(self._rows, found)
+            if max(written_at.values(), default=0) <= self._applied.seq:
+                break
+            self._refresh()  # something was committed meanwhile
+        for bucket in buckets:
+            if written_at.get(bucket) != self._written_at.get(bucket):
+                raise RecordRefused(f"bucket {bucket}: its claim is not the one the log last told of")
+        return claims
+
+    def _remember_tenure(self, bucket: str, claim: BucketClaim | None) -> Tenure:
+        if len(self._tenures) >= MAX_TENURES:
+            del self._tenures[next(iter(self._tenures))]
+        found = self._tenures[bucket] = tenure(claim)
+        return found
+
+    def _look_up_credential(self, account: str) -> None:
+        found = self._select(LIST_ACCOUNTS, account)
+        if not found:
+            raise RecordRefused(f"account {account}: its record was taken out")
+        row, last = read_found_account(found[0])
+        upstream = self._rows.read_account(row, last).upstream
+        if len(self._credentials) >= MAX_CREDENTIALS:
+            del self._credentials[next(iter(self._credentials))]
+        own = None if upstream is None else StoreCredential(upstream, self._rows.open_upstream(row))
+        self._credentials[account] = own
 
     def _derive(self, held: _Held, date: bytes) -> None:
         """kDate = HMAC-SHA256("AWS4" + secret, date).

@@ -1,4 +1,4 @@
-"""The exact bytes that are stored for an access key or an account, and the MAC they stand under.
+"""The exact bytes that are stored for an access key, an account or a bucket claim, and the MAC they stand under.
 
 Pure: the MAC key is handed in. The stored byte string is the record; columns beside it are an index, cross-checked
 when a row is read. Bytes are never rebuilt from columns, so no database type can change what was sealed.
@@ -11,8 +11,9 @@ from typing import Any, Final, NamedTuple
 
 from keystore.access_key import AccessKey, RevokeReason, Status
 from keystore.accounts import Account
+from keystore.bucket_claims import BucketClaim, ClaimState
 from keystore.errors import InvalidInput, RecordRefused
-from keystore.scope import read_scope, scope_json
+from keystore.scope import read_scope, stored_scope
 from keystore.source_cidrs import clean_cidrs
 
 FORMAT: Final = 1
@@ -25,6 +26,10 @@ ACCESS_KEY_FIELDS: Final = frozenset(
 )  # fmt: skip
 # Written where it says something, so that records of before stay as they are; a version that does not know it refuses.
 LIMITS: Final = frozenset({"source_cidrs"})
+UPSTREAM: Final = frozenset({"upstream"})  # likewise, of an account with a credential of its own
+BUCKET_FIELDS: Final = frozenset(
+    {"format", "name", "account", "generation", "state", "changed_at", "changed_by", "version"}
+)
 ACCOUNT_FIELDS: Final = frozenset({"format", "name", "number", "created_at", "created_by", "version"})
 
 
@@ -42,10 +47,22 @@ class AccessKeyRow(NamedTuple):
 
 
 class AccountRow(NamedTuple):
+    """`upstream_sealed`: the secret of the account's own credential at the store, None when it has none."""
+
     name: str
     number: str
     version: int
     created_at: int
+    record: bytes
+    kek_id: str
+    mac: bytes
+    upstream_sealed: bytes | None = None
+
+
+class BucketRow(NamedTuple):
+    name: str
+    account: str
+    version: int
     record: bytes
     kek_id: str
     mac: bytes
@@ -78,7 +95,7 @@ def access_key_record(access_key: AccessKey) -> bytes:
             "access_key_id": access_key.access_key_id,
             "account": access_key.account,
             "label": access_key.label,
-            "scope": scope_json(access_key.scope),
+            "scope": stored_scope(access_key.scope),
             "status": access_key.status.value,
             "created_at": access_key.created_at,
             "created_by": access_key.created_by,
@@ -94,14 +111,31 @@ def access_key_record(access_key: AccessKey) -> bytes:
 
 
 def account_record(account: Account) -> bytes:
+    upstream = {"upstream": account.upstream} if account.upstream is not None else {}
     return canonical_json(
         {
+            **upstream,
             "format": FORMAT,
             "name": account.name,
             "number": account.number,
             "created_at": account.created_at,
             "created_by": account.created_by,
             "version": account.version,
+        }
+    )
+
+
+def bucket_record(claim: BucketClaim) -> bytes:
+    return canonical_json(
+        {
+            "format": FORMAT,
+            "name": claim.name,
+            "account": claim.account,
+            "generation": claim.generation,
+            "state": claim.state.value,
+            "changed_at": claim.changed_at,
+            "changed_by": claim.changed_by,
+            "version": claim.version,
         }
     )
 
@@ -117,6 +151,13 @@ def access_key_mac(mac_key: bytes, store_id: str, row: AccessKeyRow) -> bytes:
 
 def account_mac(mac_key: bytes, store_id: str, row: AccountRow) -> bytes:
     covered = length_prefixed("account", store_id, row.name, row.number, row.version, row.created_at, row.kek_id)
+    if row.upstream_sealed is not None:
+        covered += length_prefixed("upstream", hashlib.sha256(row.upstream_sealed).digest())
+    return hmac.digest(mac_key, covered + length_prefixed(row.record), "sha256")
+
+
+def bucket_mac(mac_key: bytes, store_id: str, row: BucketRow) -> bytes:
+    covered = length_prefixed("bucket", store_id, row.name, row.account, row.version, row.kek_id)
     return hmac.digest(mac_key, covered + length_prefixed(row.record), "sha256")
 
 
@@ -155,12 +196,28 @@ def read_account(mac_key: bytes, store_id: str, row: AccountRow) -> Account:
     if not hmac.compare_digest(account_mac(mac_key, store_id, row), row.mac):
         raise RecordRefused(f"account {row.name}: the stored record fails its MAC")
     try:
-        account = Account(**_fields(row.record, ACCOUNT_FIELDS, f"account {row.name}"))
+        account = Account(**_fields(row.record, ACCOUNT_FIELDS, f"account {row.name}", UPSTREAM))
     except (InvalidInput, TypeError) as error:
         raise RecordRefused(f"account {row.name}: the stored record is not understood: {error}") from error
     if (account.name, account.number, account.version, account.created_at) != row[:4]:
         raise RecordRefused(f"account {row.name}: the record and its index columns differ")
+    if (account.upstream is None) is not (row.upstream_sealed is None):
+        raise RecordRefused(f"account {row.name}: an upstream credential of which a half is missing")
     return account
+
+
+def read_bucket(mac_key: bytes, store_id: str, row: BucketRow) -> BucketClaim:
+    """The verified claim. RecordRefused when MAC, form or an index column does not hold."""
+    if not hmac.compare_digest(bucket_mac(mac_key, store_id, row), row.mac):
+        raise RecordRefused(f"bucket {row.name}: the stored record fails its MAC")
+    fields = _fields(row.record, BUCKET_FIELDS, f"bucket {row.name}")
+    try:
+        claim = BucketClaim(state=ClaimState(fields.pop("state")), **fields)
+    except (InvalidInput, ValueError, TypeError) as error:
+        raise RecordRefused(f"bucket {row.name}: the stored record is not understood: {error}") from error
+    if (claim.name, claim.account, claim.version) != row[:3]:
+        raise RecordRefused(f"bucket {row.name}: the record and its index columns differ")
+    return claim
 
 
 def _fields(

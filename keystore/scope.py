@@ -4,7 +4,8 @@ Knows nobody. An absent scope and an empty list are errors, never "all".
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -77,17 +78,22 @@ def clean_prefix(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BucketGrant:
-    """`prefix`: what every object key begins with that it grants, in its stored form; "" = every object key."""
+    """`prefix`: what every object key begins with that it grants, in its stored form; "" = every object key.
+    `generation`: of the claim to the bucket it was granted in; the keystore sets it when a key is made.
+    """
 
     name: str
     rights: Rights = Rights.READ_WRITE
     prefix: str = ""
+    generation: int = 0
 
     def __post_init__(self) -> None:
         if not BUCKET_NAME.match(self.name):
             raise InvalidInput(f"{self.name!r} is not a bucket name: 3-63 of a-z, 0-9, '.' and '-'")
         if clean_prefix(self.prefix) != self.prefix:
             raise InvalidInput(f"the prefix {self.prefix!r} does not end in '/'")
+        if self.generation < 0:
+            raise InvalidInput("a generation is a number from 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,32 @@ def prefixes_by_bucket(scope: Scope) -> dict[str, bytes]:
     return {grant.name: grant.prefix.encode() for grant in scope.buckets if grant.prefix}
 
 
+def generations_by_bucket(scope: Scope) -> dict[str, int]:
+    """Exact bucket name → generation, where it is not 0. All Buckets has none."""
+    if isinstance(scope, AllBuckets):
+        return {}
+    return {grant.name: grant.generation for grant in scope.buckets if grant.generation}
+
+
+def granted_in(scope: Scope, generation_of: Callable[[str], int]) -> Scope:
+    """The scope with each bucket in the generation that `generation_of` says."""
+    if isinstance(scope, AllBuckets):
+        return scope
+    return SpecificBuckets(tuple(replace(grant, generation=generation_of(grant.name)) for grant in scope.buckets))
+
+
+def stored_scope(scope: Scope) -> dict[str, object]:
+    """As `scope_json`, and with the generation of each bucket where it is not 0."""
+    if isinstance(scope, AllBuckets):
+        return scope_json(scope)
+    return {"type": "buckets", "buckets": [_stored_grant(grant) for grant in scope.buckets]}
+
+
+def _stored_grant(grant: BucketGrant) -> dict[str, object]:
+    shown = _grant_json(grant)
+    return {**shown, "generation": grant.generation} if grant.generation else {**shown}
+
+
 def scope_json(scope: Scope) -> dict[str, object]:
     """{"type": "all", "rights"} or {"type": "buckets", "buckets": [{"name", "rights", "prefix"?}, …]}."""
     match scope:
@@ -140,7 +172,7 @@ def _grant_json(grant: BucketGrant) -> dict[str, str]:
 
 
 def read_scope(value: object) -> Scope:
-    """The inverse of `scope_json`; absent rights mean the default of their kind. InvalidInput for everything else.
+    """The inverse of `stored_scope`; absent rights mean the default of their kind. InvalidInput for everything else.
 
     An unknown field is refused, not skipped: it could be a limit that this version does not know.
     """
@@ -159,8 +191,11 @@ def _read_grant(value: object) -> BucketGrant:
             prefix = rest.pop("prefix", "")
             if not isinstance(prefix, str) or (named and not prefix):
                 raise InvalidInput("a prefix is text; leave it out to grant the whole bucket")
+            generation = rest.pop("generation", 0)
+            if type(generation) is not int:
+                raise InvalidInput("a generation is a number")
             rights = _rights(rest).get("rights", Rights.READ_WRITE)
-            return BucketGrant(name, rights, clean_prefix(prefix))
+            return BucketGrant(name, rights, clean_prefix(prefix), generation)
     raise InvalidInput('a bucket in a scope is {"name": …, "rights": …, "prefix": …}')
 
 

@@ -9,21 +9,26 @@ from typing import Final, NamedTuple
 
 from keystore.access_key import AccessKey
 from keystore.accounts import Account
+from keystore.bucket_claims import BucketClaim
 from keystore.chain import START, Change, Kind, Position, StoreRow, follow, linked, record_digest, store_mac
 from keystore.errors import KeystoreUnavailable, RecordRefused
 from keystore.record import (
     AccessKeyRow,
     AccountRow,
+    BucketRow,
     access_key_mac,
     access_key_record,
     account_mac,
     account_record,
+    bucket_mac,
+    bucket_record,
     read_access_key,
     read_account,
+    read_bucket,
 )
 from keystore.sealing import Binding, KekRing, MacKeys, Secret, check_canary, open_seal, seal, seal_canary
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2  # 2: changes that name a bucket
 DEFAULT_LEASE_MS: Final = 4000
 
 
@@ -36,6 +41,10 @@ class LastChange(NamedTuple):
 
 def secret_binding(account: str, access_key_id: str) -> Binding:
     return Binding("secret", account, access_key_id)
+
+
+def upstream_binding(account: str) -> Binding:
+    return Binding("upstream", account, account)
 
 
 class SealedRows:
@@ -65,11 +74,20 @@ class SealedRows:
         row = AccessKeyRow(*index, access_key_record(access_key), sealed, kek_id, b"")
         return row._replace(mac=access_key_mac(self._macs.record(kek_id), self.store_id, row))
 
-    def account(self, account: Account) -> AccountRow:
-        kek_id = self._ring.newest.kek_id
+    def account(self, account: Account, upstream_secret: Secret | None = None) -> AccountRow:
+        """`upstream_secret`: of its own credential at the store, if it has one."""
+        kek = self._ring.newest
         index = (account.name, account.number, account.version, account.created_at)
-        row = AccountRow(*index, account_record(account), kek_id, b"")
-        return row._replace(mac=account_mac(self._macs.record(kek_id), self.store_id, row))
+        sealed = None
+        if upstream_secret is not None:
+            sealed = seal(kek, upstream_binding(account.name), upstream_secret.expose().encode())
+        row = AccountRow(*index, account_record(account), kek.kek_id, b"", sealed)
+        return row._replace(mac=account_mac(self._macs.record(kek.kek_id), self.store_id, row))
+
+    def bucket(self, claim: BucketClaim) -> BucketRow:
+        kek_id = self._ring.newest.kek_id
+        row = BucketRow(claim.name, claim.account, claim.version, bucket_record(claim), kek_id, b"")
+        return row._replace(mac=bucket_mac(self._macs.record(kek_id), self.store_id, row))
 
     def change(self, position: Position, draft: Change) -> Change:
         """`draft` as the row after `position`; its seq, kek_id and mac are set here."""
@@ -81,7 +99,7 @@ class SealedRows:
         """`row` at `position`, under the newest KEK."""
         kek = self._ring.newest
         canary = row.canary if row.kek_id == kek.kek_id else seal_canary(kek, self.store_id)
-        moved = row._replace(seq=position.seq, head=position.head, kek_id=kek.kek_id, canary=canary)
+        moved = row._replace(seq=position.seq, head=position.head, kek_id=kek.kek_id, canary=canary, protocol=PROTOCOL)
         return moved._replace(mac=store_mac(self._macs.store(kek.kek_id), moved))
 
     # ---- reading; everything here raises RecordRefused, or WrongKek for a row under a KEK that is not loaded ----
@@ -117,6 +135,24 @@ class SealedRows:
             raise RecordRefused(f"account {row.name}: no change wrote this record")
         self._check_newest(f"account {row.name}", row.record, self._checked(last))
         return read_account(self._macs.record(row.kek_id), self.store_id, row)
+
+    def read_bucket(self, row: BucketRow | None, last: LastChange | None) -> BucketClaim | None:
+        """The verified claim that `last` left, None for a name that nobody ever claimed. Claims are never deleted."""
+        if last is None:
+            if row is not None:
+                raise RecordRefused(f"bucket {row.name}: no change wrote this record")
+            return None
+        change = self._checked(last)
+        if row is None:
+            raise RecordRefused(f"bucket {change.bucket}: its record was taken out")
+        self._check_newest(f"bucket {row.name}", row.record, change)
+        return read_bucket(self._macs.record(row.kek_id), self.store_id, row)
+
+    def open_upstream(self, row: AccountRow) -> Secret:
+        """The secret of the account's own credential at the store, in a row that was read and has one."""
+        assert row.upstream_sealed is not None
+        opened = open_seal(self._ring.named(row.kek_id), upstream_binding(row.name), row.upstream_sealed)
+        return Secret(opened.decode())
 
     def open_secret(self, row: AccessKeyRow) -> Secret:
         """The secret in a row whose MAC held."""

@@ -7,40 +7,47 @@ the wal-index header, which SQLite writes within COMMIT: nothing else is bumped.
 
 import asyncio
 import contextlib
+import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import aiosqlite
 
 from keystore import minting
-from keystore.access_key import DEFAULT_ACCOUNT, AccessKey, RevokeReason, revoked
-from keystore.accounts import Account
+from keystore.access_key import AccessKey, RevokeReason, granted_now, revoked
+from keystore.accounts import DEFAULT_ACCOUNT, Account
+from keystore.bucket_claims import BucketClaim, assigned, claimed, released, undone
 from keystore.chain import START, Change, Kind, Position, StoreRow, record_digest
-from keystore.errors import Conflict, KeystoreUnavailable, NotFound, RecordRefused
+from keystore.errors import Conflict, InvalidInput, KeystoreUnavailable, NotFound, RecordRefused
 from keystore.record import AccessKeyRow, canonical_json
 from keystore.scope import scope_json
 from keystore.sealed_rows import LastChange, SealedRows, enter_store, found_store
 from keystore.sealing import KekRing, Secret
 from keystore.sqlite_file import answering, bring_schema_up, fetch, keystore_path, open_writer, scalar
 from keystore.sqlite_rows import (
-    ADD_ACCOUNT,
     ADD_CHANGE,
     DELETE_ACCESS_KEY,
     EVER_ISSUED,
     FIND_ACCESS_KEY,
+    FIND_BUCKETS,
     LIST_ACCESS_KEYS,
     LIST_ACCOUNTS,
+    LIST_BUCKETS,
     NUMBER_TAKEN,
     PUT_ACCESS_KEY,
+    PUT_ACCOUNT,
+    PUT_BUCKET,
     PUT_STORE,
     SELECT_LOG_END,
+    read_claims,
     read_found_account,
     read_found_key,
     read_log_end,
 )
-from keystore.store import NewKey, draft_key
+from keystore.store import Claimed, NewKey, draft_key
 
 FOUNDER: Final = "nqgate"  # the actor of the first change, which makes the default account
 MINT_ATTEMPTS: Final = 5  # 16 of 36 letters collide never; a generator that does is broken
@@ -55,6 +62,7 @@ class _Entry(NamedTuple):
     access_key_id: str | None
     record: bytes | None
     told: dict[str, object]
+    bucket: str | None = None
 
 
 class _Mutation:
@@ -89,6 +97,7 @@ class _Mutation:
             record_sha256=record_digest(entry.record),
             kek_id="",
             mac=b"",
+            bucket=entry.bucket,
         )
         self.change = change = self.rows.change(Position(self._store.seq, self._store.head), draft)
         self._store = self.rows.store_row(self._store, Position(change.seq, change.mac))
@@ -98,9 +107,28 @@ class _Mutation:
     async def add_account(self, name: str, actor: str) -> Account:
         account = Account(name, await self._free_number(), self.now, actor)
         row = self.rows.account(account)
-        await self.execute(ADD_ACCOUNT, row)
+        await self.execute(PUT_ACCOUNT, row)
         await self.log(_Entry(Kind.ACCOUNT_CREATE, actor, name, None, row.record, {"number": account.number}))
         return account
+
+    async def account(self, name: str) -> Account:
+        """NotFound when there is none."""
+        found = await self.fetch(LIST_ACCOUNTS, name)
+        if not found:
+            raise NotFound(f"there is no account {name!r}")
+        return self.rows.read_account(*read_found_account(found[0]))
+
+    async def claims(self, names: Iterable[str]) -> dict[str, BucketClaim]:
+        return read_claims(self.rows, await self.fetch(FIND_BUCKETS, json.dumps(list(names))))[0]
+
+    async def claim(self, name: str) -> BucketClaim | None:
+        return (await self.claims([name])).get(name)
+
+    async def put_claim(self, kind: Kind, claim: BucketClaim) -> None:
+        row = self.rows.bucket(claim)
+        await self.execute(PUT_BUCKET, row)
+        told: dict[str, object] = {"generation": claim.generation, "state": claim.state.value}
+        await self.log(_Entry(kind, claim.changed_by, claim.account, None, row.record, told, claim.name))
 
     async def free_access_key_id(self) -> str:
         """One that no key has or ever had: ids of deleted keys stay in the log."""
@@ -146,11 +174,10 @@ class SqliteStore:
 
     async def create_key(self, new: NewKey, actor: str) -> tuple[AccessKey, Secret]:
         async with self._mutation() as mutation:
-            found = await mutation.fetch(LIST_ACCOUNTS, new.account)
-            if not found:
-                raise NotFound(f"there is no account {new.account!r}")
-            mutation.rows.read_account(*read_found_account(found[0]))
-            access_key = draft_key(new, await mutation.free_access_key_id(), mutation.now, actor)
+            await mutation.account(new.account)
+            drafted = draft_key(new, await mutation.free_access_key_id(), mutation.now, actor)
+            claims = await mutation.claims(drafted.grants or ())
+            access_key = granted_now(drafted, claims)
             secret = Secret(minting.mint_secret())
             row = mutation.rows.access_key(access_key, secret)
             await mutation.execute(PUT_ACCESS_KEY, row)
@@ -190,6 +217,54 @@ class SqliteStore:
                 raise _no_such_key(access_key_id)
             await mutation.execute(DELETE_ACCESS_KEY, (access_key_id,))
             await mutation.log(_Entry(Kind.KEY_DELETE, actor, last.change.account, access_key_id, None, {}))
+
+    async def set_upstream(self, name: str, access_key_id: str | None, secret: Secret | None, actor: str) -> Account:
+        if (access_key_id is None) is not (secret is None):
+            raise InvalidInput("a credential is an access key id and its secret")
+        async with self._mutation() as mutation:
+            account = await mutation.account(name)
+            account = replace(account, upstream=access_key_id, version=account.version + 1)
+            row = mutation.rows.account(account, secret)
+            await mutation.execute(PUT_ACCOUNT, row)
+            told: dict[str, object] = {"upstream_access_key_id": access_key_id}
+            await mutation.log(_Entry(Kind.ACCOUNT_UPSTREAM, actor, name, None, row.record, told))
+        return account
+
+    # ---- buckets ----
+
+    async def claim_bucket(self, name: str, account: str, actor: str) -> Claimed:
+        async with self._mutation() as mutation:
+            before = await mutation.claim(name)
+            claim = claimed(before, name, account, mutation.now, actor)
+            await mutation.put_claim(Kind.BUCKET_CLAIM, claim)
+        return Claimed(claim, before)
+
+    async def undo_claim(self, made: Claimed, actor: str) -> None:
+        async with self._mutation() as mutation:
+            claim = await self._unmoved(mutation, made.claim.name, made.claim.version)
+            assert claim is not None, "a claim that was made has a version"
+            await mutation.put_claim(Kind.BUCKET_UNDO, undone(claim, made.before, mutation.now, actor))
+
+    async def release_bucket(self, name: str, version: int, actor: str) -> None:
+        async with self._mutation() as mutation:
+            claim = await self._unmoved(mutation, name, version)
+            await mutation.put_claim(Kind.BUCKET_RELEASE, released(claim, name, mutation.now, actor))
+
+    async def assign_bucket(self, name: str, account: str, actor: str) -> BucketClaim:
+        async with self._mutation() as mutation:
+            await mutation.account(account)
+            claim = assigned(await mutation.claim(name), name, account, mutation.now, actor)
+            await mutation.put_claim(Kind.BUCKET_ASSIGN, claim)
+        return claim
+
+    async def list_claims(self, account: str | None) -> dict[str, BucketClaim]:
+        return read_claims(*await self._read(LIST_BUCKETS, account))[0]
+
+    async def _unmoved(self, mutation: _Mutation, name: str, version: int) -> BucketClaim | None:
+        claim = await mutation.claim(name)
+        if (0 if claim is None else claim.version) != version:
+            raise Conflict(f"the bucket name {name} was claimed anew meanwhile")
+        return claim
 
     # ---- inside ----
 

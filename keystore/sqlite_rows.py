@@ -7,10 +7,11 @@ the store row with the log behind a position. Knows no connection.
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
+from keystore.bucket_claims import BucketClaim
 from keystore.chain import GENESIS, Change, StoreRow
 from keystore.errors import RecordRefused
-from keystore.record import AccessKeyRow, AccountRow
-from keystore.sealed_rows import LastChange
+from keystore.record import AccessKeyRow, AccountRow, BucketRow
+from keystore.sealed_rows import LastChange, SealedRows
 
 FOLLOW_AT_MOST: Final = 1000  # rows of the log in one statement: bounds memory when a long log is read from its start
 
@@ -25,6 +26,7 @@ _STORE: Final = _columns("s", StoreRow._fields)
 _CHANGE: Final = _columns("c", Change._fields)
 _ACCESS_KEY: Final = _columns("k", AccessKeyRow._fields)
 _ACCOUNT: Final = _columns("a", AccountRow._fields)
+_BUCKET: Final = _columns("b", BucketRow._fields)
 _PREVIOUS: Final = "LEFT JOIN change p ON p.seq = c.seq - 1"
 
 # What is put together below are column names of this house's own types, never a value.
@@ -48,8 +50,21 @@ LIST_ACCESS_KEYS: Final = (  # ?1 = account or NULL
 )
 LIST_ACCOUNTS: Final = (  # ?1 = name or NULL
     f"SELECT {_ACCOUNT}, {_CHANGE}, p.mac FROM account a LEFT JOIN change c ON c.seq ="  # noqa: S608
-    f" (SELECT max(seq) FROM change WHERE account = a.name AND access_key_id IS NULL) {_PREVIOUS}"
+    f" (SELECT max(seq) FROM change WHERE account = a.name AND access_key_id IS NULL AND bucket IS NULL) {_PREVIOUS}"
     " WHERE ?1 IS NULL OR a.name = ?1 ORDER BY a.name"
+)
+FIND_BUCKETS: Final = (  # ?1 = names as a JSON array; those that have a claim, or a change that says they should
+    f"SELECT {_BUCKET}, {_CHANGE}, p.mac FROM (SELECT value AS name FROM json_each(?1)) q"  # noqa: S608
+    " LEFT JOIN bucket b ON b.name = q.name"
+    f" LEFT JOIN change c ON c.seq = (SELECT max(seq) FROM change WHERE bucket = q.name) {_PREVIOUS}"
+    " WHERE b.name IS NOT NULL OR c.seq IS NOT NULL"
+)
+LIST_BUCKETS: Final = (  # ?1 = account or NULL: of those it holds or held, whether the row says so or the log
+    f"SELECT {_BUCKET}, {_CHANGE}, p.mac"  # noqa: S608
+    " FROM (SELECT name FROM bucket UNION SELECT bucket FROM change WHERE bucket IS NOT NULL) q"
+    " LEFT JOIN bucket b ON b.name = q.name"
+    f" LEFT JOIN change c ON c.seq = (SELECT max(seq) FROM change WHERE bucket = q.name) {_PREVIOUS}"
+    " WHERE ?1 IS NULL OR b.account = ?1 OR c.account = ?1 ORDER BY q.name"
 )
 
 
@@ -59,7 +74,8 @@ def _into(table: str, fields: tuple[str, ...]) -> str:
 
 PUT_ACCESS_KEY: Final = "REPLACE " + _into("access_key", AccessKeyRow._fields)
 PUT_STORE: Final = "REPLACE " + _into("store", ("only_row", *StoreRow._fields))  # values: 1, then the row
-ADD_ACCOUNT: Final = "INSERT " + _into("account", AccountRow._fields)
+PUT_ACCOUNT: Final = "REPLACE " + _into("account", AccountRow._fields)
+PUT_BUCKET: Final = "REPLACE " + _into("bucket", BucketRow._fields)
 ADD_CHANGE: Final = "INSERT " + _into("change", Change._fields)
 DELETE_ACCESS_KEY: Final = "DELETE FROM access_key WHERE access_key_id = ?1"
 EVER_ISSUED: Final = "SELECT EXISTS (SELECT 1 FROM change WHERE access_key_id = ?1)"
@@ -115,6 +131,26 @@ def read_found_key(row: tuple[object, ...]) -> tuple[AccessKeyRow | None, LastCh
     width = len(AccessKeyRow._fields)
     found = None if row[0] is None else _typed(AccessKeyRow, row[:width])
     return found, _last_change(row[width:])
+
+
+def read_found_bucket(row: tuple[object, ...]) -> tuple[BucketRow | None, LastChange | None]:
+    """Of FIND_BUCKETS and LIST_BUCKETS."""
+    width = len(BucketRow._fields)
+    found = None if row[0] is None else _typed(BucketRow, row[:width])
+    return found, _last_change(row[width:])
+
+
+def read_claims(rows: SealedRows, found: list[tuple[object, ...]]) -> tuple[dict[str, BucketClaim], dict[str, int]]:
+    """Of FIND_BUCKETS and LIST_BUCKETS: name → verified claim, name → sequence number of the change that wrote it."""
+    claims: dict[str, BucketClaim] = {}
+    written_at: dict[str, int] = {}
+    for row in found:
+        stored, last = read_found_bucket(row)
+        claim = rows.read_bucket(stored, last)
+        if claim is not None and last is not None:
+            claims[claim.name] = claim
+            written_at[claim.name] = last.change.seq
+    return claims, written_at
 
 
 def read_found_account(row: tuple[object, ...]) -> tuple[AccountRow, LastChange | None]:

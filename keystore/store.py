@@ -4,10 +4,11 @@ Every mutation is one transaction: the rows, one change row, the head. When a ca
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from keystore.access_key import AccessKey, RevokeReason, Status, check_times, clean_label
 from keystore.accounts import Account
+from keystore.bucket_claims import BucketClaim
 from keystore.scope import Scope
 from keystore.sealing import Secret
 from keystore.source_cidrs import clean_cidrs
@@ -42,6 +43,13 @@ def draft_key(new: NewKey, access_key_id: str, now: int, actor: str) -> AccessKe
     )
 
 
+class Claimed(NamedTuple):
+    """A claim that was made, and what stood there before: what `undo_claim` needs."""
+
+    claim: BucketClaim
+    before: BucketClaim | None
+
+
 class Store(Protocol):
     """Raises KeystoreUnavailable when the database does not answer, RecordRefused for a row that fails its MAC."""
 
@@ -50,6 +58,30 @@ class Store(Protocol):
 
     async def list_accounts(self) -> list[Account]:
         """By name."""
+
+    async def set_upstream(self, name: str, access_key_id: str | None, secret: Secret | None, actor: str) -> Account:
+        """Give the account a credential of its own at the store, or take it away: both are None then.
+
+        NotFound for the account, InvalidInput for the id.
+        """
+
+    async def claim_bucket(self, name: str, account: str, actor: str) -> Claimed:
+        """Take the name for `account`. Always writes, so that what was decided on an older claim is seen to be old.
+
+        Conflict when another account holds it, InvalidInput for a name that is none.
+        """
+
+    async def undo_claim(self, made: Claimed, actor: str) -> None:
+        """The store refused to make the bucket. Conflict when the name was claimed anew meanwhile: it stays so."""
+
+    async def release_bucket(self, name: str, version: int, actor: str) -> None:
+        """The bucket was deleted. `version`: of the claim it was deleted under, 0 = none. Conflict as `undo_claim`."""
+
+    async def assign_bucket(self, name: str, account: str, actor: str) -> BucketClaim:
+        """Give the name to `account`, whoever holds it. NotFound for the account, InvalidInput for the name."""
+
+    async def list_claims(self, account: str | None) -> dict[str, BucketClaim]:
+        """By name: of those the account holds, or held last; None = all. What nobody claimed is not among them."""
 
     async def create_key(self, new: NewKey, actor: str) -> tuple[AccessKey, Secret]:
         """The only time the secret is seen. InvalidInput for label or times, NotFound for the account."""

@@ -15,6 +15,7 @@ PACKAGES = ("gateway", "keystore")
 PURE_FLOORS = [
     ["keystore.errors"],
     ["keystore.scope", "keystore.source_cidrs", "keystore.accounts"],
+    ["keystore.bucket_claims"],
     ["keystore.access_key", "gateway.s3", "gateway.source"],
     ["keystore.record", "gateway.payload"],
     ["keystore.chain", "gateway.sigv4"],
@@ -33,7 +34,7 @@ DEEP_FLOORS = [
     ["keystore.wal_index"],
     ["keystore.sqlite", "keystore.directory"],
     ["gateway.wire", "gateway.console"],
-    ["gateway.serve"],
+    ["gateway.serve", "gateway.store_buckets"],
     ["gateway.embedded"],
     ["gateway.cli"],
     ["gateway.__main__"],

@@ -13,8 +13,10 @@ from gateway.cli.opened import actor, config_path, with_store
 from gateway.cli.output import Exit, confirm, fail, say, show_json, show_rows, told_errors
 from gateway.config import load_config
 from gateway.serve import configured_policy
-from gateway.verdict import Question, read_operation, verdict
-from keystore.access_key import DEFAULT_ACCOUNT, AccessKey, RevokeReason, access_key_json
+from gateway.verdict import Question, Verdict, read_operation, verdict
+from keystore.access_key import RevokeReason, access_key_json
+from keystore.accounts import DEFAULT_ACCOUNT
+from keystore.bucket_claims import tenure
 from keystore.errors import InvalidInput
 from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets, clean_prefix
 from keystore.sealing import Secret
@@ -89,20 +91,21 @@ def create(
         if secret_file is not None and secret_file.exists():
             raise fail(f"{secret_file} is there already; nothing was done.", Exit.CONFLICT)
 
-    async def work(store: Store) -> tuple[AccessKey, Secret, bool]:
+    async def work(store: Store) -> tuple[dict[str, Any], Secret, bool]:
         twin = any(known.label == label.strip() for known in await store.list_keys(account))
         access_key, secret = await store.create_key(new, actor())
-        return access_key, secret, twin
+        return access_key_json(access_key, time.time(), await store.list_claims(None)), secret, twin
 
-    access_key, secret, twin = with_store(context, work)
+    shown, secret, twin = with_store(context, work)
     if twin:
-        say(f"Note: another key of this account is labelled {access_key.label!r} too.")
+        say(f"Note: another key of this account is labelled {shown['label']!r} too.")
+    for name in shown["unreachable_buckets"]:
+        say(f"Note: the bucket {name} does not belong to the account {account}: until it does, the key gets 403 there.")
     with told_errors():
-        _show_created(access_key, secret, secret_file, json=json)
+        _show_created(shown, secret, secret_file, json=json)
 
 
-def _show_created(access_key: AccessKey, secret: Secret, secret_file: Path | None, *, json: bool) -> None:
-    shown: dict[str, Any] = access_key_json(access_key, time.time())
+def _show_created(shown: dict[str, Any], secret: Secret, secret_file: Path | None, *, json: bool) -> None:
     if secret_file is None:
         shown["secret_access_key"] = secret.expose()
     else:
@@ -112,7 +115,7 @@ def _show_created(access_key: AccessKey, secret: Secret, secret_file: Path | Non
         show_json(shown)
         return
     place = ("secret_access_key", "Secret") if secret_file is None else ("secret_file", "Secret file")
-    show_rows(("", ""), [("Access key id", access_key.access_key_id), (place[1], str(shown[place[0]]))])
+    show_rows(("", ""), [("Access key id", shown["access_key_id"]), (place[1], str(shown[place[0]]))])
     if secret_file is None:
         say("The secret is shown this once. Keep it now; it cannot be shown again.")
 
@@ -130,8 +133,12 @@ def list_keys(
     json: Json = False,
 ) -> None:
     """All keys, revoked and expired ones too."""
-    now = time.time()
-    found = [access_key_json(known, now) for known in with_store(context, lambda store: store.list_keys(account))]
+
+    async def work(store: Store) -> list[dict[str, Any]]:
+        now, claims = time.time(), await store.list_claims(None)
+        return [access_key_json(known, now, claims) for known in await store.list_keys(account)]
+
+    found = with_store(context, work)
     if json:
         show_json(found)
     else:
@@ -139,21 +146,33 @@ def list_keys(
 
 
 def _row(shown: dict[str, Any]) -> tuple[str, ...]:
-    buckets = "All Buckets" if shown["buckets"] == "*" else ", ".join(shown["buckets"])
+    buckets = "All Buckets" if shown["buckets"] == "*" else ", ".join(_marked(shown, name) for name in shown["buckets"])
     return shown["label"], shown["access_key_id"], buckets, shown["status"].capitalize(), shown["created_at"]
+
+
+def _marked(shown: dict[str, Any], bucket: str) -> str:
+    why = shown["unreachable_buckets"].get(bucket)
+    return bucket if why is None else f"{bucket} ({'deleted' if why == 'deleted' else 'of another account'})"
+
+
+async def _shown(store: Store, access_key_id: str) -> dict[str, Any]:
+    access_key, claims = await store.get_key(access_key_id), await store.list_claims(None)
+    return access_key_json(access_key, time.time(), claims)
 
 
 @keys.command()
 def get(context: typer.Context, access_key_id: AccessKeyId, json: Json = False) -> None:
     """One key."""
-    shown = access_key_json(with_store(context, lambda store: store.get_key(access_key_id)), time.time())
+    shown = with_store(context, lambda store: _shown(store, access_key_id))
     if json:
         show_json(shown)
     else:
-        show_rows(("", ""), [(name, _text(value)) for name, value in shown.items() if value is not None])
+        show_rows(("", ""), [(name, _text(value)) for name, value in shown.items() if value not in (None, {})])
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict) and "type" not in value:
+        return ", ".join(f"{name} ({why})" for name, why in value.items())
     if isinstance(value, dict):
         if value["type"] == "all":
             return f"all ({value['rights']})"
@@ -179,8 +198,12 @@ def ask_for_verdict(
         bucket, _, object_key = target.partition("/")
         question = Question(read_operation(operation), bucket, object_key.encode(), source)
         policy = configured_policy(load_config(config_path(context)))
-    known = with_store(context, lambda store: store.get_key(access_key_id))
-    allowed, rule = verdict(known, question, policy, time.time())
+
+    async def work(store: Store) -> Verdict:
+        known, claims = await store.get_key(access_key_id), await store.list_claims(None)
+        return verdict(known, question, policy, time.time(), lambda name: tenure(claims.get(name)))
+
+    allowed, rule = with_store(context, work)
     if json:
         show_json(
             {"access_key_id": access_key_id, "operation": question.operation.name, "allowed": allowed, "rule": rule}
@@ -202,9 +225,12 @@ def revoke(
     """Refuse a key from now on. When this returns, no request of it is accepted on this machine."""
     known = with_store(context, lambda store: store.get_key(access_key_id))
     confirm(known.label, f"Revoke {access_key_id} ({known.label})? Its requests get 403 at once.", yes=yes)
-    shown = access_key_json(
-        with_store(context, lambda store: store.revoke_key(access_key_id, reason, actor())), time.time()
-    )
+
+    async def work(store: Store) -> dict[str, Any]:
+        ended = await store.revoke_key(access_key_id, reason, actor())
+        return access_key_json(ended, time.time(), await store.list_claims(None))
+
+    shown = with_store(context, work)
     if json:
         show_json(shown)
     else:

@@ -9,6 +9,7 @@ import typer
 import uvloop
 
 from gateway.cli.accounts import accounts
+from gateway.cli.buckets import buckets
 from gateway.cli.kek import kek
 from gateway.cli.keys import keys
 from gateway.cli.opened import config_path
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(keys, name="keys")
 app.add_typer(accounts, name="accounts")
+app.add_typer(buckets, name="buckets")
 app.add_typer(kek, name="kek")
 
 

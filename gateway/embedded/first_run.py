@@ -17,7 +17,8 @@ from gateway.config import Config, load_config
 from gateway.embedded.seaweedfs import EmbeddedStore, StoreError, find_weed
 from gateway.serve import BoundAddresses, serve
 from gateway.telemetry.logs import configure_logs
-from keystore.access_key import DEFAULT_ACCOUNT, AccessKey
+from keystore.access_key import AccessKey
+from keystore.accounts import DEFAULT_ACCOUNT
 from keystore.scope import AllBuckets
 from keystore.sealing import Secret, create_kek_file, load_kek_ring
 from keystore.sqlite import open_sqlite_store

@@ -1,6 +1,6 @@
 """Control documents: parsed into what they say, then written anew. None is forwarded as it was received.
 
-What a document may hold is listed here; an element nobody listed refuses the document.
+What a document may hold is listed here and in `bucket_documents`; an element nobody listed refuses the document.
 """
 
 from collections.abc import Callable
@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 from xml.etree.ElementTree import Element
 
 from gateway.s3.addressing import check_object_key, check_reference
+from gateway.s3.bucket_documents import encryption, legal_hold, lifecycle, object_lock, retention
 from gateway.s3.errors import Code, S3Error
-from gateway.s3.xml import DECLARATION, NAMESPACE, element, local_name, parse
+from gateway.s3.xml import document, element, local_name, malformed, root_named
 
 MAX_DELETES: Final = 1000  # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 MAX_PARTS: Final = 10_000  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
@@ -20,24 +21,13 @@ _OF_DELETED: Final = frozenset({"Key", "VersionId", "ETag", "LastModifiedTime", 
 _OF_PART: Final = frozenset({"PartNumber", "ETag"}) | _CHECKSUMS
 
 
-def _malformed(reason: str) -> S3Error:
-    return S3Error(Code.MALFORMED_XML, reason)
-
-
-def _root(body: bytes, name: str) -> Element:
-    root = parse(body)
-    if local_name(root) != name:
-        raise _malformed(f"not a {name} document")
-    return root
-
-
 def _texts(parent: Element, allowed: frozenset[str]) -> dict[str, str]:
     """The children as name → text, each known and at most once."""
     texts: dict[str, str] = {}
     for child in parent:
         name = local_name(child)
         if name not in allowed or name in texts or len(child):
-            raise _malformed("an element that is unknown, repeated or nested")
+            raise malformed("an element that is unknown, repeated or nested")
         texts[name] = child.text or ""
     return texts
 
@@ -45,10 +35,6 @@ def _texts(parent: Element, allowed: frozenset[str]) -> dict[str, str]:
 def _bytes(text: str) -> bytes:
     """A lone surrogate stays what it is, no UTF-8, for the rules of object keys to refuse."""
     return text.encode("utf-8", "surrogatepass")
-
-
-def _written(root: str, inside: str) -> bytes:
-    return f'{DECLARATION}<{root} xmlns="{NAMESPACE}">{inside}</{root}>'.encode()
 
 
 def _elements(texts: dict[str, str]) -> str:
@@ -73,12 +59,12 @@ def delete_objects(
     rows: list[str] = []
     refused: list[Refused] = []
     quiet = ""
-    for child in _root(body, "Delete"):
+    for child in root_named(body, "Delete"):
         match local_name(child):
             case "Object":
                 texts = _texts(child, _OF_DELETED)
                 if not texts.get("Key"):
-                    raise _malformed("an object without a key")
+                    raise malformed("an object without a key")
                 check_object_key(_bytes(texts["Key"]), dot_segments=dot_segments)
                 check_reference(_bytes(texts.get("VersionId", "")), dot_segments=dot_segments)
                 if reaches(_bytes(texts["Key"])):
@@ -88,25 +74,25 @@ def delete_objects(
             case "Quiet" if not quiet and not len(child):
                 quiet = element("Quiet", "true" if (child.text or "").strip().lower() == "true" else "false")
             case _:
-                raise _malformed("an element that is unknown or repeated")
+                raise malformed("an element that is unknown or repeated")
     named = len(rows) + len(refused)
     if not 1 <= named <= MAX_DELETES:
-        raise _malformed(f"{named} objects to delete")
-    return _written("Delete", quiet + "".join(rows)) if rows else b"", tuple(refused)
+        raise malformed(f"{named} objects to delete")
+    return document("Delete", quiet + "".join(rows)) if rows else b"", tuple(refused)
 
 
 def complete_multipart_upload(body: bytes) -> bytes:
     """1 to 10,000 parts with number, ETag and checksums. S3Error MALFORMED_XML."""
     rows = []
-    for child in _root(body, "CompleteMultipartUpload"):
+    for child in root_named(body, "CompleteMultipartUpload"):
         texts = _texts(child, _OF_PART)
         number = texts.get("PartNumber", "")
         if local_name(child) != "Part" or not (number.isascii() and number.isdigit()) or "ETag" not in texts:
-            raise _malformed("a part without number or ETag")
+            raise malformed("a part without number or ETag")
         rows.append(f"<Part>{_elements(texts)}</Part>")
     if not 1 <= len(rows) <= MAX_PARTS:
-        raise _malformed(f"{len(rows)} parts")
-    return _written("CompleteMultipartUpload", "".join(rows))
+        raise malformed(f"{len(rows)} parts")
+    return document("CompleteMultipartUpload", "".join(rows))
 
 
 def create_bucket_configuration(body: bytes, upstream_region: str) -> bytes:
@@ -115,37 +101,37 @@ def create_bucket_configuration(body: bytes, upstream_region: str) -> bytes:
     S3Error MALFORMED_XML, NOT_IMPLEMENTED for anything else in it.
     """
     if body.strip():
-        for child in _root(body, "CreateBucketConfiguration"):
+        for child in root_named(body, "CreateBucketConfiguration"):
             if local_name(child) != "LocationConstraint" or len(child):
                 raise S3Error(Code.NOT_IMPLEMENTED, "a bucket configuration other than LocationConstraint")
     if upstream_region in ("", "us-east-1"):
         return b""
-    return _written("CreateBucketConfiguration", element("LocationConstraint", upstream_region))
+    return document("CreateBucketConfiguration", element("LocationConstraint", upstream_region))
 
 
 def tagging(body: bytes) -> bytes:
     """A set of tags. S3Error MALFORMED_XML."""
-    root = _root(body, "Tagging")
+    root = root_named(body, "Tagging")
     if len(root) != 1 or local_name(root[0]) != "TagSet":
-        raise _malformed("not one TagSet")
+        raise malformed("not one TagSet")
     rows = []
     for child in root[0]:
         texts = _texts(child, frozenset({"Key", "Value"}))
         if local_name(child) != "Tag" or "Key" not in texts:
-            raise _malformed("a tag without a key")
+            raise malformed("a tag without a key")
         rows.append(f"<Tag>{_elements(texts)}</Tag>")
-    return _written("Tagging", f"<TagSet>{''.join(rows)}</TagSet>")
+    return document("Tagging", f"<TagSet>{''.join(rows)}</TagSet>")
 
 
 def versioning(body: bytes) -> bytes:
     """Enabled or Suspended; MFA delete may be said to be off. S3Error MALFORMED_XML, NOT_IMPLEMENTED."""
-    texts = _texts(_root(body, "VersioningConfiguration"), frozenset({"Status", "MfaDelete"}))
+    texts = _texts(root_named(body, "VersioningConfiguration"), frozenset({"Status", "MfaDelete"}))
     if texts.get("MfaDelete", "Disabled") != "Disabled":
         raise S3Error(Code.NOT_IMPLEMENTED, "MFA delete")
     status = texts.get("Status")
     if status not in ("Enabled", "Suspended"):
-        raise _malformed("a versioning status that is neither Enabled nor Suspended")
-    return _written("VersioningConfiguration", element("Status", status))
+        raise malformed("a versioning status that is neither Enabled nor Suspended")
+    return document("VersioningConfiguration", element("Status", status))
 
 
 _REBUILDERS: Final[dict[str, Callable[[bytes], bytes]]] = {
@@ -153,13 +139,18 @@ _REBUILDERS: Final[dict[str, Callable[[bytes], bytes]]] = {
     "PutObjectTagging": tagging,
     "PutBucketTagging": tagging,
     "PutBucketVersioning": versioning,
+    "PutBucketLifecycleConfiguration": lifecycle,
+    "PutBucketEncryption": encryption,
+    "PutObjectLockConfiguration": object_lock,
+    "PutObjectRetention": retention,
+    "PutObjectLegalHold": legal_hold,
 }
 
 
 def rebuild_control(operation: str, body: bytes, *, upstream_region: str) -> bytes:
     """The document that goes to the store in place of `body`; b"" = none. DeleteObjects: `delete_objects`.
 
-    S3Error MALFORMED_XML, NOT_IMPLEMENTED; an operation without a rule is never forwarded.
+    S3Error as the rules raise it; NOT_IMPLEMENTED for an operation without one, which is never forwarded.
     """
     if operation == "CreateBucket":
         return create_bucket_configuration(body, upstream_region)

@@ -23,6 +23,11 @@ class Code(Enum):
     )
     BAD_DIGEST = ("BadDigest", 400, "The digest you specified did not match what was received.")
     BAD_REQUEST = ("BadRequest", 400, "The request is not valid HTTP/1.1.")
+    BUCKET_ALREADY_EXISTS = (
+        "BucketAlreadyExists",
+        409,
+        "The requested bucket name is not available. Please select a different name and try again.",
+    )
     BUCKET_ALREADY_OWNED_BY_YOU = (
         "BucketAlreadyOwnedByYou",
         409,
@@ -144,9 +149,12 @@ class S3Error(Exception):
         extra: tuple[tuple[str, str], ...] = (),
         retry_after: int | None = None,
     ) -> None:
-        super().__init__(f"{code.wire_name}: {reason or message or code.message}")
+        super().__init__(code)
         self.code = code
         self.reason = reason or message or code.message
         self.message = message or code.message
         self.extra = extra
         self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"{self.code.wire_name}: {self.reason}"

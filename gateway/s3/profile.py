@@ -2,8 +2,8 @@
 
 Evidence, from running them: rclone serve s3 1.75 writes the request body over the object on PUT ?tagging, ?acl and
 ?legal-hold, removes the object on DELETE ?tagging, the bucket on the same, and makes an empty part of UploadPartCopy;
-SeaweedFS 4.48 writes over the object on PUT with an unknown sub-resource. So nothing is offered because it exists in
-S3, only because the store named does it.
+SeaweedFS 4.48 writes over the object on PUT with an unknown sub-resource; moto 5.2 answers 500 to GET ?retention. So
+nothing is offered because it exists in S3, only because the store named does it.
 """
 
 from typing import Final, NamedTuple
@@ -29,9 +29,15 @@ _OBJECT_TAGGING: Final = frozenset("GetObjectTagging PutObjectTagging DeleteObje
 _BUCKET_TAGGING: Final = frozenset("GetBucketTagging PutBucketTagging DeleteBucketTagging".split())
 _VERSIONING: Final = frozenset("ListObjectVersions GetBucketVersioning PutBucketVersioning".split())
 _ATTRIBUTES: Final = frozenset({"GetObjectAttributes"})
-_CONFIGURATION: Final = frozenset(
-    "GetBucketEncryption GetBucketLifecycleConfiguration GetObjectLockConfiguration".split()
+_LIFECYCLE: Final = frozenset(
+    "GetBucketLifecycleConfiguration PutBucketLifecycleConfiguration DeleteBucketLifecycle".split()
 )
+_ENCRYPTION: Final = frozenset("GetBucketEncryption PutBucketEncryption DeleteBucketEncryption".split())
+_LOCKS: Final = frozenset(
+    "GetObjectLockConfiguration PutObjectLockConfiguration GetObjectRetention PutObjectRetention GetObjectLegalHold "
+    "PutObjectLegalHold".split()
+)
+_CONFIGURATION: Final = _LIFECYCLE | _ENCRYPTION | _LOCKS
 _ALL: Final = _GENERIC | _OBJECT_TAGGING | _BUCKET_TAGGING | _VERSIONING | _ATTRIBUTES | _CONFIGURATION
 # Names that could pass as a bucket and reach the administration of a store instead.
 _MINIO_NAMES: Final = frozenset({"minio", "minio-console"})
@@ -50,6 +56,6 @@ PROFILES: Final[dict[str, Profile]] = {
         Profile("seaweedfs", _ALL, _SEAWEEDFS_NAMES, trailers=True),
         Profile("minio", _ALL, _MINIO_NAMES, trailers=True),
         Profile("rclone", _GENERIC - {"UploadPartCopy"}, frozenset()),
-        Profile("moto", _ALL, frozenset()),
+        Profile("moto", _ALL - {"GetObjectRetention"}, frozenset()),
     )
 }

@@ -34,11 +34,21 @@ def element(name: str, text: str) -> str:
 def error_document(
     code: str, message: str, resource: str, request_id: str, extra: tuple[tuple[str, str], ...] = ()
 ) -> bytes:
-    """`<Error>` as S3 writes it: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
-    lines = [("Code", code), ("Message", message), *extra, ("Resource", resource)]
-    lines += [("RequestId", request_id), ("HostId", request_id)]
-    inside = "".join([element(name, text) for name, text in lines])
-    return f"{DECLARATION}<Error>{inside}</Error>".encode()
+    """`<Error>` as S3 writes it: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+
+    `request_id` holds nothing that must be escaped.
+    """
+    return (error_start(code, message, extra) + error_end(resource, request_id)).encode()
+
+
+def error_start(code: str, message: str, extra: tuple[tuple[str, str], ...]) -> str:
+    """An error document up to what differs between two requests with the same fate."""
+    lines = (("Code", code), ("Message", message), *extra)
+    return f"{DECLARATION}<Error>{''.join([element(name, text) for name, text in lines])}"
+
+
+def error_end(resource: str, request_id: str) -> str:
+    return f"{element('Resource', resource)}<RequestId>{request_id}</RequestId><HostId>{request_id}</HostId></Error>"
 
 
 def parse(body: bytes) -> Element:
@@ -59,6 +69,23 @@ def parse(body: bytes) -> Element:
         return parser.close()
     except (ParseError, ValueError) as error:
         raise S3Error(Code.MALFORMED_XML, f"unreadable document: {type(error).__name__}") from None
+
+
+def malformed(reason: str) -> S3Error:
+    return S3Error(Code.MALFORMED_XML, reason)
+
+
+def root_named(body: bytes, name: str) -> Element:
+    """As `parse`; S3Error MALFORMED_XML too when the root has another name."""
+    root = parse(body)
+    if local_name(root) != name:
+        raise malformed(f"not a {name} document")
+    return root
+
+
+def document(root: str, inside: str) -> bytes:
+    """A document of ours: `inside` is written already."""
+    return f'{DECLARATION}<{root} xmlns="{NAMESPACE}">{inside}</{root}>'.encode()
 
 
 def local_name(found: Element) -> str:

@@ -7,27 +7,35 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, Protocol, TypeVar
 
 from gateway.authorize import Authorized
-from gateway.forward import SentBody, UpstreamRequest, UpstreamTarget, plan, plan_list_buckets
-from gateway.pipeline import Rules, admit, admit_again
+from gateway.forward import SentBody, UpstreamRequest, UpstreamTarget, plan, plan_head_bucket, plan_list_buckets
+from gateway.pipeline import Lookups, Rules, admit, admit_again, unavailable
 from gateway.post_form import AdmittedForm, FormRequest, admit_form, open_form
-from gateway.respond import ReplyRules, error_reply
+from gateway.respond import ReplyRules, error_reply, reachable_buckets
 from gateway.s3.errors import S3Error
+from gateway.s3.listing import ListedBucket
 from gateway.s3.request import RequestHead
-from gateway.sigv4.signing import UpstreamSigner
+from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
 from gateway.spool import Budget, SpoolRoom
+from gateway.telemetry.request_log import RequestLog
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint, UpstreamPool
 from gateway.wire.turn import Turn
-from keystore.directory import Directory
+from keystore.bucket_claims import BucketClaim, Tenure
+from keystore.directory import Directory, StoreCredential
+from keystore.errors import KeystoreError
+from keystore.store import Claimed
+
+T = TypeVar("T")
 
 LOG: Final = logging.getLogger("nqgate.s3")
 TICK: Final = 1.0  # seconds between two looks at the waits; every time limit is exact to this
 WATCH: Final = 0.02  # seconds between two looks whether the keystore's file is still the one that was opened
+MAX_SIGNERS: Final = 10_000  # accounts with a credential of their own; then all begin anew, which costs 20 µs each
 _ID_STEP: Final = 0x9E3779B97F4A7C15  # odd, so that 2**64 request ids pass before one returns
 _ID_MASK: Final = (1 << 64) - 1
 
@@ -43,14 +51,60 @@ class Client(Protocol):
     def close(self) -> None: ...
 
 
+class Failing(Protocol):
+    """An exchange, as far as work beside it can end it."""
+
+    def failed(self, error: Exception) -> None: ...
+
+
+class Signers:
+    """Who signs for an account: the gateway's own credential, or one that the account brought."""
+
+    __slots__ = ("_credential_of", "_gateways", "_hidden", "_own", "_region")
+
+    def __init__(
+        self,
+        gateways: UpstreamSigner,
+        credential_of: Callable[[str], StoreCredential | None],
+        region: bytes,
+        hidden: set[str],
+    ) -> None:
+        self._gateways = gateways
+        self._credential_of = credential_of
+        self._region = region
+        self._hidden = hidden
+        self._own: dict[str, tuple[StoreCredential, UpstreamSigner]] = {}
+
+    def of(self, account: str) -> UpstreamSigner:
+        """S3Error SERVICE_UNAVAILABLE when the keystore cannot answer."""
+        try:
+            own = self._credential_of(account)
+        except KeystoreError as error:
+            raise unavailable(error) from error
+        if own is None:
+            return self._gateways
+        kept = self._own.get(account)
+        if kept is not None and kept[0] is own:
+            return kept[1]
+        return self._remember(account, own)
+
+    def _remember(self, account: str, own: StoreCredential) -> UpstreamSigner:
+        if len(self._own) >= MAX_SIGNERS:
+            self._own.clear()
+        signer = UpstreamSigner(UpstreamCredential(own.access_key_id, own.secret.expose()), self._region)
+        self._own[account] = (own, signer)
+        self._hidden.add(own.access_key_id.lower())
+        return signer
+
+
 class Upstream:
-    """The store: where it is, how requests to it are signed, and the connections to it."""
+    """The store: where it is, how requests to it are signed for which account, and the connections to it."""
 
-    __slots__ = ("pool", "signer", "target")
+    __slots__ = ("_signers", "pool", "target")
 
-    def __init__(self, target: UpstreamTarget, signer: UpstreamSigner, pool: UpstreamPool) -> None:
+    def __init__(self, target: UpstreamTarget, signers: Signers, pool: UpstreamPool) -> None:
         self.target = target
-        self.signer = signer
+        self._signers = signers
         self.pool = pool
 
     def plan(
@@ -58,10 +112,23 @@ class Upstream:
         authorized: Authorized,
         body: SentBody | None,
     ) -> UpstreamRequest:
-        return plan(authorized, self.target, self.signer, time.time(), body)
+        return plan(authorized, self.target, self._signers.of(authorized.access_key.account), time.time(), body)
 
-    def plan_list_buckets(self, continuation_token: str | None) -> UpstreamRequest:
-        return plan_list_buckets(self.target, self.signer, time.time(), continuation_token)
+    def plan_list_buckets(self, authorized: Authorized, continuation_token: str | None) -> UpstreamRequest:
+        signer = self._signers.of(authorized.access_key.account)
+        return plan_list_buckets(self.target, signer, time.time(), continuation_token)
+
+    def plan_head_bucket(self, authorized: Authorized) -> UpstreamRequest:
+        signer = self._signers.of(authorized.access_key.account)
+        return plan_head_bucket(authorized.request, self.target, signer, time.time())
+
+
+class BucketWriter(Protocol):
+    """The writing side of the keystore, as far as requests change it: `keystore.store.Store`."""
+
+    async def claim_bucket(self, name: str, account: str, actor: str) -> Claimed: ...
+    async def undo_claim(self, made: Claimed, actor: str) -> None: ...
+    async def release_bucket(self, name: str, version: int, actor: str) -> None: ...
 
 
 class Engine:
@@ -77,19 +144,26 @@ class Engine:
         endpoint: Endpoint,
         target: UpstreamTarget,
         signer: UpstreamSigner,
+        writer: BucketWriter,
+        request_log: RequestLog,
     ) -> None:
         self.limits = limits
         self.rules = rules
-        self.reply_rules = reply_rules
+        hidden = set(reply_rules.hidden)
+        self.reply_rules = reply_rules._replace(hidden=hidden)
         self.read_ahead = max(limits.head_bytes, limits.pipelined_bytes)  # of one client, before reading pauses
         self.buffers = ReadBuffers(limits.read_buffer)
         self.turn = Turn()
-        self.upstream = Upstream(target, signer, UpstreamPool(endpoint, self.buffers, self.turn, limits))
+        signers = Signers(signer, directory.store_credential, target.region, hidden)
+        self.upstream = Upstream(target, signers, UpstreamPool(endpoint, self.buffers, self.turn, limits))
+        self.writer = writer
+        self.request_log = request_log
         self.memory = Budget(limits.buffer_total, "the memory for bodies")
         self.spool_room = SpoolRoom(self.memory, Budget(limits.spool_total, "the spool"), limits.spool_dir)
         self.draining = False
         self._directory = directory
-        self._find = directory.find
+        self._lookups = Lookups(directory.find, directory.tenure)
+        self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[Client] = set()
         self._request_id = secrets.randbits(64)
         self._loop = asyncio.get_running_loop()
@@ -99,16 +173,64 @@ class Engine:
     # ---- the road ----
 
     def admit(self, head: RequestHead, peer: str) -> Authorized:
-        return admit(head, self._find, time.time(), self.rules, peer)
+        return admit(head, self._lookups, time.time(), self.rules, peer)
 
     def open_form(self, head: RequestHead, peer: str) -> FormRequest | None:
         return open_form(head, self.rules, peer)
 
     def admit_form(self, form: FormRequest, fields: Mapping[bytes, bytes], filename: bytes | None) -> AdmittedForm:
-        return admit_form(form, fields, filename, self._find, time.time(), self.rules)
+        return admit_form(form, fields, filename, self._lookups, time.time(), self.rules)
 
     def admit_again(self, authorized: Authorized) -> Authorized:
-        return admit_again(authorized, self._find, self.rules)
+        return admit_again(authorized, self._lookups, self.rules)
+
+    # ---- buckets ----
+
+    def tenure_of(self, bucket: str) -> Tenure:
+        """Whose a bucket is. S3Error SERVICE_UNAVAILABLE when the keystore cannot answer, here and below."""
+        try:
+            return self._directory.tenure(bucket)
+        except KeystoreError as error:
+            raise unavailable(error) from error
+
+    def claim_of(self, bucket: str) -> BucketClaim | None:
+        try:
+            return self._directory.claim(bucket)
+        except KeystoreError as error:
+            raise unavailable(error) from error
+
+    def reachable(self, authorized: Authorized, buckets: list[ListedBucket]) -> list[ListedBucket]:
+        """Those of the store's buckets that the key may touch."""
+        granted = authorized.access_key.granted
+        try:
+            self._directory.learn_tenures([bucket.name for bucket in buckets if granted(bucket.name)])
+            return reachable_buckets(authorized, buckets, self._directory.tenure)
+        except KeystoreError as error:
+            raise unavailable(error) from error
+
+    def after(
+        self,
+        exchange: Failing,
+        work: Coroutine[Any, Any, T],
+        done: Callable[[T], None],
+        not_done: Callable[[Exception], None],
+    ) -> None:
+        """Run `work` beside everything else, then one of the two, on this loop. What they raise fails the exchange."""
+
+        async def run() -> None:
+            try:
+                try:
+                    result = await work
+                except Exception as error:
+                    not_done(error)
+                else:
+                    done(result)
+            except Exception as error:
+                exchange.failed(error)
+
+        task = self._loop.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def next_request_id(self) -> bytes:
         """16 upper-case hex digits, unique within the process and random across processes."""
@@ -118,7 +240,7 @@ class Engine:
     def early_error(self, error: S3Error) -> bytes:
         """The whole reply to a head that could not be read; the connection is closed after it."""
         request_id = self.next_request_id()
-        LOG.info("%s refused: %s", request_id.decode(), error.reason)
+        self.request_log.say(request_id, f"refused: {error.reason}")
         head, body = error_reply(error, request_id, head_request=False, resource="/")
         return head + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body) + body
 
@@ -156,6 +278,7 @@ class Engine:
                     self._directory.tick()
                 except Exception:
                     LOG.exception("watching the keystore failed")
+                self.request_log.write_out()
             self.tick()
 
     async def drain(self) -> int:
@@ -176,4 +299,5 @@ class Engine:
         for client in list(self._connections):
             client.transport.abort()
         await self.upstream.pool.close()
+        self.request_log.write_out()
         return cut

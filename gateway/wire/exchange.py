@@ -14,10 +14,11 @@ from gateway.forward import UpstreamRequest
 from gateway.post_form import AdmittedForm, FormRequest
 from gateway.respond import ReplyAction, error_reply, plan_reply
 from gateway.s3.errors import Code, S3Error
+from gateway.wire.bucket import foreseen_sink
 from gateway.wire.engine import LOG, Engine
 from gateway.wire.form_upload import FormUpload
 from gateway.wire.heads import ParsedReply, ParsedRequest
-from gateway.wire.reply import CLOSE, FormAnswer, Listing, choose_sink, declared
+from gateway.wire.reply import CLOSE, choose_sink, declared
 from gateway.wire.roles import ClientSide, Sink, Upload
 from gateway.wire.upload import choose_upload
 from gateway.wire.upstream import UpstreamConnection
@@ -64,15 +65,13 @@ class Exchange:
             else:
                 self._upload.begin()
         except Exception as error:
-            self._failed(error)
+            self.failed(error)
 
     def _begin_without_body(self, authorized: Authorized) -> None:
         upstream = self._engine.upstream
-        if authorized.operation.name == "ListBuckets":
-            self._sink = Listing(self._engine, self, authorized)
-            self.ask(upstream.plan_list_buckets(None))
-        else:
-            self.ask(upstream.plan(authorized, None))
+        self._sink = foreseen_sink(self._engine, self, authorized)
+        listing = authorized.operation.name == "ListBuckets"
+        self.ask(upstream.plan_list_buckets(authorized, None) if listing else upstream.plan(authorized, None))
 
     def ask(self, request: UpstreamRequest, body: bytes | bytearray = b"") -> None:
         """Send `request`, with its verified body, over an idle connection or as soon as one is there."""
@@ -91,11 +90,15 @@ class Exchange:
                 self._engine.upstream.pool.release(connection)
             raise
 
-    def ask_more(self, request: UpstreamRequest) -> None:
+    def ask_more(self, request: UpstreamRequest, body: bytes = b"") -> None:
         """A further question for the same reply; the key may have changed since the first."""
         self._fresh = False
         self._replying = False
-        self.ask(request)
+        self.ask(request, body)
+
+    def foresee(self, sink: Sink) -> None:
+        """Whatever the store replies goes to this sink."""
+        self._sink = sink
 
     @property
     def wants_upstream(self) -> bool:
@@ -160,7 +163,6 @@ class Exchange:
         """Of an upload form, once its fields are here: who signed it, and may it be stored?"""
         admitted = self._engine.admit_form(form, fields, filename)
         self._authorized = admitted.authorized
-        self._sink = FormAnswer(self._engine, self, admitted)
         self._fresh = True
         return admitted
 
@@ -172,7 +174,7 @@ class Exchange:
         try:
             upload.block(block, final=final)
         except Exception as error:
-            self._failed(error)
+            self.failed(error)
 
     def body_broken(self, error: S3Error) -> None:
         """The client's body ended early or is malformed: what the store has stays short of its length."""
@@ -193,7 +195,7 @@ class Exchange:
         try:
             upload.resumed()
         except Exception as error:
-            self._failed(error)
+            self.failed(error)
 
     # ---- the reply, from the store ----
 
@@ -214,7 +216,7 @@ class Exchange:
             self._sink.block(body)
             self._sink.end()
         except Exception as error:
-            self._failed(error)
+            self.failed(error)
 
     def reply_head(self, reply: ParsedReply) -> None:
         self._since = self._engine.clock
@@ -235,7 +237,7 @@ class Exchange:
                 self._sink = choose_sink(self._engine, self, authorized, reply, planned)
             self._sink.begin(reply)
         except Exception as error:
-            self._failed(error)
+            self.failed(error)
 
     def reply_block(self, block: bytes | memoryview) -> None:
         self._since = self._engine.clock
@@ -243,7 +245,7 @@ class Exchange:
             if self._sink is not None:
                 self._sink.block(block)
         except S3Error as error:
-            self._failed(error)
+            self.failed(error)
 
     def flush(self) -> None:
         """Nothing more was read with this reply's head: do not keep the client waiting for it."""
@@ -257,7 +259,7 @@ class Exchange:
         try:
             self._sink.end()
         except Exception as error:
-            self._failed(error)
+            self.failed(error)
 
     def upstream_lost(self, reason: str) -> None:
         """Retry only what has no body, changes nothing and got no byte of an answer on a connection used before."""
@@ -318,19 +320,16 @@ class Exchange:
         if self._started:
             self._die()
             return
-        LOG.info("%s refused: %s", self.request_id.decode(), error.reason)
+        self._engine.request_log.say(self.request_id, f"refused: {error.reason}")
         self._abandon()
         head = self.parsed.head
         resource = head.target.partition(b"?")[0].decode("ascii", "replace")
         self.answer(*error_reply(error, self.request_id, head_request=head.method == b"HEAD", resource=resource))
 
-    def _failed(self, error: Exception) -> None:
+    def failed(self, error: Exception) -> None:
         """Nothing more goes to the store; the client hears why."""
         self._abandon()
-        if isinstance(error, S3Error):
-            self.refuse(error)
-        else:
-            self._bug()
+        self.refuse(error) if isinstance(error, S3Error) else self._bug()
 
     def _bug(self) -> None:
         LOG.exception("%s failed", self.request_id.decode())
@@ -380,7 +379,6 @@ class Exchange:
         self._abandon()
 
     def progress(self, now: float) -> None:
-        """The client took something of what was written."""
         self._since = now
 
     def check(self, now: float, *, client_waits: bool) -> None:

@@ -4,7 +4,8 @@ from gateway.post_form import FormRequest, form_payload
 from gateway.s3.form_data import FormReader
 from gateway.wire.engine import Engine
 from gateway.wire.heads import ChunkedBody
-from gateway.wire.roles import Outlet, Upload, Uploading
+from gateway.wire.reply import FormAnswer
+from gateway.wire.roles import Asking, Outlet, Upload
 from gateway.wire.streamed import Streamed
 from gateway.wire.upload import hold_or_stream
 
@@ -14,7 +15,7 @@ class FormUpload:
 
     __slots__ = ("_content_length", "_engine", "_exchange", "_file", "_form", "_reader")
 
-    def __init__(self, engine: Engine, exchange: Uploading, form: FormRequest, body: int | ChunkedBody) -> None:
+    def __init__(self, engine: Engine, exchange: Asking, form: FormRequest, body: int | ChunkedBody) -> None:
         self._engine = engine
         self._exchange = exchange
         self._form = form
@@ -41,6 +42,7 @@ class FormUpload:
                 self._reader.finish()
             return
         admitted = self._exchange.admit_form(self._form, self._reader.fields, self._reader.filename)
+        self._exchange.foresee(FormAnswer(self._engine, self._exchange, admitted))
         limits = self._engine.limits
         held = max(limits.spool_memory, limits.spool_file)
         payload = form_payload(admitted, self._reader, begun, self._content_length, held)

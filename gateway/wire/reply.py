@@ -12,7 +12,7 @@ from gateway.respond import ReplyAction, ReplyPlan, form_reply, list_buckets_rep
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.listing import ListedBucket, read_buckets
 from gateway.store_errors import store_code
-from gateway.wire.engine import LOG, Engine
+from gateway.wire.engine import Engine
 from gateway.wire.heads import ParsedReply
 from gateway.wire.roles import Answering, Sink
 
@@ -105,7 +105,7 @@ class Relay:
         pass
 
 
-class _Collecting:
+class Collecting:
     """Gathers a reply's body up to `[limits] reply_document`, within the budget of memory."""
 
     __slots__ = ("_authorized", "_body", "_engine", "_exchange", "_reply", "_reserved", "started")
@@ -122,7 +122,7 @@ class _Collecting:
     def begin(self, reply: ParsedReply) -> None:
         self._reply = reply
         self._body = bytearray()
-        self.release()
+        self._give_back()
 
     def block(self, block: bytes | memoryview) -> None:
         if len(self._body) + len(block) > self._engine.limits.reply_document:
@@ -133,6 +133,9 @@ class _Collecting:
         self._body += block
 
     def release(self) -> None:
+        self._give_back()
+
+    def _give_back(self) -> None:
         reserved, self._reserved = self._reserved, 0
         if reserved:
             self._engine.memory.give_back(reserved)
@@ -147,7 +150,7 @@ class _Collecting:
         )
 
 
-class Rebuild(_Collecting):
+class Rebuild(Collecting):
     """Errors, and small documents that name the store: collected, then written anew."""
 
     __slots__ = ()
@@ -156,13 +159,8 @@ class Rebuild(_Collecting):
         assert self._reply is not None
         status = self._reply.head.status
         if status >= 400 or 300 <= status < 304:
-            LOG.info(
-                "%s the store answered %d %s to %s",
-                self._exchange.request_id.decode(),
-                status,
-                store_code(bytes(self._body)),
-                self._authorized.operation.name,
-            )
+            told = f"the store answered {status} {store_code(bytes(self._body))} to {self._authorized.operation.name}"
+            self._engine.request_log.say(self._exchange.request_id, told)
         head, document = self._rebuilt()
         owed, self._reserved = self._reserved, 0
         self._exchange.answer(head, document)
@@ -188,7 +186,7 @@ class FormAnswer(Rebuild):
         exchange.answer(*form_reply(head, self._authorized, self._success, exchange.request_id, rules))
 
 
-class Trickle(_Collecting):
+class Trickle(Collecting):
     """Copy and Complete: the store sends white space for minutes before the result. The head and the white space go
     on at once, the document is rebuilt at its end."""
 
@@ -216,8 +214,8 @@ class Trickle(_Collecting):
         self._exchange.finish()
 
 
-class Listing(_Collecting):
-    """ListBuckets: every page of the store's answer, then filtered, then paged for the client."""
+class Listing(Collecting):
+    """ListBuckets: every page of the store's answer, filtered, then paged for the client."""
 
     __slots__ = ("_found", "_pages")
 
@@ -232,12 +230,12 @@ class Listing(_Collecting):
             self._exchange.answer(*self._rebuilt())
             return
         buckets, token = read_buckets(bytes(self._body))
-        self._found += buckets
+        self._found += self._engine.reachable(self._authorized, buckets)
         self._pages += 1
         if token and self._pages >= MAX_LISTING_PAGES:
             raise S3Error(Code.INTERNAL_ERROR, "the store's list of buckets does not end")
         if token:
-            self._exchange.ask_more(self._engine.upstream.plan_list_buckets(token))
+            self._exchange.ask_more(self._engine.upstream.plan_list_buckets(self._authorized, token))
         else:
             self._exchange.answer(
                 *list_buckets_reply(self._authorized, self._found, self._exchange.request_id, self._engine.reply_rules)

@@ -2,25 +2,24 @@
 
 - nothing that is small leaves before all of it is verified (`Held`);
 - what is large leaves as it is verified, its last block behind the commit gate (`Streamed`);
-- a control document is held, verified and written anew (`Document`).
+- a control document is held, verified and written anew (`document.py`).
 """
 
-import base64
-import hashlib
 from typing import Final
 
-from gateway.authorize import Authorized, authorize_body
+from gateway.authorize import Authorized
 from gateway.forward import SentBody
 from gateway.payload.mode import UNFRAMED
 from gateway.payload.reader import PayloadReader, open_payload
-from gateway.respond import nothing_deleted_reply
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.operation import Body
 from gateway.sigv4.chunk_signing import ChunkChain
 from gateway.spool import Spool
+from gateway.wire.bucket import BucketDocument
+from gateway.wire.document import Document
 from gateway.wire.engine import Engine
 from gateway.wire.heads import ChunkedBody
-from gateway.wire.roles import Outlet, Upload, Uploading
+from gateway.wire.roles import Asking, Outlet, Upload, Uploading
 from gateway.wire.streamed import PIECE, Streamed
 
 
@@ -82,70 +81,7 @@ class Held:
         self._spool.close()
 
 
-class Document:
-    """A control document: held in memory, verified, rebuilt, sent."""
-
-    __slots__ = ("_body", "_engine", "_exchange", "_reader", "_taken", "sent")
-
-    def __init__(self, engine: Engine, exchange: Uploading, reader: PayloadReader) -> None:
-        if reader.length is not None and reader.length > engine.limits.control_body:
-            raise _too_large()
-        self._engine = engine
-        self._exchange = exchange
-        self._reader = reader
-        self._body = bytearray()
-        self._taken = 0
-        self.sent = True
-
-    def begin(self) -> None:
-        if self._reader.length == 0:
-            self._complete()
-        else:
-            self._exchange.pull_body()
-
-    def block(self, block: bytes | memoryview, *, final: bool) -> None:
-        for piece in self._reader.feed(block):
-            if len(self._body) + len(piece) > self._engine.limits.control_body:
-                raise _too_large()
-            self._engine.memory.take(len(piece))  # as it comes: what is only announced costs nothing
-            self._taken += len(piece)
-            self._body += piece
-        if final:
-            self._complete()
-
-    def _complete(self) -> None:
-        self._reader.finish()
-        authorized = self._exchange.pass_gate()
-        upstream = self._engine.upstream
-        document = authorize_body(authorized, bytes(self._body), upstream.target.region)
-        if authorized.refused and not document:
-            self._exchange.answer(*nothing_deleted_reply(authorized, self._exchange.request_id))
-            return
-        sha256 = hashlib.sha256(document).hexdigest().encode()
-        md5 = base64.b64encode(hashlib.md5(document, usedforsecurity=False).digest())
-        body = SentBody(len(document), payload_line=sha256, headers=((b"content-md5", md5),))
-        self._exchange.ask(upstream.plan(authorized, body), document)
-
-    def connected(self, outlet: Outlet) -> None:
-        pass
-
-    def resumed(self) -> None:
-        pass
-
-    def release(self) -> None:
-        taken, self._taken = self._taken, 0
-        if taken:
-            self._engine.memory.give_back(taken)
-        self._body = bytearray()
-
-
-def _too_large() -> S3Error:
-    return S3Error(Code.ENTITY_TOO_LARGE, "a control document over its limit")
-
-
-def choose_upload(
-    engine: Engine, exchange: Uploading, authorized: Authorized, body: int | ChunkedBody
-) -> Upload | None:
+def choose_upload(engine: Engine, exchange: Asking, authorized: Authorized, body: int | ChunkedBody) -> Upload | None:
     """None when the operation takes no body. Declared values are checked here, before a body byte is read."""
     operation = authorized.operation
     payload = authorized.authenticated.payload
@@ -171,6 +107,8 @@ def choose_upload(
         signed_chunk=engine.limits.signed_chunk,
     )
     if operation.body is Body.CONTROL:
+        if operation.name == "CreateBucket":
+            return BucketDocument(engine, exchange, reader)
         return Document(engine, exchange, reader)
     return hold_or_stream(engine, exchange, reader, authorized)
 

@@ -39,6 +39,17 @@ def test_rivals_are_named_once_each_in_the_order_given() -> None:
     assert parse_options(["--against", "twin,gateway,twin"]).rivals == ("twin", "gateway")
 
 
+def test_refusals_bring_what_they_stand_beside() -> None:
+    options = parse_options(["--scenario", "refused-*", "--against", "python"])
+    names = ["get-1k", "refused-signature", "refused-scope", "refused-revoked"]
+    assert [scenario.name for scenario in options.scenarios] == names
+
+
+def test_refusals_of_nobody_who_refuses_are_an_error() -> None:
+    with pytest.raises(BenchError, match="only a gateway refuses"):
+        parse_options(["--scenario", "refused-scope", "--against", "twin"])
+
+
 @pytest.mark.parametrize("names", ["apache", "gateway,", "nginx"])
 def test_an_unknown_rival_is_an_error(names: str) -> None:
     with pytest.raises(BenchError, match="--against"):

@@ -9,8 +9,8 @@ import pytest
 
 from bench.contender import Contender
 from bench.errors import BenchError
-from bench.preflight import check_answers, check_upload
-from bench.scenario import Upload
+from bench.preflight import check_answers, check_refused, check_upload
+from bench.scenario import Refusal, Upload
 from bench.signed import Requests
 
 REQUEST = b"GET /bench/a HTTP/1.1\r\nHost: h\r\nAuthorization: very-secret\r\n\r\n"
@@ -87,7 +87,7 @@ def test_every_answer_is_read_on_one_connection() -> None:
 @pytest.mark.parametrize(
     ("last", "words"),
     [
-        (reply("403 Forbidden", b"<Code>AccessDenied</Code>"), "403: <Code>AccessDenied"),
+        (reply("403 Forbidden", b"<Code>AccessDenied</Code>"), "403, not 200: <Code>AccessDenied"),
         (reply("200 OK", b"short"), "5 bytes"),
         (reply("200 OK", b"wrong!"), "6 bytes"),
         (reply("206 Partial Content", b"whole!"), "206"),
@@ -101,6 +101,32 @@ def test_one_answer_that_is_not_the_whole_object_stops_the_bench(last: bytes, wo
         pytest.raises(BenchError, match=words) as refused,
     ):
         check_answers(contender, Requests([REQUEST] * 2), b"whole!")
+    assert "very-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("refusal", Refusal)
+def test_a_gateway_that_refuses_every_request_for_this_reason_may_be_measured(refusal: Refusal) -> None:
+    refused = reply("403 Forbidden", b"<Error><Code>%b</Code></Error>" % refusal.encode())
+    with answering(*[refused] * 3) as contender:
+        check_refused(contender, Requests([REQUEST] * 3), refusal)
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        (reply("200 OK", b"whole!"), "with 200, not 403"),
+        (reply("400 Bad Request", b"<Code>AccessDenied</Code>"), "with 400, not 403"),
+        (reply("503 Service Unavailable", b"<Code>SlowDown</Code>"), "with 503, not 403"),
+        (reply("403 Forbidden", b"<Code>RequestTimeTooSkewed</Code>"), "another reason than AccessDenied"),
+        (b"", "did not answer"),
+    ],
+)
+def test_one_answer_that_is_not_the_refusal_asked_for_stops_the_bench(last: bytes, words: str) -> None:
+    with (
+        answering(reply("403 Forbidden", b"<Code>AccessDenied</Code>"), last) as contender,
+        pytest.raises(BenchError, match=words) as refused,
+    ):
+        check_refused(contender, Requests([REQUEST] * 2), Refusal.SCOPE)
     assert "very-secret" not in str(refused.value)
 
 
@@ -140,3 +166,12 @@ def test_a_gateway_that_forgets_the_end_of_an_upload_is_not_measured(tmp_path: P
 def test_of_one_that_does_not_verify_only_what_it_passes_on_is_looked_at(tmp_path: Path) -> None:
     with storing(lambda _, body: "200 OK", tmp_path) as contender:
         check_upload(contender._replace(verifies=False), UPLOAD, PAYLOAD, Upload.SHA256, tmp_path)
+
+
+def test_an_object_where_a_refusal_was_expected_does_not_garble_the_terminal() -> None:
+    with (
+        answering(reply("200 OK", b"\x1b[2J\r\n\x00 object \xff")) as contender,
+        pytest.raises(BenchError, match="with 200, not 403") as refused,
+    ):
+        check_refused(contender, Requests([REQUEST]), Refusal.SCOPE)
+    assert str(refused.value).isprintable()

@@ -59,6 +59,18 @@ def test_the_cost_of_an_upload_stands_beside_relaying_and_hashing_together() -> 
     assert alone.ratios["cpu_per_request_us"] == pytest.approx(Ratio(0.75, 0.5, 1.0))
 
 
+def test_a_refusal_stands_beside_the_same_contender_serving_in_the_same_round() -> None:
+    refused = [
+        gateway(0, 0.015)._replace(scenario="refused-scope"),
+        gateway(1, 0.09)._replace(scenario="refused-scope"),
+    ]
+    samples = [nginx(0, 0.02), nginx(1, 0.04), gateway(0, 0.03), gateway(1, 0.12), *refused]
+    *_, beside = compare(samples, "nginx")
+    assert (beside.scenario, beside.contender) == ("refused-scope", "gateway")
+    assert beside.ratios["cpu_per_request_us"] == pytest.approx(Ratio(0.625, 0.5, 0.75))
+    assert beside.at_best == pytest.approx(0.5)
+
+
 def test_without_a_hash_there_is_nothing_else_to_stand_beside() -> None:
     assert [one.beside_both for one in compare([nginx(0, 0.02), gateway(0, 0.03)], "nginx")] == [None, None]
 

@@ -41,6 +41,14 @@ def test_an_upload_is_shown_beside_relaying_and_hashing_and_with_its_throughput(
     assert hashing[heading.index("p50") :].startswith("–")
 
 
+def test_the_title_of_a_refusal_says_what_it_stands_beside() -> None:
+    [_, refused] = select(["refused-revoked"])
+    samples = [YARDSTICK, GATEWAY, GATEWAY._replace(scenario="refused-revoked", cpu_seconds=1.2)]
+    title, _, gateway = render_table(refused, compare(samples, "nginx"), "nginx").split("\n")
+    assert title.endswith("1.00 is get-1k of the same contender in the same round")
+    assert gateway.split() == ["gateway", "0.40", *["0.40", "(0.40–0.40)"], *["1.00", "(1.00–1.00)"] * 3, "0.60"]
+
+
 @pytest.mark.parametrize(
     ("quantity", "value", "text"),
     [

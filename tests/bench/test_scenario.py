@@ -1,7 +1,9 @@
+from http import HTTPStatus
+
 import pytest
 
 from bench.errors import BenchError
-from bench.scenario import MIB, QUICK, SCENARIOS, STRETCH, USUAL, Upload, select
+from bench.scenario import MIB, QUICK, SCENARIOS, STRETCH, USUAL, Refusal, Upload, select, together
 
 
 def test_patterns_choose_in_table_order_and_once() -> None:
@@ -40,3 +42,32 @@ def test_a_reply_carries_the_object_and_the_reply_to_an_upload_nothing() -> None
 
 def test_large_uploads_run_longer() -> None:
     assert [scenario.stretch for scenario in select(["get-1m", "put-1m", "put-64m"])] == [1, 1, STRETCH]
+
+
+def test_every_refusal_is_a_get_like_the_quick_one_and_brings_it_along() -> None:
+    quick, *refused = select(["refused-*"])
+    assert quick.name == QUICK
+    assert {scenario.refusal for scenario in refused} == set(Refusal)
+    for scenario in refused:
+        assert (scenario.size, scenario.connections, scenario.upload) == (quick.size, quick.connections, None)
+        assert (scenario.beside, scenario.usual) == (QUICK, False)
+
+
+def test_a_refusal_is_403_without_the_object_and_everything_else_200() -> None:
+    for scenario in SCENARIOS:
+        refused = scenario.refusal is not None
+        assert scenario.expected == (HTTPStatus.FORBIDDEN if refused else HTTPStatus.OK)
+        assert not refused or scenario.reply_size == 0
+
+
+def test_scenarios_are_measured_together_with_what_they_stand_beside() -> None:
+    groups = together(select(["get-64k", "refused-scope", "put-1k"]))
+    assert [[scenario.name for scenario in group] for group in groups] == [
+        ["get-1k", "refused-scope"],
+        ["get-64k"],
+        ["put-1k"],
+    ]
+
+
+def test_no_scenario_is_lost_by_putting_them_together() -> None:
+    assert {scenario for group in together(SCENARIOS) for scenario in group} == set(SCENARIOS)

@@ -7,7 +7,15 @@ from botocore.httpsession import BUFFER_SIZE
 from bench.contender import Credential
 from bench.objects import object_keys
 from bench.scenario import Upload
-from bench.signed import BLOCK, Requests, get_requests, put_requests, request_bytes, transfer_chunked
+from bench.signed import (
+    BLOCK,
+    Requests,
+    falsely_signed,
+    get_requests,
+    put_requests,
+    request_bytes,
+    transfer_chunked,
+)
 
 ORIGIN = "http://127.0.0.1:9000"
 PAYLOAD = bytes(range(256)) * 1000
@@ -66,6 +74,14 @@ def test_an_upload_with_a_trailer_is_chunked_twice() -> None:
     trailer = b"0\r\nx-amz-checksum-crc32:%b\r\n\r\n" % base64.b64encode(CRC32)
     assert requests.content == b"%x\r\n%b\r\n%b" % (len(PAYLOAD), PAYLOAD, trailer)
     assert requests.body == transfer_chunked(requests.content)
+
+
+def test_a_false_signature_is_well_formed_and_all_else_is_the_same() -> None:
+    requests = get_requests(ORIGIN, CREDENTIAL, ["a", "b"])
+    for good, bad in zip(requests.heads, falsely_signed(requests).heads, strict=True):
+        before, signature = good.split(b"Signature=", 1)
+        assert bad == before + b"Signature=00000000" + signature[8:]
+        assert bad != good
 
 
 def test_an_unsigned_upload_declares_nothing() -> None:

@@ -1,9 +1,16 @@
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from bench.errors import BenchError
-from bench.wrk import WrkResult, check_result, lua_string, read_result, render_script
+from bench.scenario import SCENARIOS, together
+from bench.wrk import WATCHED, WrkResult, check_result, lua_string, read_result, render_script, run_wrk
 
 LINE = (
     "nqbench requests=117250 duration_us=3000412 bytes=157817500 p50_us=820 p99_us=1521 "
@@ -85,12 +92,68 @@ def test_any_bytes_become_a_lua_literal(octets: bytes, literal: str) -> None:
 
 
 def test_a_body_is_read_from_its_file_and_put_behind_every_head() -> None:
-    script = render_script([b"PUT /a"], Path('/some "where"/body'))
+    script = render_script([b"PUT /a"], 200, 0, Path('/some "where"/body'))
     assert 'io.open("/some \\034where\\034/body", "rb")' in script
-    assert "if nil then" in render_script([b"GET /a"])
+    assert "if nil then" in render_script([b"GET /a"], 200, 0)
 
 
 def test_script_holds_every_request_in_order() -> None:
-    script = render_script([b"GET /a", b"GET /b"])
+    script = render_script([b"GET /a", b"GET /b"], 200, 0)
     assert 'local requests = {\n"GET /a",\n"GET /b"\n}' in script
     assert "{{" not in script
+
+
+def test_every_status_is_looked_at_where_replies_are_small() -> None:
+    assert "local expected = 403\n" in render_script([b"GET /a"], 403, 0)
+    assert "local expected = 200\n" in render_script([b"GET /a"], 200, WATCHED)
+    assert "local expected = nil\n" in render_script([b"GET /a"], 200, WATCHED + 1)
+
+
+@contextmanager
+def answering(status: int, *, every_fiftieth: int) -> Iterator[str]:
+    """The origin of a server that answers every fiftieth request with another status."""
+    numbers = count(1)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response_only(every_fiftieth if next(numbers) % 50 == 0 else status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("status", "other", "good"),
+    [(200, 200, True), (403, 403, True), (403, 200, False), (403, 503, False), (200, 403, False), (200, 204, False)],
+)
+def test_the_load_generator_takes_the_expected_status_and_only_that(
+    tmp_path: Path, status: int, other: int, good: bool
+) -> None:
+    script = tmp_path / "script.lua"
+    script.write_text(render_script([b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"], status, 0))
+    with answering(status, every_fiftieth=other) as origin:
+        result = run_wrk(origin, script, connections=2, seconds=1, cpus=tuple(os.sched_getaffinity(0))[:2])
+    if good:
+        check_result(result, 0)
+    else:
+        with pytest.raises(BenchError, match=r"'status': \d"):
+            check_result(result, 0)
+        assert result.status == pytest.approx(result.requests / 50, abs=3)
+
+
+def test_the_load_generator_does_the_same_for_what_stands_beside_each_other() -> None:
+    for first, *others in together(SCENARIOS):
+        for other in others:
+            scripts = [render_script([b"GET /a"], 200, scenario.reply_size) for scenario in (first, other)]
+            assert scripts[0] == scripts[1]

@@ -292,11 +292,9 @@ def test_b22_the_acl_of_an_object_is_refused_for_every_key(recorded: Recorded, t
         ("/aaa?analytics=&id=1", DENIED),
         ("/aaa?notification=", DENIED),
         ("/aaa?website=", DENIED),
-        ("/aaa?lifecycle=", NOT_IMPLEMENTED),
         ("/aaa?metrics=&id=1", NOT_IMPLEMENTED),
         ("/aaa?metadataInventoryTable=", DENIED),
         ("/aaa?metadataJournalTable=", DENIED),
-        ("/aaa?encryption=", NOT_IMPLEMENTED),
         ("/aaa?accelerate=", NOT_IMPLEMENTED),
         ("/aaa?intelligent-tiering=&id=1", NOT_IMPLEMENTED),
         ("/aaa/k?restore=", NOT_IMPLEMENTED),
@@ -310,6 +308,14 @@ def test_b23_a_configuration_that_names_another_bucket_or_sink_is_refused(
     method = "POST" if "?restore" in target or "?select" in target else "PUT"
     for signer in (recorded.scoped, recorded.signer):
         assert refusal(recorded, signer.head(method, target, body=body) + body) == answer
+
+
+@pytest.mark.parametrize("target", ["/aaa?lifecycle=", "/aaa?encryption=", "/aaa?object-lock="])
+def test_b23_a_configuration_that_full_may_write_names_no_other_bucket(recorded: Recorded, target: str) -> None:
+    """What it may say is in test_bucket_documents."""
+    body = b"<Configuration><Bucket>arn:aws:s3:::bbb</Bucket></Configuration>"
+    for signer, answer in ((recorded.scoped, DENIED), (recorded.signer, (400, "MalformedXML"))):
+        assert refusal(recorded, signer.head("PUT", target, body=body) + body) == answer
 
 
 @pytest.mark.parametrize("name", ["x-amz-website-redirect-location", "x-amz-copy-source-bucket", "x-amz-outpost-id"])

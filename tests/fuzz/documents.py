@@ -54,9 +54,11 @@ def _plainly_read(value: bytes) -> tuple[bytes, bytes, bytes]:
 OPERATIONS = (
     *("DeleteObjects", "CompleteMultipartUpload", "PutObjectTagging", "PutBucketVersioning", "CreateBucket", "PutAcl"),
     *("", "text"),  # what is no operation: a store's error document; text that is written
+    *("PutBucketLifecycleConfiguration", "PutBucketEncryption", "PutObjectLockConfiguration", "PutObjectRetention"),
+    *("PutObjectLegalHold", *["PutAcl"] * 3),
 )
-WHICH, REGION = 7, 16  # WHICH: three bits; DOTS is another one here
-CONTROL_DOTS = 8
+WHICH, REGION = 15, 16  # WHICH: four bits; DOTS is another one here
+CONTROL_DOTS = 32
 
 
 def control_target(octets: bytes) -> None:
@@ -97,12 +99,16 @@ def _rebuilt(case: Case, operation: str, body: bytes) -> bytes:
     return rebuild_control(operation, body, upstream_region=region)
 
 
+REWRITTEN = frozenset({"Quiet", "MfaDelete", "TagSet", "Date", "RetainUntilDate"})
+
+
 def _leaves(root: ElementTree.Element) -> dict[str, list[str]]:
-    """The texts of each kind of element, in order. Quiet is a boolean and written as one; MfaDelete is left out."""
+    """The texts of each kind of element, in order. Quiet is a boolean and written as one; MfaDelete is left out; dates
+    are written in UTC."""
     leaves: dict[str, list[str]] = {}
     for found in root.iter():
         name = found.tag.rpartition("}")[2]
-        if not len(found) and found is not root and name not in ("Quiet", "MfaDelete", "TagSet"):
+        if not len(found) and found is not root and name not in REWRITTEN:
             leaves.setdefault(name, []).append(found.text or "")
     return leaves
 
@@ -154,6 +160,12 @@ COMPLETE = b"<CompleteMultipartUpload xmlns='%b'>%b</CompleteMultipartUpload>" %
     NAMESPACE.encode(),
     b'<Part><ETag>"e"</ETag><PartNumber>1</PartNumber><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part>',
 )
+LIFECYCLE = (
+    b"<LifecycleConfiguration><Rule><ID>i</ID><Filter><And><Prefix>a/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag>"
+    b"</And></Filter><Status>Enabled</Status><Expiration><Days>9</Days></Expiration></Rule><Rule><Prefix/>"
+    b"<Status>Disabled</Status><NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays>"
+    b"</NoncurrentVersionExpiration></Rule></LifecycleConfiguration>"
+)
 CONTROL_SEEDS = (
     seed(DELETE, 0),
     seed(b"<?xml version='1.0' encoding='latin-1'?><!-- c -->" + DELETE.replace(b"a&", b"../&"), CONTROL_DOTS),
@@ -167,6 +179,23 @@ CONTROL_SEEDS = (
     seed(b"", 4),
     seed(b"<AccessControlPolicy/>", 5),
     seed(b"<Error><Code>NoSuchKey</Code><Message>m</Message></Error>", 6),
+    seed(LIFECYCLE, 8),
+    seed(LIFECYCLE.replace(b"<Days>9</Days>", b"<Date>2030-01-01T01:00:00.0+01:00</Date>"), 8),
+    seed(
+        b"<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256"
+        b"</SSEAlgorithm></ApplyServerSideEncryptionByDefault><BucketKeyEnabled>true</BucketKeyEnabled></Rule>"
+        b"</ServerSideEncryptionConfiguration>",
+        9,
+    ),
+    seed(
+        b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>"
+        b"<Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>",
+        10,
+    ),
+    seed(
+        b"<Retention><Mode>COMPLIANCE</Mode><RetainUntilDate>2030-01-01T00:00:00.5Z</RetainUntilDate></Retention>", 11
+    ),
+    seed(b"<LegalHold><Status>ON</Status></LegalHold>", 12),
     seed("a\0<&>\"'\r\n\t\ud800\ufffe😀".encode("utf-16-le", "surrogatepass"), 7),
 )
 CONTROL_WORDS = (
@@ -192,7 +221,10 @@ CONTROL_WORDS = (
         b"\xd9\xa1",
         b"\0",
         b"\r",
+        b"<Transition>",
+        b"<Days>0</Days>",
+        b"<Filter/>",
     ),
 )
-CONTROL_ENDS = frozenset({*OPERATIONS[:5], "text"})
+CONTROL_ENDS = frozenset({*OPERATIONS[:5], *OPERATIONS[8:13], "text"})
 CONTROL_TARGET = Target(control_target, CONTROL_SEEDS, CONTROL_WORDS, CONTROL_ENDS)

@@ -8,7 +8,7 @@ from gateway.authorize import SERVICE, Authorized, Demand, all_granted, demands
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.operation import OPERATIONS, Level, Operation
 from keystore.scope import AllBuckets, BucketGrant, Permission, Rights, Scope, SpecificBuckets
-from tests.support.admitted import access_key, admit
+from tests.support.admitted import access_key, admit, unclaimed
 
 AAA = SpecificBuckets((BucketGrant("aaa", Rights.FULL),))
 READ_ONLY = SpecificBuckets((BucketGrant("aaa", Rights.READ_ONLY),))
@@ -83,7 +83,7 @@ def test_the_four_rights(scope: Scope, can: list[Request], cannot: list[Request]
 
 
 def test_no_demand_is_refused_and_never_vacuously_granted() -> None:
-    assert not all_granted((), access_key(AllBuckets()))
+    assert not all_granted((), access_key(AllBuckets()), unclaimed)
 
 
 def test_every_row_of_the_table_makes_a_demand_or_is_refused() -> None:
@@ -393,4 +393,4 @@ def test_what_is_allowed_had_every_demand_granted(granted: list[BucketGrant], re
     if authorized.only_probes:
         asked = (Demand(Permission.PROBE, authorized.request.bucket, b""),)
     for demand in asked:
-        assert demand.permission in access_key(scope).permissions(demand.bucket)
+        assert demand.permission in access_key(scope).granted(demand.bucket)

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authorize import EMPTY_SHA256, Authorized
-from gateway.forward import SentBody, UpstreamRequest, UpstreamTarget, object_path, plan, plan_list_buckets
+from gateway.forward import (
+    SentBody,
+    UpstreamRequest,
+    UpstreamTarget,
+    object_path,
+    plan,
+    plan_head_bucket,
+    plan_list_buckets,
+)
+from gateway.s3.errors import Code, S3Error
 from gateway.s3.uri import encode
 from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
 from keystore.scope import AllBuckets, Rights
@@ -218,7 +227,11 @@ def test_b4_an_underscored_copy_source_is_not_there() -> None:
 
 
 def test_a_probe_asks_for_the_bucket_and_makes_nothing() -> None:
-    sent = planned(admit("PUT", "/aaa", scope=AllBuckets(Rights.READ_WRITE)), 0)
+    authorized = admit("PUT", "/aaa", scope=AllBuckets(Rights.READ_WRITE))
+    with pytest.raises(S3Error) as caught:
+        planned(authorized, 0)
+    assert caught.value.code is Code.INTERNAL_ERROR
+    sent = plan_head_bucket(authorized.request, TARGET, SIGNER, NOW)
     assert sent.head.startswith(b"HEAD /aaa HTTP/1.1\r\n")
     assert b"content-length" not in headers(sent)
 

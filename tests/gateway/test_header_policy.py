@@ -40,6 +40,11 @@ def test_what_s3_says_of_an_object_goes_on_unchanged(name: str) -> None:
     assert chosen("PUT", "/aaa/k", name, "v  w").get(name.encode()) == b"v  w"
 
 
+def test_what_terraform_says_with_every_lifecycle_goes_on() -> None:
+    name, value = "x-amz-transition-default-minimum-object-size", "all_storage_classes_128K"
+    assert chosen("PUT", "/aaa?lifecycle", name, value) == {name.encode(): value.encode()}
+
+
 @pytest.mark.parametrize("name", ["range", "if-range", "if-none-match", "if-modified-since", "x-amz-checksum-mode"])
 def test_what_narrows_a_read_goes_on(name: str) -> None:
     assert chosen("GET", "/aaa/k", name) == {name.encode(): b"v"}
@@ -68,8 +73,7 @@ def test_what_belongs_to_the_hop_or_to_another_protocol_stays(name: str) -> None
         "x-amz-unheard-of", "x-amz-rename-source", "x-amz-rename-source-if-match", "x-amz-write-offset-bytes",
         "x-amz-fwd-status", "x-amz-fwd-header-etag", "x-amz-request-route", "x-amz-request-token",
         "x-amz-create-session-mode", "x-amz-mfa", "x-amz-skip-destination-validation", "x-amz-client-token",
-        "x-amz-transition-default-minimum-object-size", "x-amz-confirm-remove-self-bucket-access",
-        "x-amz-bucket-namespace",
+        "x-amz-confirm-remove-self-bucket-access", "x-amz-bucket-namespace", "x-amz-bucket-object-lock-token",
     ],
 )  # fmt: skip
 def test_an_unknown_or_denied_x_amz_header_is_501_and_named(name: str) -> None:
@@ -141,6 +145,7 @@ def test_b25_bypassing_governance_needs_the_right_to_configure() -> None:
     assert refusal(name, "true", method="DELETE", scope=READ_WRITE).code is Code.ACCESS_DENIED
     assert chosen("DELETE", "/aaa/k", name, "true")[name.encode()] == b"true"
     assert admit("DELETE", "/aaa/k", {name: "false"}, scope=READ_WRITE).headers == []
+    assert chosen("PUT", "/aaa/k?retention", name, "true")[name.encode()] == b"true"
 
 
 @pytest.mark.parametrize("name", ["x-amz-security-token", "x-amz-s3session-token"])

@@ -5,13 +5,15 @@ from dataclasses import replace
 import pytest
 
 from gateway.authorize import Authorized, Policy
-from gateway.pipeline import Find, Rules, admit, admit_again
+from gateway.pipeline import Lookups, Rules, admit, admit_again
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.profile import PROFILES
 from keystore.access_key import KnownKey, Status
+from keystore.bucket_claims import UNCLAIMED, Tenure
 from keystore.errors import KeystoreUnavailable, RecordRefused
 from keystore.scope import BucketGrant, Scope, SpecificBuckets
 from keystore.source_cidrs import read_networks
+from tests.support.admitted import unclaimed
 from tests.support.requests import ADDRESSING, DUMMY, NOW, RULES, header_head, known_key
 
 ROAD = Rules(ADDRESSING, RULES, Policy(PROFILES["generic"], frozenset(), dot_segments=True), DUMMY)
@@ -20,37 +22,69 @@ ONE: Scope = SpecificBuckets((BucketGrant("bucket"),))
 
 
 class Directory:
-    """find() over one record that the test may change."""
+    """One record and the owners of buckets, which the test may change."""
 
     def __init__(self, known: KnownKey | None) -> None:
         self.known = known
+        self.tenure = UNCLAIMED
         self.asked: list[tuple[str, bytes]] = []
 
     def find(self, access_key_id: str, date: bytes) -> KnownKey | None:
         self.asked.append((access_key_id, date))
         return self.known
 
+    @property
+    def lookups(self) -> Lookups:
+        return Lookups(self.find, lambda bucket: self.tenure)
 
-def code(find: Find, now: float = NOW) -> Code:
+
+def code(lookups: Lookups, now: float = NOW) -> Code:
     with pytest.raises(S3Error) as caught:
-        admit(header_head(), find, now, ROAD)
+        admit(header_head(), lookups, now, ROAD)
     return caught.value.code
 
 
 def test_a_signed_request_in_scope_is_authorized() -> None:
-    authorized = admit(header_head(), Directory(known_key(DATE, scope=ONE)).find, NOW, ROAD)
+    authorized = admit(header_head(), Directory(known_key(DATE, scope=ONE)).lookups, NOW, ROAD)
     assert authorized.operation.name == "GetObject"
     assert authorized.request.bucket == "bucket"
 
 
 def test_an_unknown_key_is_refused() -> None:
-    assert code(Directory(None).find) is Code.INVALID_ACCESS_KEY_ID
+    assert code(Directory(None).lookups) is Code.INVALID_ACCESS_KEY_ID
 
 
 def test_a_wrong_clock_is_refused_before_the_directory_is_asked() -> None:
     directory = Directory(known_key(DATE))
-    assert code(directory.find, NOW + 1000) is Code.REQUEST_TIME_TOO_SKEWED
+    assert code(directory.lookups, NOW + 1000) is Code.REQUEST_TIME_TOO_SKEWED
     assert directory.asked == []
+
+
+def test_a_bucket_that_changed_hands_is_refused_and_ends_what_runs() -> None:
+    directory = Directory(known_key(DATE, scope=ONE))
+    authorized = admit(header_head(), directory.lookups, NOW, ROAD)
+    for tenure in (Tenure("tenant", 1), Tenure("default", 2)):
+        directory.tenure = tenure
+        assert code(directory.lookups) is Code.ACCESS_DENIED
+        with pytest.raises(S3Error) as caught:
+            admit_again(authorized, directory.lookups, ROAD)
+        assert caught.value.code is Code.ACCESS_DENIED
+    directory.tenure = UNCLAIMED
+    assert admit_again(authorized, directory.lookups, ROAD) is authorized
+
+
+@pytest.mark.parametrize("error", [KeystoreUnavailable("gone"), RecordRefused("tampered")])
+def test_an_owner_that_cannot_be_proven_is_503_and_never_open(error: Exception) -> None:
+    def tenure_of(bucket: str) -> Tenure:
+        raise error
+
+    directory = Directory(known_key(DATE, scope=ONE))
+    broken = Lookups(directory.find, tenure_of)
+    assert code(broken) is Code.SERVICE_UNAVAILABLE
+    authorized = admit(header_head(), directory.lookups, NOW, ROAD)
+    with pytest.raises(S3Error) as caught:
+        admit_again(authorized, broken, ROAD)
+    assert caught.value.code is Code.SERVICE_UNAVAILABLE
 
 
 @pytest.mark.parametrize("error", [KeystoreUnavailable("gone"), RecordRefused("tampered")])
@@ -59,22 +93,22 @@ def test_a_keystore_that_cannot_answer_is_503_with_retry_after(error: Exception)
         raise error
 
     with pytest.raises(S3Error) as caught:
-        admit(header_head(), find, NOW, ROAD)
+        admit(header_head(), Lookups(find, unclaimed), NOW, ROAD)
     assert (caught.value.code, caught.value.retry_after) == (Code.SERVICE_UNAVAILABLE, 1)
 
 
 def test_an_unchanged_record_is_admitted_again_as_it_was() -> None:
     directory = Directory(known_key(DATE))
-    authorized = admit(header_head(), directory.find, NOW, ROAD)
-    assert admit_again(authorized, directory.find, ROAD) is authorized
+    authorized = admit(header_head(), directory.lookups, NOW, ROAD)
+    assert admit_again(authorized, directory.lookups, ROAD) is authorized
 
 
 def changed_to(known: KnownKey | None) -> Code:
     directory = Directory(known_key(DATE))
-    authorized = admit(header_head(), directory.find, NOW, ROAD)
+    authorized = admit(header_head(), directory.lookups, NOW, ROAD)
     directory.known = known
     with pytest.raises(S3Error) as caught:
-        admit_again(authorized, directory.find, ROAD)
+        admit_again(authorized, directory.lookups, ROAD)
     return caught.value.code
 
 
@@ -87,24 +121,24 @@ def test_a_key_revoked_or_deleted_or_narrowed_in_the_meantime_is_not_admitted_ag
 
 def test_a_key_that_was_only_renamed_is_admitted_again() -> None:
     directory = Directory(known_key(DATE))
-    authorized = admit(header_head(), directory.find, NOW, ROAD)
+    authorized = admit(header_head(), directory.lookups, NOW, ROAD)
     renamed = known_key(DATE)
     renamed.access_key = replace(renamed.access_key, label="renamed")
     directory.known = renamed
-    again = admit_again(authorized, directory.find, ROAD)
+    again = admit_again(authorized, directory.lookups, ROAD)
     assert again is not authorized
     assert again.access_key.label == "renamed"
 
 
 def test_a_key_that_expired_since_lets_the_transfer_finish_whether_or_not_its_record_was_touched() -> None:
     directory = Directory(known_key(DATE))
-    authorized = admit(header_head(), directory.find, NOW, ROAD)
+    authorized = admit(header_head(), directory.lookups, NOW, ROAD)
     expired = known_key(DATE)
     expired.access_key = replace(expired.access_key, expires_at=NOW + 1)
     directory.known = expired
-    assert admit_again(authorized, directory.find, ROAD).access_key.expires_at == NOW + 1
+    assert admit_again(authorized, directory.lookups, ROAD).access_key.expires_at == NOW + 1
     with pytest.raises(S3Error):
-        admit(header_head(), directory.find, NOW + 1, ROAD)
+        admit(header_head(), directory.lookups, NOW + 1, ROAD)
 
 
 # ---- source networks ----
@@ -115,7 +149,7 @@ OFFICE = known_key(DATE, source_cidrs=("192.0.2.0/24",))
 def asked_from(peer: str, forwarded: str | None = None, proxies: tuple[str, ...] = ()) -> Authorized:
     unsigned = {} if forwarded is None else {"X-Forwarded-For": forwarded}
     road = ROAD._replace(trusted_proxies=read_networks(proxies))
-    return admit(header_head(unsigned=unsigned), Directory(OFFICE).find, NOW, road, peer)
+    return admit(header_head(unsigned=unsigned), Directory(OFFICE).lookups, NOW, road, peer)
 
 
 def test_b36_a_key_with_source_networks_is_good_from_there_only() -> None:
@@ -139,13 +173,13 @@ def test_b36_x_forwarded_for_counts_from_trusted_proxies_only() -> None:
 def test_the_source_is_looked_at_after_the_signature() -> None:
     head = header_head()._replace(method=b"HEAD")
     with pytest.raises(S3Error) as caught:
-        admit(head, Directory(OFFICE).find, NOW, ROAD, "198.51.100.1")
+        admit(head, Directory(OFFICE).lookups, NOW, ROAD, "198.51.100.1")
     assert caught.value.code is Code.SIGNATURE_DOES_NOT_MATCH
 
 
 def test_a_network_taken_away_meanwhile_ends_the_request() -> None:
     directory = Directory(OFFICE)
-    authorized = admit(header_head(), directory.find, NOW, ROAD, "192.0.2.9")
+    authorized = admit(header_head(), directory.lookups, NOW, ROAD, "192.0.2.9")
     directory.known = known_key(DATE, source_cidrs=("203.0.113.0/24",))
     with pytest.raises(S3Error):
-        admit_again(authorized, directory.find, ROAD)
+        admit_again(authorized, directory.lookups, ROAD)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.authorize import Policy
 from gateway.payload.mode import PayloadMode
-from gateway.pipeline import Rules, admit_again
+from gateway.pipeline import Lookups, Rules, admit_again
 from gateway.post_form import AdmittedForm, FormRequest, admit_form, open_form
 from gateway.s3.addressing import Addressing
 from gateway.s3.errors import Code, S3Error
@@ -23,6 +23,7 @@ from gateway.s3.request import RequestHead
 from keystore.access_key import KnownKey, Status
 from keystore.errors import KeystoreUnavailable, RecordRefused
 from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets
+from tests.support.admitted import unclaimed
 from tests.support.forms import form_body, form_fields, form_head
 from tests.support.requests import DUMMY, HOST, NOW, RULES, known_key
 
@@ -33,7 +34,7 @@ ONE: Scope = SpecificBuckets((BucketGrant("bucket"),))
 
 
 class Directory:
-    """find() over one record that the test may change."""
+    """One record that the test may change."""
 
     def __init__(self, **changed: Any) -> None:
         self.known: KnownKey | None = known_key(DATE, **{"scope": ONE, **changed})
@@ -42,6 +43,10 @@ class Directory:
     def find(self, access_key_id: str, date: bytes) -> KnownKey | None:
         self.asked.append((access_key_id, date))
         return self.known
+
+    @property
+    def lookups(self) -> Lookups:
+        return Lookups(self.find, unclaimed)
 
 
 def opened(head: RequestHead, rules: Rules = ROAD) -> FormRequest:
@@ -68,7 +73,7 @@ def admitted(
 ) -> AdmittedForm:
     form = opened(head or form_head(), rules)
     reader = read(form_body(fields, content, filename), form)
-    return admit_form(form, reader.fields, reader.filename, (directory or Directory()).find, now, rules)
+    return admit_form(form, reader.fields, reader.filename, (directory or Directory()).lookups, now, rules)
 
 
 def refusal(fields: dict[bytes, bytes], directory: Directory | None = None, **more: Any) -> S3Error:
@@ -324,14 +329,14 @@ def test_a_write_only_key_may_sign_forms() -> None:
 def test_a_form_whose_key_is_unchanged_is_admitted_again_as_it_was() -> None:
     directory = Directory()
     authorized = admitted(form_fields("k"), directory).authorized
-    assert admit_again(authorized, directory.find, ROAD) is authorized
+    assert admit_again(authorized, directory.lookups, ROAD) is authorized
 
 
 def test_a_form_whose_key_was_only_renamed_is_admitted_again() -> None:
     directory = Directory()
     authorized = admitted(form_fields("k"), directory).authorized
     directory.known = known_key(DATE, scope=ONE, label="renamed")
-    again = admit_again(authorized, directory.find, ROAD)
+    again = admit_again(authorized, directory.lookups, ROAD)
     assert again.access_key.label == "renamed"
     assert (again.request, again.headers) == (authorized.request, authorized.headers)
 
@@ -344,7 +349,7 @@ def test_a_key_revoked_or_narrowed_or_deleted_meanwhile_commits_no_form(changed:
     authorized = admitted(form_fields("k"), directory).authorized
     directory.known = None if changed is None else known_key(DATE, **{"scope": ONE, **changed})
     with pytest.raises(S3Error) as caught:
-        admit_again(authorized, directory.find, ROAD)
+        admit_again(authorized, directory.lookups, ROAD)
     assert caught.value.code.status == 403
 
 
@@ -353,10 +358,10 @@ def test_no_field_can_be_changed_but_to_what_it_was(changed: dict[bytes, bytes])
     fields = form_fields("k")
     form = opened(form_head())
     if changed.items() <= {**fields, b"bucket": b"bucket"}.items() and b"bucket" not in changed:
-        admit_form(form, {**fields, **changed}, None, Directory().find, NOW, ROAD)
+        admit_form(form, {**fields, **changed}, None, Directory().lookups, NOW, ROAD)
         return
     with pytest.raises(S3Error):
-        admit_form(form, {**fields, **changed}, None, Directory().find, NOW, ROAD)
+        admit_form(form, {**fields, **changed}, None, Directory().lookups, NOW, ROAD)
 
 
 def test_a_record_replaced_under_the_same_id_is_the_one_that_counts() -> None:
@@ -372,7 +377,7 @@ def test_b36_a_form_of_a_key_with_source_networks_is_good_from_there_only() -> N
         form = open_form(form_head(), ROAD, peer)
         assert form is not None
         try:
-            admit_form(form, form_fields("k"), None, directory.find, NOW, ROAD)
+            admit_form(form, form_fields("k"), None, directory.lookups, NOW, ROAD)
         except S3Error as error:
             assert error.code is Code.ACCESS_DENIED  # noqa: PT017 – one of the two must not raise
             assert not allowed

@@ -11,12 +11,15 @@ from gateway.respond import (
     error_reply,
     list_buckets_reply,
     plan_reply,
+    reachable_buckets,
     rebuild,
 )
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.listing import ListedBucket
-from keystore.scope import AllBuckets, BucketGrant, Rights, SpecificBuckets
-from tests.support.admitted import admit, reply_head
+from keystore.access_key import TenureOf
+from keystore.bucket_claims import UNCLAIMED, Tenure
+from keystore.scope import BucketGrant, SpecificBuckets
+from tests.support.admitted import admit, reply_head, unclaimed
 
 ID = b"0123456789ABCDEF"
 RULES = ReplyRules(b"eu-central-1", hidden=("store.internal", "akiastore"))
@@ -24,7 +27,6 @@ GET = admit("GET", "/aaa/k")
 HEAD = admit("HEAD", "/aaa/k")
 COPY = admit("PUT", "/aaa/k", {"x-amz-copy-source": "/aaa/from"})
 COMPLETE = admit("POST", "/aaa/a%20b?uploadId=u", host="gw.example:9000")
-PROBE = admit("PUT", "/aaa", scope=AllBuckets(Rights.READ_WRITE))
 NO_SUCH_KEY = b"<Error><Code>NoSuchKey</Code><Message>gone</Message><HostId>store.internal</HostId></Error>"
 
 
@@ -223,27 +225,6 @@ def test_a_failed_head_about_our_credential_is_an_internal_error(name: bytes) ->
     assert b"Signature" not in head
 
 
-# ---- asking for a bucket by making it ----
-
-
-def test_a_bucket_in_scope_is_already_owned_by_you() -> None:
-    head, document = rebuilt(200, b"", PROBE)
-    assert (status_of(head), code_of(document)) == (409, "BucketAlreadyOwnedByYou")
-
-
-def test_a_bucket_in_scope_that_is_not_there_is_403() -> None:
-    head, document = rebuilt(404, b"", PROBE)
-    assert (status_of(head), code_of(document)) == (403, "AccessDenied")
-
-
-@pytest.mark.parametrize(
-    ("status", "code"), [(503, "ServiceUnavailable"), (500, "InternalError"), (301, "InternalError")]
-)
-def test_a_store_that_cannot_tell_is_not_taken_for_an_answer(status: int, code: str) -> None:
-    _, document = rebuilt(status, b"", PROBE)
-    assert code_of(document) == code
-
-
 # ---- ours ----
 
 
@@ -283,9 +264,10 @@ def test_every_code_has_its_answer(code: Code) -> None:
 # ---- ListBuckets ----
 
 
-def listed(authorized: Authorized) -> list[str | None]:
+def listed(authorized: Authorized, tenure_of: TenureOf = unclaimed) -> list[str | None]:
     buckets = [ListedBucket(name, "2026-01-02T03:04:05.000Z") for name in ("aaa", "aab", "bbb")]
-    head, document = list_buckets_reply(authorized, buckets, ID, RULES)
+    reachable = reachable_buckets(authorized, buckets, tenure_of)
+    head, document = list_buckets_reply(authorized, reachable, ID, RULES)
     check_head(head)
     return [name.text for name in ET.fromstring(document).iterfind(".//{*}Bucket/{*}Name")]
 
@@ -294,6 +276,16 @@ def test_the_list_of_buckets_is_filtered_by_scope() -> None:
     assert listed(admit("GET", "/")) == ["aaa", "aab", "bbb"]
     assert listed(admit("GET", "/", scope=SpecificBuckets((BucketGrant("aab"), BucketGrant("zzz"))))) == ["aab"]
     assert listed(admit("GET", "/", account="another")) == []
+
+
+def test_the_list_of_buckets_is_filtered_by_whose_they_are() -> None:
+    def tenure_of(bucket: str) -> Tenure:
+        return Tenure("another", 1) if bucket == "aab" else UNCLAIMED
+
+    assert listed(admit("GET", "/"), tenure_of) == ["aaa", "bbb"]
+    assert listed(admit("GET", "/", account="another"), tenure_of) == ["aab"]
+    granted_before = SpecificBuckets((BucketGrant("aaa"), BucketGrant("aab")))
+    assert listed(admit("GET", "/", scope=granted_before), tenure_of) == ["aaa"]
 
 
 def test_the_list_of_buckets_is_filtered_first_and_paged_after() -> None:

@@ -10,7 +10,7 @@ from gateway.verdict import Question, Verdict, read_operation, verdict
 from keystore.access_key import AccessKey, Status
 from keystore.errors import InvalidInput
 from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets
-from tests.support.admitted import admit
+from tests.support.admitted import admit, unclaimed
 
 POLICY = Policy(PROFILES["aws"], frozenset(), dot_segments=False)
 TEAM = SpecificBuckets((BucketGrant("aaa", Rights.READ_WRITE, "team/"), BucketGrant("bbb", Rights.READ_ONLY)))
@@ -24,7 +24,9 @@ def key(scope: Scope = TEAM, **changed: object) -> AccessKey:
 
 def told(access_key: AccessKey, operation: str, target: str, source: str | None = None) -> Verdict:
     bucket, _, object_key = target.partition("/")
-    return verdict(access_key, Question(read_operation(operation), bucket, object_key.encode(), source), POLICY, NOW)
+    return verdict(
+        access_key, Question(read_operation(operation), bucket, object_key.encode(), source), POLICY, NOW, unclaimed
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,5 +102,5 @@ def test_a_request_gets_the_same_answer(scope: Scope, target: str) -> None:
             if error.code not in (Code.ACCESS_DENIED, Code.NOT_IMPLEMENTED):
                 raise
             passes = False
-        answer = verdict(key(scope), Question(operation, bucket, object_key.encode()), POLICY, NOW)
+        answer = verdict(key(scope), Question(operation, bucket, object_key.encode()), POLICY, NOW, unclaimed)
         assert answer.allowed is passes, (operation.name, answer.rule)

@@ -18,8 +18,9 @@ ELSEWHERE = """
 import asyncio, json, sys
 from pathlib import Path
 from keystore.access_key import RevokeReason
+from keystore.errors import Conflict
 from keystore.scope import AllBuckets
-from keystore.sealing import load_kek_ring
+from keystore.sealing import Secret, load_kek_ring
 from keystore.sqlite import open_sqlite_store
 from keystore.store import NewKey
 
@@ -32,6 +33,20 @@ async def act(database, kek_file, deed, *arguments):
             await store.revoke_key(*arguments, RevokeReason.UNUSED, "elsewhere")
         elif deed == "delete":
             await store.delete_key(*arguments, "elsewhere")
+        elif deed == "claim":
+            try:
+                return (await store.claim_bucket(*arguments, "elsewhere")).claim.account
+            except Conflict:
+                return None
+        elif deed == "refused":
+            await store.undo_claim(await store.claim_bucket(*arguments, "elsewhere"), "elsewhere")
+        elif deed == "release":
+            await store.release_bucket(arguments[0], int(arguments[1]), "elsewhere")
+        elif deed == "assign":
+            await store.assign_bucket(*arguments, "elsewhere")
+        elif deed == "upstream":
+            name, access_key_id, *secret = arguments
+            await store.set_upstream(name, access_key_id or None, Secret(*secret) if secret else None, "elsewhere")
         elif deed == "sql":
             return [list(row) for row in await store._connection.execute_fetchall(*arguments)]
 
@@ -62,6 +77,8 @@ async def database(tmp_path: Path, ring: KekRing) -> Path:
 def elsewhere(database: Path, kek_file: Path) -> Callable[..., Any]:
     """elsewhere("create", label) → id, ("revoke", id), ("delete", id), ("sql", text) → rows: in a second process.
 
+    Of buckets: ("claim", name, account) → account, None for a conflict; ("refused", name, account): a claim undone;
+    ("release", name, version); ("assign", name, account). ("upstream", account, id, secret), ("upstream", account, "").
     `before=` is Python text run first in that process; `ends_with=` the exit code expected of it.
     """
 

@@ -11,12 +11,14 @@ from keystore.access_key import (
     KnownKey,
     RevokeReason,
     Status,
+    TenureOf,
     access_key_json,
     check_times,
     clean_label,
     revoked,
     shown_status,
 )
+from keystore.bucket_claims import UNCLAIMED, BucketClaim, ClaimState, Tenure
 from keystore.errors import InvalidInput
 from keystore.scope import AllBuckets, BucketGrant, Permission, Rights, SpecificBuckets
 
@@ -98,12 +100,13 @@ def test_expired_begins_with_its_second_and_revoked_wins() -> None:
 
 
 def test_the_json_of_an_all_buckets_key() -> None:
-    assert access_key_json(KEY, 0.0) == {
+    assert access_key_json(KEY, 0.0, {}) == {
         "access_key_id": "NQAK8f7x9k2m1pq0abcd",
         "account": "default",
         "label": "backup",
         "scope": {"type": "all", "rights": "full"},
         "buckets": "*",
+        "unreachable_buckets": {},
         "status": "active",
         "created_at": "2023-11-14T22:13:20Z",
         "created_by": "ann",
@@ -118,7 +121,7 @@ def test_the_json_of_an_all_buckets_key() -> None:
 
 
 def test_the_json_of_a_revoked_key_for_specific_buckets() -> None:
-    shown = access_key_json(revoked(SPECIFIC, 0, "bob", RevokeReason.OTHER), 0.0)
+    shown = access_key_json(revoked(SPECIFIC, 0, "bob", RevokeReason.OTHER), 0.0, {})
     assert shown["buckets"] == ["photos"]
     assert shown["scope"] == {"type": "buckets", "buckets": [{"name": "photos", "rights": "read_only"}]}
     assert (shown["status"], shown["revoked_at"], shown["revoked_reason"]) == (
@@ -130,15 +133,73 @@ def test_the_json_of_a_revoked_key_for_specific_buckets() -> None:
 
 
 def test_permissions_are_denied_by_default() -> None:
-    assert SPECIFIC.permissions("photos") == {Permission.PROBE, Permission.READ}
+    assert SPECIFIC.permissions("photos", unclaimed) == {Permission.PROBE, Permission.READ}
     for other in ("photo", "photos2", "Photos", "photos ", ""):
-        assert not SPECIFIC.permissions(other)
+        assert not SPECIFIC.permissions(other, unclaimed)
 
 
-def test_a_key_of_another_account_reaches_no_bucket() -> None:
-    assert KEY.permissions("any-bucket")
-    assert not replace(KEY, account="tenant").permissions("any-bucket")
-    assert not replace(SPECIFIC, account="tenant").permissions("photos")
+def unclaimed(bucket: str) -> Tenure:
+    return UNCLAIMED
+
+
+def owned(account: str, generation: int = 0) -> TenureOf:
+    return lambda _: Tenure(account, generation)
+
+
+def test_a_key_reaches_the_buckets_of_its_account_only() -> None:
+    tenant, named = replace(KEY, account="tenant"), replace(SPECIFIC, account="tenant")
+    assert KEY.permissions("any-bucket", unclaimed)
+    assert not tenant.permissions("any-bucket", unclaimed)
+    assert not named.permissions("photos", unclaimed)
+    assert tenant.permissions("any-bucket", owned("tenant", 3))
+    assert named.permissions("photos", owned("tenant"))
+    assert not KEY.permissions("any-bucket", owned("tenant"))
+    assert not SPECIFIC.permissions("photos", owned("tenant"))
+
+
+@pytest.mark.parametrize("generation", [1, 2, 4])
+def test_a_name_grants_only_in_the_generation_it_was_granted_in(generation: int) -> None:
+    scope = SpecificBuckets((BucketGrant("photos", generation=3),))
+    granted = replace(SPECIFIC, scope=scope)
+    assert granted.permissions("photos", owned("default", 3))
+    assert not granted.permissions("photos", owned("default", generation))
+
+
+def test_all_buckets_grants_in_every_generation() -> None:
+    assert KEY.permissions("photos", owned("default", 7))
+
+
+def test_the_owner_of_what_is_not_granted_is_not_asked_for() -> None:
+    def never(bucket: str) -> Tenure:
+        raise AssertionError(bucket)
+
+    assert not SPECIFIC.permissions("others", never)
+
+
+def claim(account: str, generation: int, state: ClaimState = ClaimState.HELD) -> BucketClaim:
+    return BucketClaim("photos", account, generation, state, 1, "ann")
+
+
+@pytest.mark.parametrize(
+    ("account", "generation", "found", "why"),
+    [
+        ("default", 0, None, None),
+        ("default", 0, claim("default", 0), None),
+        ("default", 0, claim("default", 0, ClaimState.RELEASED), "deleted"),
+        ("default", 0, claim("tenant", 1), "other"),
+        ("default", 0, claim("default", 2), "other"),
+        ("tenant", 1, claim("tenant", 1), None),
+        ("tenant", 1, claim("tenant", 1, ClaimState.RELEASED), "deleted"),
+        ("tenant", 1, claim("tenant", 3), "other"),
+        ("tenant", 1, None, "other"),
+    ],
+)
+def test_buckets_a_key_does_not_reach_are_told_with_the_reason(
+    account: str, generation: int, found: BucketClaim | None, why: str | None
+) -> None:
+    key = replace(SPECIFIC, account=account, scope=SpecificBuckets((BucketGrant("photos", generation=generation),)))
+    told = access_key_json(key, 0.0, {} if found is None else {"photos": found})["unreachable_buckets"]
+    assert told == ({} if why is None else {"photos": why})
 
 
 @pytest.mark.parametrize("text", ["ab", "a" * 129, "a b", "a/b", "ä" * 5, "abc\n", ""])

@@ -1,6 +1,18 @@
 import pytest
 
-from keystore.chain import START, Change, Kind, Position, StoreRow, follow, linked, record_digest, store_mac
+from keystore.chain import (
+    GENESIS,
+    START,
+    Change,
+    Kind,
+    Position,
+    StoreRow,
+    follow,
+    link,
+    linked,
+    record_digest,
+    store_mac,
+)
 from keystore.errors import RecordRefused
 
 MAC_KEY = bytes(range(32))
@@ -18,6 +30,12 @@ def log(length: int) -> list[Change]:
         changes.append(linked(MAC_KEY, STORE, head, draft))
         head = changes[-1].mac
     return changes
+
+
+def of_a_bucket(bucket: str | None) -> Change:
+    digest = record_digest(b"record")
+    draft = Change(1, "r1", Kind.BUCKET_CLAIM.value, "team", None, "ann", 1, b"{}", digest, "kek", b"", bucket)
+    return linked(MAC_KEY, STORE, START.head, draft)
 
 
 def read(changes: list[Change], store_id: str = STORE) -> Position:
@@ -88,3 +106,28 @@ def test_every_column_of_the_store_row_is_under_its_mac() -> None:
     for name, other in zip(StoreRow._fields, others, strict=False):
         macs.add(store_mac(MAC_KEY, row._replace(**{name: other})))  # type: ignore[arg-type]  # one column at a time
     assert len(macs) == 1 + len(others)
+
+
+@pytest.mark.parametrize(
+    ("written", "edited"), [("photos", None), ("photos", ""), ("photos", "logs"), (None, "photos")]
+)
+def test_the_bucket_of_a_change_is_under_the_chain(written: str | None, edited: str | None) -> None:
+    change = of_a_bucket(written)
+    assert read([change]) == (1, change.mac)
+    with pytest.raises(RecordRefused, match="row 1"):
+        read([change._replace(bucket=edited)])
+
+
+@pytest.mark.parametrize(
+    ("access_key_id", "mac"),
+    [
+        ("NQAKone", "b3a8980645ce106659eb2084b4ba0efec988cfd4783d29996e2cb6aa6a0eca58"),
+        (None, "f8da35a3c7c82b5ff1d450d61ed69b916476e9fe0c5b320fded4eaa61dbe72e4"),
+    ],
+)
+def test_a_change_of_no_bucket_carries_the_mac_it_had_before_there_were_any(
+    access_key_id: str | None, mac: str
+) -> None:
+    digest = record_digest(b"record")
+    change = Change(1, "r1", "key.create", "default", access_key_id, "ann", 5, b"{}", digest, "kek", b"")
+    assert link(MAC_KEY, STORE, GENESIS, change).hex() == mac

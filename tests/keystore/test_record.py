@@ -6,17 +6,22 @@ from hypothesis import strategies as st
 
 from keystore.access_key import AccessKey, RevokeReason, Status, revoked
 from keystore.accounts import Account
+from keystore.bucket_claims import BucketClaim, ClaimState
 from keystore.errors import RecordRefused
 from keystore.record import (
     AccessKeyRow,
     AccountRow,
+    BucketRow,
     access_key_mac,
     access_key_record,
     account_mac,
     account_record,
+    bucket_mac,
+    bucket_record,
     length_prefixed,
     read_access_key,
     read_account,
+    read_bucket,
 )
 from keystore.scope import AllBuckets, BucketGrant, SpecificBuckets
 
@@ -140,3 +145,102 @@ def test_source_networks_that_are_none_are_refused(cidrs: bytes) -> None:
     row = key_row(KEY)._replace(record=record)
     with pytest.raises(RecordRefused):
         read_access_key(MAC_KEY, STORE, row._replace(mac=access_key_mac(MAC_KEY, STORE, row)))
+
+
+# ---- buckets ----
+
+CLAIM = BucketClaim("photos", "team", 3, ClaimState.HELD, 5, "ann", 7)
+
+
+def bucket_row(claim: BucketClaim) -> BucketRow:
+    row = BucketRow(claim.name, claim.account, claim.version, bucket_record(claim), "kek", b"")
+    return row._replace(mac=bucket_mac(MAC_KEY, STORE, row))
+
+
+@pytest.mark.parametrize("claim", [CLAIM, replace(CLAIM, state=ClaimState.RELEASED), replace(CLAIM, generation=0)])
+def test_a_claim_reads_back_as_it_was_written(claim: BucketClaim) -> None:
+    assert read_bucket(MAC_KEY, STORE, bucket_row(claim)) == claim
+    with pytest.raises(RecordRefused, match="MAC"):
+        read_bucket(MAC_KEY, "store-2", bucket_row(claim))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"name": "logs"},
+        {"account": "default"},
+        {"version": 8},
+        {"record": bucket_record(replace(CLAIM, generation=4))},
+        {"kek_id": "older"},
+        {"mac": bytes(32)},
+        {"mac": b""},
+    ],
+)
+def test_any_edited_column_of_a_claim_is_refused(edit: dict[str, object]) -> None:
+    with pytest.raises(RecordRefused, match="MAC"):
+        read_bucket(MAC_KEY, STORE, bucket_row(CLAIM)._replace(**edit))  # type: ignore[arg-type]  # names and values above
+
+
+@pytest.mark.parametrize("edit", [{"name": "logs"}, {"account": "default"}, {"version": 8}])
+def test_index_columns_of_a_claim_that_say_something_else_are_refused(edit: dict[str, object]) -> None:
+    row = bucket_row(CLAIM)._replace(**edit)  # type: ignore[arg-type]  # names and values above
+    with pytest.raises(RecordRefused, match="index columns"):
+        read_bucket(MAC_KEY, STORE, row._replace(mac=bucket_mac(MAC_KEY, STORE, row)))
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        (b'"format":1', b'"format":2'),
+        (b'"state":"held"', b'"state":"lent"'),
+        (b'"generation":3', b'"generation":-1'),
+        (b'"generation":3', b'"generation":"3"'),
+        (b'"generation":3', b'"generation":null'),
+        (b'"generation":3,', b""),
+        (b'"generation":3', b'"generation":3,"until":9'),
+    ],
+)
+def test_a_claim_with_more_or_other_fields_is_refused(written: bytes, instead: bytes) -> None:
+    row = bucket_row(CLAIM)._replace(record=bucket_record(CLAIM).replace(written, instead))
+    assert row.record != bucket_record(CLAIM)
+    with pytest.raises(RecordRefused):
+        read_bucket(MAC_KEY, STORE, row._replace(mac=bucket_mac(MAC_KEY, STORE, row)))
+
+
+# ---- the credential of an account, and what was written before there were any ----
+
+OWN = Account("team", "123456789012", 5, "ann", 2, "AKIAOWN")
+
+
+def own_row(sealed: bytes | None, account: Account = OWN) -> AccountRow:
+    row = account_row(account)._replace(upstream_sealed=sealed)
+    return row._replace(mac=account_mac(MAC_KEY, STORE, row))
+
+
+@pytest.mark.parametrize("sealed", [None, b"", b"another"])
+def test_the_sealed_secret_of_an_account_is_under_its_mac(sealed: bytes | None) -> None:
+    assert read_account(MAC_KEY, STORE, own_row(b"sealed")) == OWN
+    with pytest.raises(RecordRefused, match="MAC"):
+        read_account(MAC_KEY, STORE, own_row(b"sealed")._replace(upstream_sealed=sealed))
+
+
+@pytest.mark.parametrize("row", [own_row(None), own_row(b"sealed", replace(OWN, upstream=None))])
+def test_half_a_credential_is_refused_under_a_right_mac(row: AccountRow) -> None:
+    with pytest.raises(RecordRefused, match="half"):
+        read_account(MAC_KEY, STORE, row)
+
+
+def test_an_account_and_a_key_without_what_is_new_are_written_as_before() -> None:
+    row = account_row(Account("team", "123456789012", 5, "ann"))
+    assert (
+        row.record
+        == b'{"created_at":5,"created_by":"ann","format":1,"name":"team","number":"123456789012","version":1}'
+    )
+    assert row.mac.hex() == "dff6a9b8e2fa11df8015a0f1723f0625d79c05bf44f667e3f1e2ab0543ea4c5e"
+    granted = replace(KEY, scope=SpecificBuckets((BucketGrant("photos"),)))
+    assert b'"buckets":[{"name":"photos","rights":"read_write"}]' in access_key_record(granted)
+
+
+def test_the_generation_of_a_grant_is_kept() -> None:
+    granted = replace(KEY, scope=SpecificBuckets((BucketGrant("photos", generation=3), BucketGrant("logs"))))
+    assert read_access_key(MAC_KEY, STORE, key_row(granted)).generations == {"photos": 3}

@@ -12,15 +12,18 @@ from keystore.scope import (
     Scope,
     SpecificBuckets,
     clean_prefix,
+    generations_by_bucket,
+    granted_in,
     permissions_by_bucket,
     prefixes_by_bucket,
     read_scope,
     scope_json,
+    stored_scope,
 )
 
 bucket_names = st.from_regex(r"[a-z0-9]{3,20}", fullmatch=True)
 prefixes = st.lists(st.from_regex(r"[a-zü ]{1,5}", fullmatch=True), max_size=3).map("/".join).map(clean_prefix)
-grants = st.builds(BucketGrant, bucket_names, st.sampled_from(Rights), prefixes)
+grants = st.builds(BucketGrant, bucket_names, st.sampled_from(Rights), prefixes, st.integers(0, 3))
 scopes: st.SearchStrategy[Scope] = st.one_of(
     st.builds(AllBuckets, st.sampled_from(Rights)),
     st.lists(grants, min_size=1, max_size=5, unique_by=lambda grant: grant.name).map(
@@ -31,7 +34,7 @@ scopes: st.SearchStrategy[Scope] = st.one_of(
 
 @given(scopes)
 def test_a_scope_reads_back_as_it_was_written(scope: Scope) -> None:
-    assert read_scope(scope_json(scope)) == scope
+    assert read_scope(stored_scope(scope)) == scope
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,11 @@ def test_a_scope_reads_back_as_it_was_written(scope: Scope) -> None:
         {"type": "buckets", "buckets": [{"name": "photos", "prefix": "/a"}]},
         {"type": "buckets", "buckets": [{"name": "photos", "prefix": "a/", "limit": 1}]},
         {"type": "buckets", "buckets": [{"name": "photos"}], "rights": "full"},
+        {"type": "buckets", "buckets": [{"name": "photos", "generation": -1}]},
+        {"type": "buckets", "buckets": [{"name": "photos", "generation": "1"}]},
+        {"type": "buckets", "buckets": [{"name": "photos", "generation": True}]},
+        {"type": "buckets", "buckets": [{"name": "photos", "generation": None}]},
+        {"type": "all", "generation": 1},
     ],
 )
 def test_what_is_not_a_scope_is_refused_and_never_means_all(value: object) -> None:
@@ -129,3 +137,31 @@ def test_only_buckets_with_a_prefix_have_one() -> None:
     scope = SpecificBuckets((BucketGrant("photos", prefix="a/"), BucketGrant("logs")))
     assert prefixes_by_bucket(scope) == {"photos": b"a/"}
     assert prefixes_by_bucket(AllBuckets()) == {}
+
+
+# ---- generations ----
+
+
+@given(scopes)
+def test_people_are_never_shown_a_generation(scope: Scope) -> None:
+    assert "generation" not in str(scope_json(scope))
+    assert read_scope(scope_json(scope)) == granted_in(scope, lambda _: 0)
+
+
+def test_a_scope_of_generation_zero_is_stored_as_before_there_were_any() -> None:
+    scope = SpecificBuckets((BucketGrant("photos", prefix="a/"), BucketGrant("logs", generation=2)))
+    assert stored_scope(scope) == {
+        "type": "buckets",
+        "buckets": [
+            {"name": "photos", "rights": "read_write", "prefix": "a/"},
+            {"name": "logs", "rights": "read_write", "generation": 2},
+        ],
+    }
+    assert generations_by_bucket(scope) == {"logs": 2}
+
+
+def test_each_bucket_is_granted_in_the_generation_it_has() -> None:
+    scope = SpecificBuckets((BucketGrant("photos", Rights.FULL, "a/", 9), BucketGrant("logs", generation=2)))
+    granted = granted_in(scope, {"photos": 4, "logs": 0}.__getitem__)
+    assert granted == SpecificBuckets((BucketGrant("photos", Rights.FULL, "a/", 4), BucketGrant("logs")))
+    assert granted_in(AllBuckets(), lambda _: 4) == AllBuckets()

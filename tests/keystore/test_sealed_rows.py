@@ -1,9 +1,11 @@
 import pytest
 
 from keystore.access_key import AccessKey, RevokeReason, Status, revoked
+from keystore.accounts import Account
+from keystore.bucket_claims import BucketClaim, ClaimState, released
 from keystore.chain import START, Change, Kind, Position, record_digest
 from keystore.errors import KeystoreUnavailable, RecordRefused, WrongKek
-from keystore.record import AccessKeyRow
+from keystore.record import AccessKeyRow, BucketRow
 from keystore.scope import AllBuckets
 from keystore.sealed_rows import LastChange, SealedRows, enter_store, found_store
 from keystore.sealing import Kek, KekRing, Secret
@@ -99,8 +101,8 @@ def test_an_edited_store_row_is_refused(edit: dict[str, object]) -> None:
 
 def test_a_newer_protocol_is_not_guessed_at() -> None:
     _, store = found_store(KekRing((NEW,)), "store-1")
-    with pytest.raises(KeystoreUnavailable, match="protocol 2"):
-        enter_store(KekRing((NEW,)), store._replace(protocol=2))
+    with pytest.raises(KeystoreUnavailable, match="protocol 3"):
+        enter_store(KekRing((NEW,)), store._replace(protocol=3))
 
 
 def test_the_store_row_moves_to_the_newest_kek_with_its_canary() -> None:
@@ -117,3 +119,50 @@ def test_after_min_kek_was_raised_rows_of_the_retired_kek_are_refused() -> None:
     with pytest.raises(WrongKek):
         enter_store(KekRing((OLD, NEW)), store).open_secret(retired)
     assert rows.store_id == "store-1"
+
+
+# ---- buckets, and an account's credential ----
+
+CLAIM = BucketClaim("photos", "team", 1, ClaimState.HELD, 5, "ann")
+CLAIMED, FREED = ROWS.bucket(CLAIM), ROWS.bucket(released(CLAIM, "photos", 6, "ann"))
+
+
+def of_the_bucket(at: Position, kind: Kind, record: bytes) -> LastChange:
+    draft = Change(0, "r", kind.value, "team", None, "ann", 1, b"{}", record_digest(record), "", b"", "photos")
+    return LastChange(ROWS.change(at, draft), at.head)
+
+
+CLAIMING = of_the_bucket(START, Kind.BUCKET_CLAIM, CLAIMED.record)
+FREEING = of_the_bucket(Position(1, CLAIMING.change.mac), Kind.BUCKET_RELEASE, FREED.record)
+
+
+def test_the_claim_last_written_is_read() -> None:
+    assert ROWS.read_bucket(CLAIMED, CLAIMING) == CLAIM
+    assert ROWS.read_bucket(FREED, FREEING) == released(CLAIM, "photos", 6, "ann")
+    assert ROWS.read_bucket(None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "last", "says"),
+    [
+        (CLAIMED, FREEING, "older one"),
+        (CLAIMED, None, "no change"),
+        (None, FREEING, "taken out"),
+        (FREED, CLAIMING, "not the one last written"),
+        (FREED, LastChange(FREEING.change._replace(bucket="logs"), FREEING.previous_mac), "broken"),
+        (FREED, LastChange(FREEING.change._replace(bucket=None), FREEING.previous_mac), "broken"),
+        (FREED, LastChange(FREEING.change, bytes(32)), "broken"),
+        (FREED._replace(account="default"), FREEING, "MAC"),
+    ],
+)
+def test_a_claim_and_a_log_that_disagree_are_refused(row: BucketRow | None, last: LastChange, says: str) -> None:
+    with pytest.raises(RecordRefused, match=says):
+        ROWS.read_bucket(row, last)
+
+
+def test_the_credential_of_an_account_opens_under_its_name_only() -> None:
+    team = ROWS.account(Account("team", "123456789012", 5, "ann", 2, "AKIAOWN"), Secret("s" * 40))
+    other = ROWS.account(Account("other", "223456789012", 5, "ann", 2, "AKIAOWN"), Secret("t" * 40))
+    assert ROWS.open_upstream(team).expose() == "s" * 40
+    with pytest.raises(RecordRefused):
+        ROWS.open_upstream(team._replace(upstream_sealed=other.upstream_sealed))

@@ -224,7 +224,8 @@ async def test_an_edited_account_is_refused(store: SqliteStore, hand: Hand) -> N
 
 
 async def test_an_inserted_account_is_refused(store: SqliteStore, hand: Hand) -> None:
-    hand("INSERT INTO account SELECT 'tenant', '999999999999', version, created_at, record, kek_id, mac FROM account")
+    columns = "version, created_at, record, kek_id, mac, upstream_sealed"
+    hand(f"INSERT INTO account SELECT 'tenant', '999999999999', {columns} FROM account")
     with pytest.raises(RecordRefused):
         await store.list_accounts()
 

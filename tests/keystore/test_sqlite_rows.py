@@ -6,7 +6,7 @@ import pytest
 from keystore import sqlite_rows
 from keystore.chain import GENESIS, Change, StoreRow
 from keystore.errors import RecordRefused
-from keystore.record import AccessKeyRow
+from keystore.record import AccessKeyRow, BucketRow
 from keystore.sqlite_file import migrations
 
 STORE = StoreRow("store-1", 1, 3, b"head", 4000, "kek", 1, "kek", b"canary", b"mac")
@@ -83,9 +83,32 @@ def test_a_changed_schema_cannot_hand_out_other_types(connection: sqlite3.Connec
         sqlite_rows.read_found_key(found)
 
 
-@pytest.mark.parametrize("statement", [sqlite_rows.FIND_ACCESS_KEY, sqlite_rows.SELECT_LOG])
+def test_a_name_comes_with_the_last_change_that_names_it(connection: sqlite3.Connection) -> None:
+    for seq, bucket in ((4, "photos"), (5, "logs"), (6, "photos"), (7, "gone")):
+        connection.execute(sqlite_rows.ADD_CHANGE, change(seq, None)._replace(bucket=bucket))
+    for name in ("photos", "logs", "unlogged"):
+        connection.execute(sqlite_rows.PUT_BUCKET, BucketRow(name, "team", 1, b"{}", "kek", b"mac"))
+
+    def told(statement: str, value: str | None) -> list[tuple[str | None, int | None]]:
+        pairs = [sqlite_rows.read_found_bucket(found) for found in connection.execute(statement, (value,)).fetchall()]
+        return [(row and row.name, last and last.change.seq) for row, last in pairs]
+
+    expected = [(None, 7), ("logs", 5), ("photos", 6), ("unlogged", None)]
+    assert told(sqlite_rows.FIND_BUCKETS, '["gone", "logs", "never", "photos", "unlogged"]') == expected
+    assert told(sqlite_rows.LIST_BUCKETS, None) == expected
+
+
+WITHOUT_A_TABLE = {"SCAN s", "SCAN CONSTANT ROW", "SCAN q", "SCAN json_each VIRTUAL TABLE INDEX 1:"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        sqlite_rows.FIND_ACCESS_KEY,
+        sqlite_rows.SELECT_LOG,
+        sqlite_rows.FIND_BUCKETS,
+    ],
+)
 def test_the_hot_statements_scan_no_table(connection: sqlite3.Connection, statement: str) -> None:
-    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", ("x",)).fetchall()]
-    assert not [
-        step for step in plan if step.startswith("SCAN") and step not in ("SCAN s", "SCAN CONSTANT ROW", "SCAN q")
-    ]
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", ('["x"]',)).fetchall()]
+    assert not [step for step in plan if step.startswith("SCAN") and step not in WITHOUT_A_TABLE]

@@ -11,7 +11,8 @@ from gateway.s3.header_names import header_names
 from gateway.s3.profile import PROFILES
 from gateway.s3.request import RequestHead, S3Request, parse_request
 from gateway.sigv4.verify import Authenticated
-from keystore.access_key import AccessKey, Status
+from keystore.access_key import AccessKey, Status, TenureOf
+from keystore.bucket_claims import UNCLAIMED, Tenure
 from keystore.scope import AllBuckets, Scope
 
 NO_CLAIM = cast("Any", None)  # what stands behind verification never reads the claim
@@ -19,6 +20,11 @@ NO_CLAIM = cast("Any", None)  # what stands behind verification never reads the 
 
 def access_key(scope: Scope, account: str = "default") -> AccessKey:
     return AccessKey("NQAK0123456789abcdef", account, "label", scope, Status.ACTIVE, 0, "test")
+
+
+def unclaimed(bucket: str) -> Tenure:
+    """Every bucket is the default account's."""
+    return UNCLAIMED
 
 
 def parsed(
@@ -51,11 +57,12 @@ def admit(
     allow_operations: frozenset[str] = frozenset(),
     host: str = "gw.example",
     domains: Iterable[bytes] = (),
+    tenure_of: TenureOf = unclaimed,
 ) -> Authorized:
     """Parse and authorize one request of a key with `scope` (All Buckets, Full, if not said)."""
     request = parsed(method, target, headers or {}, host=host, domains=domains)
     asking = authenticated(request, access_key(scope or AllBuckets(), account), sha256)
-    return authorize(asking, Policy(PROFILES[profile], allow_operations, dot_segments=False))
+    return authorize(asking, Policy(PROFILES[profile], allow_operations, dot_segments=False), tenure_of)
 
 
 def reply_head(status: int, headers: list[tuple[bytes, bytes]]) -> ReplyHead:

@@ -25,13 +25,16 @@ from gateway.s3.addressing import Addressing
 from gateway.s3.profile import PROFILES
 from gateway.sigv4.claim import ClaimRules
 from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
+from gateway.telemetry.request_log import RequestLog
 from gateway.wire.engine import Engine
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint
 from gateway.wire.server import ClientConnection
 from keystore.access_key import AccessKey, KnownKey, Status
+from keystore.bucket_claims import BucketClaim, Tenure, claimed, released, tenure, undone
 from keystore.errors import KeystoreUnavailable
 from keystore.scope import AllBuckets, Scope
+from keystore.store import Claimed
 from tests.support.raw_client import RawConnection, Signer
 
 T = TypeVar("T")
@@ -49,7 +52,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 class OneKey:
-    """Has the interface of keystore.directory.Directory that the engine uses."""
+    """Has what the engine uses of keystore.directory.Directory, and of the store that writes claims."""
 
     def __init__(self, scope: Scope) -> None:
         self.record: AccessKey | None = AccessKey(
@@ -62,6 +65,7 @@ class OneKey:
             created_by="test",
         )
         self.broken = False
+        self.claims: dict[str, BucketClaim] = {}
 
     def find(self, access_key_id: str, date: bytes) -> KnownKey | None:
         if self.broken:
@@ -70,6 +74,31 @@ class OneKey:
             return None
         date_key = hmac.digest(b"AWS4" + SECRET.encode(), date, hashlib.sha256)
         return KnownKey(self.record, {date: date_key}, lambda text: hmac.digest(SECRET.encode(), text, hashlib.sha1))
+
+    def tenure(self, bucket: str) -> Tenure:
+        return tenure(self.claim(bucket))
+
+    def claim(self, bucket: str) -> BucketClaim | None:
+        if self.broken:
+            raise KeystoreUnavailable("the test broke it")
+        return self.claims.get(bucket)
+
+    def learn_tenures(self, buckets: list[str]) -> None:
+        pass
+
+    def store_credential(self, account: str) -> None:
+        return None
+
+    async def claim_bucket(self, name: str, account: str, actor: str) -> Claimed:
+        before = self.claims.get(name)
+        self.claims[name] = claimed(before, name, account, 1, actor)
+        return Claimed(self.claims[name], before)
+
+    async def undo_claim(self, made: Claimed, actor: str) -> None:
+        self.claims[made.claim.name] = undone(made.claim, made.before, 1, actor)
+
+    async def release_bucket(self, name: str, version: int, actor: str) -> None:
+        self.claims[name] = released(self.claims.get(name), name, 1, actor)
 
     def revoke(self) -> None:
         assert self.record is not None
@@ -96,6 +125,7 @@ class RunningEngine:
         self.directory = OneKey(scope or AllBuckets())
         self.limits = Limits(**(LimitsSettings().model_dump() | changed))
         self.port = 0
+        self.said: list[str] = []  # of requests, in the log
         self.engine: Engine
         self._upstream_port = upstream_port
         self._profile = PROFILES[profile]
@@ -152,6 +182,8 @@ class RunningEngine:
             endpoint=Endpoint("127.0.0.1", port, self._upstream_tls, "127.0.0.1"),
             target=UpstreamTarget(b"127.0.0.1:%d" % port, b"", b"us-east-1", self._trailers),
             signer=UpstreamSigner(UpstreamCredential("upstream", "upstream-secret"), b"us-east-1"),
+            writer=self.directory,
+            request_log=RequestLog(self.said.append),
         )
         server = await self._loop.create_server(lambda: ClientConnection(engine), "127.0.0.1", 0, ssl=self._tls)
         ticking = self._loop.create_task(engine.run())

@@ -228,6 +228,31 @@ def test_versioning_takes_nothing_else() -> None:
     assert refusal("PutBucketVersioning", body) is Code.NOT_IMPLEMENTED
 
 
+# ---- configuration and locks: each by its own document, see bucket_documents ----
+
+CONFIGURING = {
+    "PutBucketLifecycleConfiguration": "<LifecycleConfiguration><Rule><Prefix>logs/</Prefix><Status>Enabled</Status>"
+    "<Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>",
+    "PutBucketEncryption": "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>"
+    "<SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule>"
+    "</ServerSideEncryptionConfiguration>",
+    "PutObjectLockConfiguration": "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>"
+    "</ObjectLockConfiguration>",
+    "PutObjectRetention": "<Retention></Retention>",
+    "PutObjectLegalHold": "<LegalHold><Status>OFF</Status></LegalHold>",
+}
+
+
+@pytest.mark.parametrize("operation", CONFIGURING)
+def test_a_configuration_is_rebuilt_by_the_rule_of_its_operation(operation: str) -> None:
+    for other, body in CONFIGURING.items():
+        if other == operation:
+            root = body[1:].partition(">")[0]
+            assert rebuilt(operation, f"<!-- c -->{body}") == written(root, body[len(root) + 2 : -len(root) - 3])
+        else:
+            assert refusal(operation, body) is Code.MALFORMED_XML
+
+
 # ---- laws ----
 
 
@@ -245,7 +270,10 @@ def test_an_operation_without_a_rule_forwards_nothing() -> None:
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="."), min_size=1, max_size=20).filter(
     escape
 )
-REBUILT = [DELETE, COMPLETE, "PutObjectTagging", "PutBucketVersioning", "CreateBucket"]
+REBUILT = [
+    *(DELETE, COMPLETE, "PutObjectTagging", "PutBucketVersioning", "CreateBucket", "PutBucketLifecycleConfiguration"),
+    *("PutBucketEncryption", "PutObjectLockConfiguration", "PutObjectRetention", "PutObjectLegalHold"),
+]
 
 
 @given(st.lists(texts, min_size=1, max_size=5))

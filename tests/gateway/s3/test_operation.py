@@ -78,6 +78,22 @@ SENT: dict[str, dict[str, Any]] = {
     "get_bucket_encryption": BUCKET,
     "get_bucket_lifecycle_configuration": BUCKET,
     "get_object_lock_configuration": BUCKET,
+    "put_bucket_encryption": {
+        **BUCKET,
+        "ServerSideEncryptionConfiguration": {
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        },
+    },
+    "put_bucket_lifecycle_configuration": {
+        **BUCKET,
+        "LifecycleConfiguration": {"Rules": [{"Status": "Enabled", "Filter": {}, "Expiration": {"Days": 1}}]},
+        "TransitionDefaultMinimumObjectSize": "all_storage_classes_128K",
+    },
+    "put_object_lock_configuration": {**BUCKET, "ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"}},
+    "get_object_retention": {**OBJECT, "VersionId": "v"},
+    "put_object_retention": {**OBJECT, "VersionId": "v", "Retention": {}, "BypassGovernanceRetention": True},
+    "get_object_legal_hold": {**OBJECT, "VersionId": "v"},
+    "put_object_legal_hold": {**OBJECT, "VersionId": "v", "LegalHold": {"Status": "ON"}},
     "get_bucket_acl": BUCKET,
     "get_bucket_policy": BUCKET,
     "list_bucket_inventory_configurations": BUCKET,

@@ -12,6 +12,8 @@ from gateway.header_policy import VERDICTS
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.operation import classify
 from gateway.s3.operation_table import ALIASES, OPERATIONS, UNADDRESSABLE, Body, Level, Operation
+from gateway.s3.profile import PROFILES
+from keystore.scope import AllBuckets, BucketGrant, Permission, Rights, Scope, SpecificBuckets
 from tests.support.admitted import admit, parsed
 
 ROWS = {row.name: row for row in OPERATIONS}
@@ -181,8 +183,9 @@ REFUSED_HEADERS = {
     "x-amz-object-lock-event-hold", "x-amz-object-lock-event-hold-duration-days",
     "x-amz-object-lock-event-hold-duration-years",
     # of configurations that are refused for every key
-    "x-amz-bucket-object-lock-token", "x-amz-confirm-remove-self-bucket-access", "x-amz-skip-destination-validation",
-    "x-amz-transition-default-minimum-object-size",
+    "x-amz-confirm-remove-self-bucket-access", "x-amz-skip-destination-validation",
+    # handed out by the support of AWS, to lock a bucket that was made without
+    "x-amz-bucket-object-lock-token",
 }  # fmt: skip
 
 
@@ -230,3 +233,50 @@ def test_a_header_that_is_refused_on_purpose_stops_every_operation_that_has_it(n
 )
 def test_what_opens_data_or_names_a_sink_is_refused_for_every_access_key(name: str) -> None:
     assert ROWS[name].permission is None
+
+
+# ---- what Full is for ----
+
+CONFIGURING = [row for row in OPERATIONS if row.permission is Permission.CONFIGURE]
+each_configuring = pytest.mark.parametrize("row", CONFIGURING, ids=[row.name for row in CONFIGURING])
+
+
+def admitted(row: Operation, scope: Scope, object_key: str = "team/k") -> bool:
+    """Whether a key with this scope may ask for it in the bucket `aaa`, of a store that offers it."""
+    place = f"/aaa/{object_key}" if row.level is Level.OBJECT else "/aaa"
+    selector = f"?{row.selector.decode()}" if row.selector else ""
+    try:
+        admit(row.method.decode(), place + selector, scope=scope)
+    except S3Error as error:
+        if error.code is not Code.ACCESS_DENIED:
+            raise
+        return False
+    return True
+
+
+def test_configuration_is_what_the_product_says_it_is() -> None:
+    written = {row.name for row in CONFIGURING if row.method != b"GET"}
+    assert written == set(
+        "DeleteBucket PutBucketVersioning PutBucketTagging DeleteBucketTagging PutBucketLifecycleConfiguration "
+        "DeleteBucketLifecycle PutBucketEncryption DeleteBucketEncryption PutObjectLockConfiguration "
+        "PutObjectRetention PutObjectLegalHold".split()
+    )
+
+
+@each_configuring
+def test_a_bucket_is_configured_by_full_alone_and_in_its_own_scope(row: Operation) -> None:
+    if row.name not in PROFILES["aws"].offered:
+        return
+    assert admitted(row, SpecificBuckets((BucketGrant("aaa", Rights.FULL),)))
+    assert not admitted(row, SpecificBuckets((BucketGrant("bbb", Rights.FULL),)))
+    for rights in set(Rights) - {Rights.FULL}:
+        assert not admitted(row, AllBuckets(rights))
+
+
+@each_configuring
+def test_a_key_for_a_part_of_a_bucket_configures_no_bucket_and_locks_its_own_objects(row: Operation) -> None:
+    if row.name not in PROFILES["aws"].offered:
+        return
+    team = SpecificBuckets((BucketGrant("aaa", Rights.FULL, "team/"),))
+    assert admitted(row, team) is (row.level is Level.OBJECT)
+    assert not admitted(row, team, "other/k")

@@ -1,5 +1,6 @@
 """What each store is trusted with: by the table, and by asking the store itself."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,11 @@ def test_generic_reserves_what_any_store_keeps_for_itself() -> None:
 
 # ---- the stores themselves ----
 
+_numbers = itertools.count(1)
 BUCKET = {"Bucket": "facts"}
 OBJECT = {**BUCKET, "Key": "a/k"}
 BODY = b"the object's own bytes"
+UNTIL_2090 = {"Mode": "GOVERNANCE", "RetainUntilDate": "2090-01-01T00:00:00Z"}
 TAGS = {"Tagging": {"TagSet": [{"Key": "a", "Value": "b"}]}}
 # Operations beside plain reads and writes, as boto3 calls them: none may change the bytes of an object.
 CALLS: dict[str, Callable[[Any], object]] = {
@@ -85,6 +88,24 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "GetBucketEncryption": lambda client: client.get_bucket_encryption(**BUCKET),
     "GetBucketLifecycleConfiguration": lambda client: client.get_bucket_lifecycle_configuration(**BUCKET),
     "GetObjectLockConfiguration": lambda client: client.get_object_lock_configuration(**BUCKET),
+    "PutBucketLifecycleConfiguration": lambda client: client.put_bucket_lifecycle_configuration(
+        **BUCKET, LifecycleConfiguration={"Rules": [{"Status": "Enabled", "Filter": {}, "Expiration": {"Days": 9}}]}
+    ),
+    "DeleteBucketLifecycle": lambda client: client.delete_bucket_lifecycle(**BUCKET),
+    "PutBucketEncryption": lambda client: client.put_bucket_encryption(
+        **BUCKET,
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        },
+    ),
+    "DeleteBucketEncryption": lambda client: client.delete_bucket_encryption(**BUCKET),
+    "PutObjectLockConfiguration": lambda client: client.put_object_lock_configuration(
+        **_locking(client), ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}
+    ),
+    "PutObjectRetention": lambda client: _of_locked(client, "put_object_retention", Retention=UNTIL_2090),
+    "GetObjectRetention": lambda client: _of_locked(client, "get_object_retention"),
+    "PutObjectLegalHold": lambda client: _of_locked(client, "put_object_legal_hold", LegalHold={"Status": "ON"}),
+    "GetObjectLegalHold": lambda client: _of_locked(client, "get_object_legal_hold"),
 }
 # What a store says when there is nothing to tell; it did understand the question.
 NOTHING_THERE = {
@@ -103,6 +124,22 @@ def _part_copy(client: Any) -> object:
     client.complete_multipart_upload(**upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]})
     assert client.get_object(**target)["Body"].read() == BODY
     return None
+
+
+def _locking(client: Any) -> dict[str, str]:
+    """A new bucket with object lock."""
+    bucket = {"Bucket": f"locks-{next(_numbers)}"}
+    client.create_bucket(**bucket, ObjectLockEnabledForBucket=True)
+    return bucket
+
+
+def _of_locked(client: Any, method: str, **arguments: object) -> None:
+    """`method` of an object that is retained until 2089 and held by nobody."""
+    target = {**_locking(client), "Key": "a/k"}
+    locks = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": "2089-01-01T00:00:00Z"}
+    client.put_object(**target, **locks, ObjectLockLegalHoldStatus="OFF", Body=BODY)
+    getattr(client, method)(**target, **arguments)
+    assert client.get_object(**target)["Body"].read() == BODY
 
 
 @pytest.fixture(scope="module", params=STORES)

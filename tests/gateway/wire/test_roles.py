@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.wire import form_upload, reply, roles, streamed, upload
+from gateway.wire import bucket, document, form_upload, reply, roles, streamed, upload
 from gateway.wire.exchange import Exchange
 from gateway.wire.server import ClientConnection
 from gateway.wire.upstream import UpstreamConnection
@@ -20,7 +20,11 @@ def asked(role: type) -> set[str]:
         (Exchange, roles.Uploading),
         (UpstreamConnection, roles.Outlet),
         (upload.Held, roles.Upload),
-        (upload.Document, roles.Upload),
+        (document.Document, roles.Upload),
+        (bucket.BucketDocument, roles.Upload),
+        (bucket.Creating, roles.Sink),
+        (bucket.Removing, roles.Sink),
+        (Exchange, roles.Asking),
         (streamed.Streamed, roles.Upload),
         (form_upload.FormUpload, roles.Upload),
         (reply.Relay, roles.Sink),

@@ -1,0 +1,58 @@
+"""Which buckets the store has, asked once by a command: the gateway's own credential, the way the gateway signs."""
+
+import http.client
+import socket
+import time
+from contextlib import closing
+from typing import Final
+from urllib.parse import urlsplit
+
+from gateway.config import Config, SettingsError
+from gateway.forward import UpstreamTarget, plan_list_buckets
+from gateway.s3.errors import S3Error
+from gateway.s3.listing import ListedBucket, read_buckets
+from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
+from gateway.wire.tls import upstream_context
+
+TIMEOUT: Final = 10.0  # seconds; a person waits
+MAX_PAGES: Final = 1000
+MAX_PAGE: Final = 16 << 20  # bytes
+
+
+def store_buckets(config: Config) -> list[ListedBucket]:
+    """All of them, in the store's order. Raises SettingsError when the store does not answer, or not with a list."""
+    upstream = config.upstream
+    url = urlsplit(str(upstream.endpoint))
+    region = upstream.region.encode()
+    target = UpstreamTarget(url.netloc.rpartition("@")[2].encode(), url.path.rstrip("/").encode(), region)
+    signer = UpstreamSigner(UpstreamCredential(upstream.access_key_id, upstream.secret()), region)
+    found: list[ListedBucket] = []
+    token: str | None = None
+    try:
+        for _ in range(MAX_PAGES):
+            with closing(_connected(config)) as connection:
+                page, token = _page(connection, plan_list_buckets(target, signer, time.time(), token).head)
+            found += page
+            if not token:
+                return found
+    except (OSError, http.client.HTTPException, S3Error) as error:
+        raise SettingsError(f"upstream.endpoint: {url.netloc} did not list its buckets: {error}") from error
+    raise SettingsError(f"upstream.endpoint: the list of buckets of {url.netloc} does not end")
+
+
+def _connected(config: Config) -> socket.socket:
+    url = urlsplit(str(config.upstream.endpoint))
+    host, secure = url.hostname or "", url.scheme == "https"
+    connection = socket.create_connection((host, url.port or (443 if secure else 80)), timeout=TIMEOUT)
+    if not secure:
+        return connection
+    return upstream_context(config.upstream.ca_file).wrap_socket(connection, server_hostname=host)
+
+
+def _page(connection: socket.socket, head: bytes) -> tuple[list[ListedBucket], str | None]:
+    connection.sendall(head)
+    with http.client.HTTPResponse(connection, method="GET") as reply:
+        reply.begin()
+        if reply.status != http.HTTPStatus.OK:
+            raise http.client.HTTPException(f"status {reply.status}")
+        return read_buckets(reply.read(MAX_PAGE))

@@ -1,0 +1,49 @@
+"""What is said of single requests: gathered in memory, written together. A line by way of `logging` costs as much as
+refusing the request it tells of.
+
+Nothing here redacts: whoever says a line knows that it holds no secret.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+MAX_GATHERED: Final = 1000  # lines; a flood is written as it comes
+_LOGGER: Final = "nqgate.s3"
+
+
+class RequestLog:
+    """Lines of level info. `write` takes whole lines, None drops them; `form` as in `configure_logs`."""
+
+    def __init__(self, write: Callable[[str], object] | None, form: Literal["json", "text"] = "text") -> None:
+        self._write = write
+        self._written = _as_json if form == "json" else _as_text
+        self._lines: list[tuple[float, bytes, str]] = []
+
+    def say(self, request_id: bytes, words: str) -> None:
+        """Gathered until `write_out`, which somebody calls soon."""
+        if self._write is None:
+            return
+        self._lines.append((time.time(), request_id, words))
+        if len(self._lines) >= MAX_GATHERED:
+            self.write_out()
+
+    def write_out(self) -> None:
+        lines, self._lines = self._lines, []
+        if lines and self._write is not None:
+            written = self._written
+            self._write("".join([written(at, f"{request_id.decode()} {words}") for at, request_id, words in lines]))
+
+
+def _as_json(at: float, message: str) -> str:
+    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    line = {"time": moment, "level": "info", "logger": _LOGGER, "message": message}
+    return json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def _as_text(at: float, message: str) -> str:
+    """As `logging` writes it, and on one line whatever it holds."""
+    second = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+    return f"{second},{int(at % 1 * 1000):03d} INFO    {_LOGGER}: {' '.join(message.splitlines())}\n"
