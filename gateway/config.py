@@ -158,6 +158,12 @@ class KeystoreSettings(_Section):
     kek_file: Path = Field(
         Path("data/kek"), description="File with the key-encryption key; make it with `nqgate kek create FILE`."
     )
+    state_file: Path | None = Field(
+        None,
+        description="File that remembers how far the keystore had come, so that an older copy put back is noticed; "
+        "beside it, with `.state` behind its name, when absent. Keep it out of backups; on another disk it also "
+        "survives what takes the keystore's.",
+    )
 
     @field_validator("url")
     @classmethod
@@ -322,6 +328,7 @@ _PATHS: Final = (
     ("upstream", "secret_access_key_file"),
     ("upstream", "ca_file"),
     ("keystore", "kek_file"),
+    ("keystore", "state_file"),
     ("limits", "spool_dir"),
 )
 

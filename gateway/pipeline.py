@@ -8,7 +8,7 @@ from gateway.s3.addressing import Addressing
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.request import RequestHead, S3Request, parse_request
 from gateway.sigv4.claim import ClaimRules, check_time, read_claim
-from gateway.sigv4.verify import authenticate
+from gateway.sigv4.verify import Authenticated, authenticate
 from gateway.source import NOWHERE, source_address
 from keystore.access_key import KnownKey, TenureOf
 from keystore.errors import KeystoreError
@@ -59,7 +59,7 @@ def admit(head: RequestHead, lookups: Lookups, now: float, rules: Rules, peer: s
     try:
         known = lookups.find(claim.access_key_id, claim.date)
         authenticated = authenticate(request, claim, known, now, rules.dummy_date_key)
-        return authorize(authenticated, rules.policy, lookups.tenure_of)
+        return authorize_holder(authenticated, lookups, rules)
     except KeystoreError as error:
         raise unavailable(error) from error
 
@@ -79,9 +79,19 @@ def admit_again(authorized: Authorized, lookups: Lookups, rules: Rules) -> Autho
         if unchanged and still_granted(authorized, lookups.tenure_of):
             return authorized
         again = authenticate(authenticated.request, claim, known, authenticated.at, rules.dummy_date_key)
-        return authorize(again, rules.policy, lookups.tenure_of)
+        return authorize_holder(again, lookups, rules)
     except KeystoreError as error:
         raise unavailable(error) from error
+
+
+def authorize_holder(authenticated: Authenticated, lookups: Lookups, rules: Rules) -> Authorized:
+    """As `authorize`; a refusal says whose request it was, for the signature has held."""
+    try:
+        return authorize(authenticated, rules.policy, lookups.tenure_of)
+    except S3Error as error:
+        error.holder = authenticated.access_key.access_key_id
+        error.bucket = authenticated.request.bucket
+        raise
 
 
 def unavailable(error: KeystoreError) -> S3Error:

@@ -9,10 +9,10 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-UsingHTTPPOST.html
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from gateway.authorize import Authorized, authorize
+from gateway.authorize import Authorized
 from gateway.payload.reader import PayloadReader
 from gateway.payload.verifier import body_verifier
-from gateway.pipeline import Lookups, Rules, read_request, unavailable
+from gateway.pipeline import Lookups, Rules, authorize_holder, read_request, unavailable
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.form_data import Block, FormReader
 from gateway.s3.form_file import FormFile
@@ -130,7 +130,7 @@ def admit_form(
     object_key = object_key_of(expanded, dot_segments=rules.addressing.dot_segments)
     upload = _upload(request, object_key, as_put_headers(expanded))
     try:
-        authorized = authorize(as_upload(authenticated, upload), rules.policy, lookups.tenure_of)
+        authorized = authorize_holder(as_upload(authenticated, upload), lookups, rules)
     except KeystoreError as error:
         raise unavailable(error) from error
     return AdmittedForm(authorized, length_range, read_success(expanded))

@@ -27,15 +27,21 @@ from gateway.s3.profile import PROFILES
 from gateway.sigv4.claim import ClaimRules
 from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
 from gateway.telemetry.request_log import RequestLog
+from gateway.usage import keep_written, write_out
+from gateway.wire.cutting import Cutter
 from gateway.wire.engine import Engine
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint
+from gateway.wire.roles import Board
 from gateway.wire.server import ClientConnection
 from gateway.wire.tls import listener_context, upstream_context
+from keystore.board import Identity, Seat
 from keystore.directory import Directory, open_directory
+from keystore.high_water import HighWater, kept
 from keystore.sealing import load_kek_ring
 from keystore.source_cidrs import read_networks
 from keystore.sqlite import open_sqlite_store
+from keystore.sqlite_file import keystore_path
 from keystore.store import Store
 
 LOG: Final = logging.getLogger("nqgate")
@@ -82,7 +88,7 @@ def _rules(config: Config) -> Rules:
     )
 
 
-def build_engine(config: Config, directory: Directory, writer: Store, request_log: RequestLog) -> Engine:
+def build_engine(config: Config, directory: Directory, writer: Store, request_log: RequestLog, board: Board) -> Engine:
     """An engine on the running loop. Raises SettingsError when the upstream's settings cannot be used together."""
     upstream = config.upstream
     url = urlsplit(str(upstream.endpoint))
@@ -111,6 +117,7 @@ def build_engine(config: Config, directory: Directory, writer: Store, request_lo
         signer=UpstreamSigner(credential, upstream.region.encode()),
         writer=writer,
         request_log=request_log,
+        board=board,
     )
 
 
@@ -177,6 +184,16 @@ def s3_listener_context(config: Config) -> ssl.SSLContext | None:
         raise SettingsError(f"s3.tls_certificate, s3.tls_key: {error.strerror or error}") from error
 
 
+async def _serve_console(stack: contextlib.AsyncExitStack, listen: str, readiness: Readiness) -> str:
+    """The control plane, until the stack unwinds; → its address as a URL. OSError for one that is taken."""
+    host, port = _split(listen)
+    runner = web.AppRunner(build_app(readiness), access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, host, port).start()
+    return _url([address[:2] for address in runner.addresses], host)
+
+
 async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | None = None) -> int:
     """Run until SIGTERM or SIGINT, then drain. Returns how many requests had to be cut (0 = a clean end).
 
@@ -191,7 +208,14 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
         writer = await stack.enter_async_context(open_sqlite_store(config.keystore.path, kek, create=True))
         directory = open_directory(config.keystore.path, kek)
         stack.callback(directory.close)
-        engine = build_engine(config, directory, writer, stderr_log(config))
+        water = HighWater(config.keystore.path, kek, config.keystore.state_file)
+        await stack.enter_async_context(kept(water, lambda: directory.where()[1], LOG.warning))
+        files, applied = directory.where()
+        seat = Seat(keystore_path(config.keystore.path), Identity(*files), applied)
+        stack.callback(seat.leave)
+        engine = build_engine(config, directory, writer, stderr_log(config), seat)
+        directory.on_change = Cutter(engine).on_change
+        directory.on_applied = seat.applied
         host, port = _split(config.s3.listen)
         tls = s3_listener_context(config)
         server = await loop.create_server(
@@ -203,6 +227,10 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
             ssl_handshake_timeout=None if tls is None else config.limits.head_timeout,
         )
         stack.callback(server.close)
+        database = keystore_path(config.keystore.path)
+        stack.callback(write_out, engine.tally, database)
+        writing = loop.create_task(keep_written(engine.tally, database))
+        stack.callback(writing.cancel)
         ticking = loop.create_task(engine.run())
         stack.callback(ticking.cancel)
         readiness = Readiness(
@@ -210,16 +238,9 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
             serving=lambda: not engine.draining,
             upstream_error=lambda: engine.upstream.pool.last_error,
         )
-        console_host, console_port = _split(config.console.listen)
-        runner = web.AppRunner(build_app(readiness), access_log=None)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, console_host, console_port)
-        await site.start()
-        bound = BoundAddresses(
-            _url([s.getsockname()[:2] for s in server.sockets], host, "http" if tls is None else "https"),
-            _url([address[:2] for address in runner.addresses], console_host),
-        )
+        console = await _serve_console(stack, config.console.listen, readiness)
+        scheme = "http" if tls is None else "https"
+        bound = BoundAddresses(_url([s.getsockname()[:2] for s in server.sockets], host, scheme), console)
         LOG.info("serving S3 on %s, health on %s", bound.s3, bound.console)
         if on_ready is not None:
             on_ready(bound)

@@ -59,6 +59,8 @@ class Act(Enum):
 
     REVOKE = "revoke"
     RESTORE = "restore"
+    ROLL = "roll"
+    UPDATE = "update"
     DELETE = "delete"
 
 
@@ -67,6 +69,9 @@ TRANSITIONS: Final[dict[tuple[Status, Act], Status | None]] = {
     (Status.ACTIVE, Act.REVOKE): Status.REVOKED,
     (Status.REVOKED, Act.REVOKE): Status.REVOKED,  # always writes and always waits: a no-op could be undone by a crash
     (Status.REVOKED, Act.RESTORE): Status.ACTIVE,  # not after COMPROMISED
+    (Status.ACTIVE, Act.ROLL): Status.ACTIVE,  # until its overlap is over; without one it is revoked
+    (Status.ACTIVE, Act.UPDATE): Status.ACTIVE,
+    (Status.REVOKED, Act.UPDATE): Status.REVOKED,  # its label only
     (Status.ACTIVE, Act.DELETE): None,
     (Status.REVOKED, Act.DELETE): None,
 }
@@ -96,7 +101,10 @@ def check_times(not_before: int | None, expires_at: int | None, now: int) -> Non
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """One verified record. Times are Unix seconds, UTC. Holds no secret."""
+    """One verified record. Times are Unix seconds, UTC. Holds no secret.
+
+    `replaces`, `replaced_by`: the access key ids on both sides of a roll; either key may be deleted since.
+    """
 
     access_key_id: str
     account: str
@@ -113,6 +121,8 @@ class AccessKey:
     version: int = 1
     secret_version: int = 1
     source_cidrs: tuple[str, ...] = ()  # () = from everywhere
+    replaces: str | None = None
+    replaced_by: str | None = None
     networks: tuple[Network, ...] = field(init=False, repr=False, compare=False)
     grants: dict[str, frozenset[Permission]] | None = field(init=False, repr=False, compare=False)
     prefixes: dict[str, bytes] = field(init=False, repr=False, compare=False)  # of buckets that have one
@@ -240,6 +250,8 @@ def access_key_json(access_key: AccessKey, now: float, claims: Claims) -> dict[s
         "revoked_at": _rfc3339(access_key.revoked_at),
         "revoked_by": access_key.revoked_by,
         "revoked_reason": reason and reason.value,
+        "replaces": access_key.replaces,
+        "replaced_by": access_key.replaced_by,
         "version": access_key.version,
     }
 

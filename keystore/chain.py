@@ -22,20 +22,36 @@ class Kind(Enum):
     KEY_CREATE = "key.create"
     KEY_REVOKE = "key.revoke"
     KEY_DELETE = "key.delete"
+    KEY_RESTORE = "key.restore"
+    KEY_ROLL = "key.roll"
+    KEY_UPDATE = "key.update"
     ACCOUNT_UPSTREAM = "account.upstream"
     BUCKET_CLAIM = "bucket.claim"
     BUCKET_RELEASE = "bucket.release"
     BUCKET_ASSIGN = "bucket.assign"
     BUCKET_UNDO = "bucket.undo"
+    KEYSTORE_ADOPT = "keystore.adopt"
+    KEK_RESEAL = "kek.reseal"
+    KEK_RETIRE = "kek.retire"
 
 
 # Kinds after which exactly what the change names must be looked up again: the access key, the bucket, the account. A
 # kind in none of these sets: everything must.
-OF_A_KEY: Final = frozenset({Kind.KEY_CREATE.value, Kind.KEY_REVOKE.value, Kind.KEY_DELETE.value})
+OF_A_KEY: Final = frozenset(
+    {
+        Kind.KEY_CREATE.value,
+        Kind.KEY_REVOKE.value,
+        Kind.KEY_DELETE.value,
+        Kind.KEY_RESTORE.value,
+        Kind.KEY_ROLL.value,
+        Kind.KEY_UPDATE.value,
+    }
+)
 OF_A_BUCKET: Final = frozenset(
     {Kind.BUCKET_CLAIM.value, Kind.BUCKET_RELEASE.value, Kind.BUCKET_ASSIGN.value, Kind.BUCKET_UNDO.value}
 )
 OF_AN_ACCOUNT: Final = frozenset({Kind.ACCOUNT_CREATE.value, Kind.ACCOUNT_UPSTREAM.value})
+OF_SEALS: Final = frozenset({Kind.KEK_RESEAL.value})  # after which every record says what it said: nothing must
 
 
 class Change(NamedTuple):

@@ -40,7 +40,7 @@ from keystore.sqlite_rows import (
 )
 from keystore.wal_index import HEADER, WalIndex
 
-OnChange = Callable[[str | None], None]
+OnChange = Callable[[int, str | None], None]
 
 # Readers wait for nobody in WAL mode, except while another process recovers the log after a crash. The event loop
 # stands still meanwhile, so it is short; then the answer is 503.
@@ -72,13 +72,14 @@ class StoreCredential(NamedTuple):
 
 
 class Directory:
-    """Made by `open_directory`, for one event loop. `on_change(access_key_id)` is called from within a refresh for
-    every key that a change touched, `on_change(None)` when any may have been, as when a bucket changed hands; memory is
-    up to date by then.
+    """Made by `open_directory`, for one event loop. `on_change(seq, access_key_id)` is called from within a refresh
+    for every key that the change `seq` touched, with None when any may have been, as when a bucket changed hands;
+    memory is up to date by then. `on_applied(seq)` follows, when all that is known to be in the log has been told.
     """
 
     def __init__(self, connection: sqlite3.Connection, wal_index: WalIndex, path: Path, ring: KekRing) -> None:
         self.on_change: OnChange | None = None
+        self.on_applied: Callable[[int], None] | None = None
         self._connection = connection
         self._wal_index = wal_index
         self._header: mmap.mmap | bytes = wal_index.header
@@ -92,7 +93,8 @@ class Directory:
         self._written_at: dict[str, int] = {}  # of every name with a claim: the change that last wrote it
         self._applied = START
         self._epoch = b""  # the header before the last refresh; b"" equals nothing
-        self._untold: deque[str | None] = deque()
+        self._telling = False
+        self._untold: deque[tuple[int, str | None]] = deque()
         self._ring = ring
         self._store, _ = self._read_log()
         self._rows = enter_store(ring, self._store)
@@ -141,10 +143,7 @@ class Directory:
             self._remember_tenure(bucket, claims.get(bucket))
 
     def claim(self, bucket: str) -> BucketClaim | None:
-        """The verified claim to a name, None where nobody ever claimed it. Always read from the database.
-
-        Raises KeystoreUnavailable as `find`.
-        """
+        """The verified claim to a name, None where nobody ever claimed it; always read anew. Raises as `find`."""
         if self._header[:HEADER] != self._epoch:
             self._refresh()
         return self._look_up_claims([bucket]).get(bucket)
@@ -190,8 +189,20 @@ class Directory:
         epoch = self._wal_index.epoch()
         self._follow_log()
         self._epoch = epoch
-        while self._untold and self.on_change is not None:
-            self.on_change(self._untold.popleft())
+        self._tell()
+
+    def _tell(self) -> None:
+        """Whoever is told may look keys up, and so find news: those are told, and applied, after this is done."""
+        if self._telling:
+            return
+        self._telling = True
+        try:
+            while self._untold and self.on_change is not None:
+                self.on_change(*self._untold.popleft())
+            if self.on_applied is not None:
+                self.on_applied(self._applied.seq)
+        finally:
+            self._telling = False
 
     def _follow_log(self) -> None:
         """Apply every change behind `applied`, batch by batch, each verified before it is applied."""
@@ -215,6 +226,7 @@ class Directory:
         if _terms(store) != _terms(self._store):
             self._rows = enter_store(self._ring, store)
             self._flush()
+            self._note(store.seq, None)
         self._store = store
 
     def _apply(self, change: Change) -> None:
@@ -223,20 +235,21 @@ class Directory:
             self._written_at[change.bucket] = change.seq
         if change.kind in OF_A_KEY and change.access_key_id is not None:
             self._forget_key(change.access_key_id)
+            self._note(change.seq, change.access_key_id)
         elif change.kind in OF_A_BUCKET and change.bucket is not None:
             self._tenures.pop(change.bucket, None)
-            self._note(None)
+            self._note(change.seq, None)
         elif change.kind in OF_AN_ACCOUNT:
             self._credentials.pop(change.account, None)
         else:
             self._flush()
+            self._note(change.seq, None)
 
     def _forget_key(self, access_key_id: str) -> None:
         self._absent.pop(access_key_id, None)
         held = self._known.pop(access_key_id, None)
         if held is not None:
             self._weight -= held.weight
-        self._note(access_key_id)
 
     def _flush(self) -> None:
         self._known.clear()
@@ -244,12 +257,11 @@ class Directory:
         self._tenures.clear()
         self._credentials.clear()
         self._weight = 0
-        self._note(None)
 
-    def _note(self, access_key_id: str | None) -> None:
+    def _note(self, seq: int, access_key_id: str | None) -> None:
         """Kept until the refresh has succeeded, also across failed ones: nobody is told before memory is the truth."""
         if self.on_change is not None:
-            self._untold.append(access_key_id)
+            self._untold.append((seq, access_key_id))
 
     # ---- cold look-ups ----
 
@@ -337,6 +349,10 @@ class Directory:
     def _select(self, statement: str, value: str | int) -> list[tuple[object, ...]]:
         with answering(self._path):
             return self._connection.execute(statement, (value,)).fetchall()
+
+    def where(self) -> tuple[tuple[int, int, int, int], int]:
+        """Which files are open here (device and inode of the database and its wal-index), and the last change read."""
+        return self._wal_index.identity, self._applied.seq
 
     def close(self) -> None:
         """The last thing done with this database in the process; every later find raises."""

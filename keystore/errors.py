@@ -27,3 +27,11 @@ class Conflict(KeystoreError):
 
 class InvalidInput(KeystoreError, ValueError):
     """A label, scope, time or name that the rules do not allow."""
+
+
+class WentBack(KeystoreUnavailable):
+    """The keystore is not what it was: an older copy, a fork, or another one. `nqgate keystore adopt` accepts it."""
+
+
+class MarkUnreadable(KeystoreUnavailable):
+    """The file that remembers how far the keystore had come says nothing that can be understood."""

@@ -9,7 +9,7 @@ import hmac
 import json
 from typing import Any, Final, NamedTuple
 
-from keystore.access_key import AccessKey, RevokeReason, Status
+from keystore.access_key import ACCESS_KEY_ID, AccessKey, RevokeReason, Status
 from keystore.accounts import Account
 from keystore.bucket_claims import BucketClaim, ClaimState
 from keystore.errors import InvalidInput, RecordRefused
@@ -26,6 +26,7 @@ ACCESS_KEY_FIELDS: Final = frozenset(
 )  # fmt: skip
 # Written where it says something, so that records of before stay as they are; a version that does not know it refuses.
 LIMITS: Final = frozenset({"source_cidrs"})
+ROLLED: Final = frozenset({"replaces", "replaced_by"})  # likewise
 UPSTREAM: Final = frozenset({"upstream"})  # likewise, of an account with a credential of its own
 BUCKET_FIELDS: Final = frozenset(
     {"format", "name", "account", "generation", "state", "changed_at", "changed_by", "version"}
@@ -88,9 +89,11 @@ def canonical_json(value: dict[str, Any]) -> bytes:
 def access_key_record(access_key: AccessKey) -> bytes:
     reason = access_key.revoked_reason
     limits = {"source_cidrs": list(access_key.source_cidrs)} if access_key.source_cidrs else {}
+    rolled = {"replaces": access_key.replaces, "replaced_by": access_key.replaced_by}
     return canonical_json(
         {
             **limits,
+            **{name: access_key_id for name, access_key_id in rolled.items() if access_key_id is not None},
             "format": FORMAT,
             "access_key_id": access_key.access_key_id,
             "account": access_key.account,
@@ -165,8 +168,9 @@ def read_access_key(mac_key: bytes, store_id: str, row: AccessKeyRow) -> AccessK
     """The verified record. RecordRefused when MAC, form or an index column does not hold."""
     if not hmac.compare_digest(access_key_mac(mac_key, store_id, row), row.mac):
         raise RecordRefused(f"access key {row.access_key_id}: the stored record fails its MAC")
-    fields = _fields(row.record, ACCESS_KEY_FIELDS, f"access key {row.access_key_id}", LIMITS)
+    fields = _fields(row.record, ACCESS_KEY_FIELDS, f"access key {row.access_key_id}", LIMITS | ROLLED)
     try:
+        _check_rolled(fields)
         reason = fields.pop("revoked_reason")
         cidrs = _source_cidrs(fields.pop("source_cidrs")) if "source_cidrs" in fields else ()
         access_key = AccessKey(
@@ -182,6 +186,12 @@ def read_access_key(mac_key: bytes, store_id: str, row: AccessKeyRow) -> AccessK
     if shown != row[:4]:
         raise RecordRefused(f"access key {row.access_key_id}: the record and its index columns differ")
     return access_key
+
+
+def _check_rolled(fields: dict[str, Any]) -> None:
+    for name in ROLLED & fields.keys():
+        if not isinstance(fields[name], str) or not ACCESS_KEY_ID.match(fields[name]):
+            raise InvalidInput(f"{name} is an access key id")
 
 
 def _source_cidrs(value: object) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from keystore.record import (
     read_account,
     read_bucket,
 )
-from keystore.sealing import Binding, KekRing, MacKeys, Secret, check_canary, open_seal, seal, seal_canary
+from keystore.sealing import Binding, Kek, KekRing, MacKeys, Secret, check_canary, open_seal, seal, seal_canary
 
 PROTOCOL: Final = 2  # 2: changes that name a bucket
 DEFAULT_LEASE_MS: Final = 4000
@@ -48,19 +48,31 @@ def upstream_binding(account: str) -> Binding:
 
 
 class SealedRows:
-    """Rows of the keystore `store_id`, under the KEKs of `ring`: the newest seals, all of them open."""
+    """Rows of the keystore `store_id`, under the KEKs of `ring`: `sealing` seals, the newest unless said otherwise;
+    all of them open.
+    """
 
-    __slots__ = ("_macs", "_ring", "store_id")
+    __slots__ = ("_macs", "_ring", "_sealing", "store_id")
 
-    def __init__(self, ring: KekRing, store_id: str) -> None:
+    def __init__(self, ring: KekRing, store_id: str, sealing: Kek | None = None) -> None:
         self._ring = ring
         self._macs = MacKeys(ring, store_id)
+        self._sealing = sealing or ring.newest
         self.store_id = store_id
+
+    def under_newest(self) -> "SealedRows":
+        """To read the same, and seal under the newest loaded KEK: a store row of it makes every writer do so."""
+        return SealedRows(self._ring, self.store_id)
+
+    @property
+    def kek_id(self) -> str:
+        """Of the KEK that seals."""
+        return self._sealing.kek_id
 
     # ---- writing ----
 
     def access_key(self, access_key: AccessKey, secret: Secret) -> AccessKeyRow:
-        kek = self._ring.newest
+        kek = self._sealing
         binding = secret_binding(access_key.account, access_key.access_key_id)
         sealed = seal(kek, binding, secret.expose().encode())
         return self._access_key_row(access_key, sealed, kek.kek_id)
@@ -76,7 +88,7 @@ class SealedRows:
 
     def account(self, account: Account, upstream_secret: Secret | None = None) -> AccountRow:
         """`upstream_secret`: of its own credential at the store, if it has one."""
-        kek = self._ring.newest
+        kek = self._sealing
         index = (account.name, account.number, account.version, account.created_at)
         sealed = None
         if upstream_secret is not None:
@@ -85,19 +97,39 @@ class SealedRows:
         return row._replace(mac=account_mac(self._macs.record(kek.kek_id), self.store_id, row))
 
     def bucket(self, claim: BucketClaim) -> BucketRow:
-        kek_id = self._ring.newest.kek_id
+        kek_id = self.kek_id
         row = BucketRow(claim.name, claim.account, claim.version, bucket_record(claim), kek_id, b"")
         return row._replace(mac=bucket_mac(self._macs.record(kek_id), self.store_id, row))
 
+    # Re-sealing: rows that were read, and so verified, with the very bytes of their records.
+
+    def resealed_access_key(self, row: AccessKeyRow) -> AccessKeyRow:
+        kek = self._sealing
+        sealed = seal(kek, secret_binding(row.account, row.access_key_id), self.open_secret(row).expose().encode())
+        row = row._replace(secret_sealed=sealed, kek_id=kek.kek_id)
+        return row._replace(mac=access_key_mac(self._macs.record(kek.kek_id), self.store_id, row))
+
+    def resealed_account(self, row: AccountRow) -> AccountRow:
+        kek = self._sealing
+        sealed = row.upstream_sealed
+        if sealed is not None:
+            sealed = seal(kek, upstream_binding(row.name), self.open_upstream(row).expose().encode())
+        row = row._replace(upstream_sealed=sealed, kek_id=kek.kek_id)
+        return row._replace(mac=account_mac(self._macs.record(kek.kek_id), self.store_id, row))
+
+    def resealed_bucket(self, row: BucketRow) -> BucketRow:
+        row = row._replace(kek_id=self.kek_id)
+        return row._replace(mac=bucket_mac(self._macs.record(self.kek_id), self.store_id, row))
+
     def change(self, position: Position, draft: Change) -> Change:
         """`draft` as the row after `position`; its seq, kek_id and mac are set here."""
-        kek_id = self._ring.newest.kek_id
+        kek_id = self.kek_id
         numbered = draft._replace(seq=position.seq + 1, kek_id=kek_id)
         return linked(self._macs.chain(kek_id), self.store_id, position.head, numbered)
 
     def store_row(self, row: StoreRow, position: Position) -> StoreRow:
-        """`row` at `position`, under the newest KEK."""
-        kek = self._ring.newest
+        """`row` at `position`."""
+        kek = self._sealing
         canary = row.canary if row.kek_id == kek.kek_id else seal_canary(kek, self.store_id)
         moved = row._replace(seq=position.seq, head=position.head, kek_id=kek.kek_id, canary=canary, protocol=PROTOCOL)
         return moved._replace(mac=store_mac(self._macs.store(kek.kek_id), moved))
@@ -178,7 +210,7 @@ def found_store(ring: KekRing, store_id: str) -> tuple[SealedRows, StoreRow]:
 
 
 def enter_store(ring: KekRing, row: StoreRow) -> SealedRows:
-    """The means to read and write the keystore whose store row this is.
+    """The means to read and write the keystore whose store row this is, under the KEK that this row stands under.
 
     Raises WrongKek when the KEK is not the one it was sealed with, RecordRefused when the row fails its MAC,
     KeystoreUnavailable for a protocol this version does not know.
@@ -186,6 +218,7 @@ def enter_store(ring: KekRing, row: StoreRow) -> SealedRows:
     if row.protocol > PROTOCOL:
         raise KeystoreUnavailable(f"the keystore speaks protocol {row.protocol}, this gateway {PROTOCOL}: upgrade it")
     check_canary(ring, row.kek_id, row.store_id, row.canary)
-    rows = SealedRows(ring.since(row.min_kek), row.store_id)
+    ring = ring.since(row.min_kek)
+    rows = SealedRows(ring, row.store_id, ring.named(row.kek_id))
     rows.check_store_row(row)
     return rows

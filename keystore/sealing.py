@@ -13,6 +13,7 @@ import hmac
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
@@ -29,10 +30,11 @@ SALT_LENGTH: Final = 16
 NONCE_LENGTH: Final = 12
 KEK_LENGTH: Final = 32
 KEK_LINE: Final = "nqgate-kek-1:"
+RETIRED_LINE: Final = "nqgate-kek-retired-1:"  # of a KEK that reads the change log, and nothing else any more
 MAX_KEK_FILE: Final = 65_536  # bytes; a KEK is one line of 57, so this is a thousand rotations
 KEK_FILE_HEAD: Final = (
     "# NQ Gateway key-encryption key. Whoever has this file and the keystore has every secret in it; without this\n"
-    "# file no secret can be read again. Keep a copy, apart from the keystore's backups. The last line seals.\n"
+    "# file no secret can be read again. Keep a copy, apart from the keystore's backups. The last line is the newest.\n"
 )
 
 
@@ -76,41 +78,62 @@ class Kek:
 
 
 class KekRing:
-    """The loaded KEKs, oldest first. The newest seals, all of them open."""
+    """The loaded KEKs, oldest first. Which of them seals is said by the keystore, all of them open. The `retired` ones
+    read the change log, and nothing else: nothing that stands under one of them is believed.
+    """
 
-    __slots__ = ("_by_id", "keks")
+    __slots__ = ("_by_id", "_retired", "keks")
 
-    def __init__(self, keks: tuple[Kek, ...]) -> None:
-        if not keks:
-            raise KeystoreUnavailable("no key-encryption key is loaded")
-        self.keks = keks
-        self._by_id = {kek.kek_id: kek for kek in keks}
+    def __init__(self, keks: tuple[Kek, ...], retired: tuple[Kek, ...] = ()) -> None:
+        self._retired = {kek.kek_id: kek for kek in retired}
+        self._by_id = {kek.kek_id: kek for kek in keks if kek.kek_id not in self._retired}
+        self.keks = tuple(self._by_id.values())
+        if not self.keks:
+            raise KeystoreUnavailable("no key-encryption key is loaded that is not retired")
+
+    @property
+    def retired(self) -> tuple[Kek, ...]:
+        return tuple(self._retired.values())
 
     @property
     def newest(self) -> Kek:
         return self.keks[-1]
 
     def named(self, kek_id: str) -> Kek:
-        """WrongKek when it is not loaded."""
-        try:
-            return self._by_id[kek_id]
-        except KeyError:
-            loaded = ", ".join(self._by_id)
+        """WrongKek when it is not loaded, and when it is retired."""
+        found = self._by_id.get(kek_id)
+        if found is None:
+            retired = f"; there {kek_id} is retired and reads the change log only" if kek_id in self._retired else ""
             raise WrongKek(
-                f"wrong key: sealed under key-encryption key {kek_id}, but the KEK file holds {loaded}"
-            ) from None
+                f"wrong key: sealed under key-encryption key {kek_id}, but the KEK file holds"
+                f" {', '.join(self._by_id)}{retired}"
+            )
+        return found
+
+    def named_in_log(self, kek_id: str) -> Kek:
+        """As `named`, for a row of the change log: a retired one will do."""
+        found = self._by_id.get(kek_id) or self._retired.get(kek_id)
+        if found is None:
+            raise WrongKek(
+                f"wrong key: a part of the change log was written under key-encryption key {kek_id}, and the KEK file"
+                f" holds {', '.join([*self._retired, *self._by_id])}: its line must stay there, retired or not"
+            )
+        return found
 
     def since(self, kek_id: str) -> "KekRing":
-        """This ring without the KEKs older than `kek_id`: what a retired KEK sealed is refused."""
+        """This ring with the KEKs older than `kek_id` retired. WrongKek when that one is not loaded."""
         oldest = self.keks.index(self.named(kek_id))
-        return KekRing(self.keks[oldest:])
+        return KekRing(self.keks[oldest:], (*self.retired, *self.keks[:oldest]))
 
     def __repr__(self) -> str:
         return f"KekRing({', '.join(self._by_id)})"
 
 
 class MacKeys:
-    """The MAC keys of one keystore, by purpose and kek_id; each is derived once. Unknown kek_id: WrongKek."""
+    """The MAC keys of one keystore, by purpose and kek_id; each is derived once. Unknown kek_id: WrongKek.
+
+    A retired KEK has a key for the chain only.
+    """
 
     __slots__ = ("_derived", "_ring", "_salt")
 
@@ -120,18 +143,18 @@ class MacKeys:
         self._derived: dict[tuple[str, str], bytes] = {}
 
     def record(self, kek_id: str) -> bytes:
-        return self._mac_key("record mac", kek_id)
+        return self._mac_key("record mac", kek_id, self._ring.named)
 
     def chain(self, kek_id: str) -> bytes:
-        return self._mac_key("chain mac", kek_id)
+        return self._mac_key("chain mac", kek_id, self._ring.named_in_log)
 
     def store(self, kek_id: str) -> bytes:
-        return self._mac_key("store mac", kek_id)
+        return self._mac_key("store mac", kek_id, self._ring.named)
 
-    def _mac_key(self, purpose: str, kek_id: str) -> bytes:
+    def _mac_key(self, purpose: str, kek_id: str, named: Callable[[str], Kek]) -> bytes:
         found = self._derived.get((purpose, kek_id))
         if found is None:
-            found = self._ring.named(kek_id).derive(self._salt, length_prefixed("nqgate", purpose))
+            found = named(kek_id).derive(self._salt, length_prefixed("nqgate", purpose))
             self._derived[purpose, kek_id] = found
         return found
 
@@ -191,8 +214,7 @@ def check_canary(ring: KekRing, kek_id: str, store_id: str, canary: bytes) -> No
 
 def create_kek_file(path: Path) -> str:
     """Write a new KEK, readable by its owner only, and return its kek_id. Conflict when the file is there already."""
-    kek = Kek(secrets.token_bytes(KEK_LENGTH))
-    line = KEK_LINE + base64.urlsafe_b64encode(kek._octets).decode() + "\n"
+    kek, line = new_kek_line()
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except FileExistsError:
@@ -203,11 +225,17 @@ def create_kek_file(path: Path) -> str:
         file.write(KEK_FILE_HEAD + line)
         file.flush()
         os.fsync(descriptor)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return kek.kek_id
 
 
-def _sync_folder(folder: Path) -> None:
+def new_kek_line() -> tuple[Kek, str]:
+    """A new KEK, and its line in a KEK file."""
+    kek = Kek(secrets.token_bytes(KEK_LENGTH))
+    return kek, KEK_LINE + base64.urlsafe_b64encode(kek._octets).decode() + "\n"
+
+
+def sync_folder(folder: Path) -> None:
     """A KEK whose directory entry a power cut takes away would take every secret with it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -217,10 +245,15 @@ def _sync_folder(folder: Path) -> None:
 
 
 def load_kek_ring(path: Path) -> KekRing:
-    """The KEKs in the file, one a line, the last the newest.
+    """The KEKs in the file, one a line, the last the newest; those of RETIRED_LINE are retired, wherever they stand.
 
     Raises KeystoreUnavailable when the file cannot be read, is no KEK file, or group or others may read or write it.
     """
+    return read_kek_ring(path, read_kek_file(path))
+
+
+def read_kek_file(path: Path) -> bytes:
+    """Its text. Raises as `load_kek_ring`."""
     try:
         with open(path, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -232,8 +265,22 @@ def load_kek_ring(path: Path) -> KekRing:
         ) from error
     if len(text) > MAX_KEK_FILE:
         raise KeystoreUnavailable(f"{path} is no KEK file: longer than {MAX_KEK_FILE} bytes")
-    lines = [line.strip() for line in text.splitlines()]
-    return KekRing(tuple(_read_line(path, line) for line in lines if line and not line.startswith(b"#")))
+    return text
+
+
+def read_kek_ring(path: Path, text: bytes) -> KekRing:
+    """From the text of the KEK file at `path`. Raises as `load_kek_ring`."""
+    keks: list[Kek] = []
+    retired: list[Kek] = []
+    for line in text.splitlines():
+        kek = read_kek_line(path, line)
+        if kek is not None:
+            (retired if is_retired(line) else keks).append(kek)
+    return KekRing(tuple(keks), tuple(retired))
+
+
+def is_retired(line: bytes) -> bool:
+    return line.strip().startswith(RETIRED_LINE.encode())
 
 
 def _check_mode(path: Path, mode: int) -> None:
@@ -245,8 +292,12 @@ def _check_mode(path: Path, mode: int) -> None:
         )
 
 
-def _read_line(path: Path, line: bytes) -> Kek:
-    prefix = KEK_LINE.encode()
+def read_kek_line(path: Path, line: bytes) -> Kek | None:
+    """None for a comment and for an empty line. KeystoreUnavailable for what is no KEK, without showing it."""
+    line = line.strip()
+    if not line or line.startswith(b"#"):
+        return None
+    prefix = (RETIRED_LINE if is_retired(line) else KEK_LINE).encode()
     try:
         octets = base64.b64decode(line.removeprefix(prefix), altchars=b"-_", validate=True)
     except binascii.Error:

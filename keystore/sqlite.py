@@ -1,153 +1,50 @@
 """The keystore on SQLite, the writing side: one connection, one writer at a time, each mutation one transaction.
 
-A mutation begins with BEGIN IMMEDIATE, checks that the log ends where the store row says, writes rows, one change and
-the store row, commits with synchronous=FULL, and reads its change back. What makes a commit visible to gateways is
-the wal-index header, which SQLite writes within COMMIT: nothing else is bumped.
+A mutation begins with BEGIN IMMEDIATE, checks that the log ends where the store row says, writes rows, a change for
+each and the store row, commits with synchronous=FULL, and reads its changes back. What makes a commit visible to
+gateways is the wal-index header, which SQLite writes within COMMIT: nothing else is bumped.
 """
 
 import asyncio
 import contextlib
-import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import aiosqlite
 
 from keystore import minting
 from keystore.access_key import AccessKey, RevokeReason, granted_now, revoked
 from keystore.accounts import DEFAULT_ACCOUNT, Account
+from keystore.board import make_board
 from keystore.bucket_claims import BucketClaim, assigned, claimed, released, undone
-from keystore.chain import START, Change, Kind, Position, StoreRow, record_digest
+from keystore.chain import START, Change, Kind, Position, StoreRow
 from keystore.errors import Conflict, InvalidInput, KeystoreUnavailable, NotFound, RecordRefused
-from keystore.record import AccessKeyRow, canonical_json
-from keystore.scope import scope_json
+from keystore.key_acts import Edit, edit_json, restored, rolled, updated
+from keystore.record import AccessKeyRow
 from keystore.sealed_rows import LastChange, SealedRows, enter_store, found_store
 from keystore.sealing import KekRing, Secret
 from keystore.sqlite_file import answering, bring_schema_up, fetch, keystore_path, open_writer, scalar
+from keystore.sqlite_mutation import Entry, Mutation
 from keystore.sqlite_rows import (
-    ADD_CHANGE,
     DELETE_ACCESS_KEY,
-    EVER_ISSUED,
     FIND_ACCESS_KEY,
-    FIND_BUCKETS,
     LIST_ACCESS_KEYS,
     LIST_ACCOUNTS,
     LIST_BUCKETS,
-    NUMBER_TAKEN,
     PUT_ACCESS_KEY,
     PUT_ACCOUNT,
-    PUT_BUCKET,
-    PUT_STORE,
     SELECT_LOG_END,
     read_claims,
     read_found_account,
     read_found_key,
     read_log_end,
 )
-from keystore.store import Claimed, NewKey, draft_key
+from keystore.store import Claimed, Issued, NewKey, draft_key
 
 FOUNDER: Final = "nqgate"  # the actor of the first change, which makes the default account
-MINT_ATTEMPTS: Final = 5  # 16 of 36 letters collide never; a generator that does is broken
-
-
-class _Entry(NamedTuple):
-    """What the log says of one mutation. `record`: the bytes left, None for none; `told`: for people, no secret."""
-
-    kind: Kind
-    actor: str
-    account: str
-    access_key_id: str | None
-    record: bytes | None
-    told: dict[str, object]
-    bucket: str | None = None
-
-
-class _Mutation:
-    """What one mutation reads and writes with, between BEGIN IMMEDIATE and COMMIT. `now`: Unix seconds."""
-
-    def __init__(self, connection: aiosqlite.Connection, rows: SealedRows, store: StoreRow, now: int) -> None:
-        self.execute = connection.execute
-        self._connection = connection
-        self.rows = rows
-        self.now = now
-        self.change: Change | None = None
-        self._store = store
-
-    async def find(self, access_key_id: str) -> tuple[AccessKeyRow | None, LastChange | None]:
-        [found] = await self.fetch(FIND_ACCESS_KEY, access_key_id)
-        return read_found_key(found)
-
-    async def fetch(self, statement: str, value: str) -> list[tuple[object, ...]]:
-        return await fetch(self._connection, statement, value)
-
-    async def log(self, entry: _Entry) -> None:
-        """Append the change of this mutation and move the store row to it."""
-        draft = Change(
-            seq=0,
-            request_id=minting.mint_request_id(),
-            kind=entry.kind.value,
-            account=entry.account,
-            access_key_id=entry.access_key_id,
-            actor=entry.actor,
-            at=self.now,
-            body=canonical_json(entry.told),
-            record_sha256=record_digest(entry.record),
-            kek_id="",
-            mac=b"",
-            bucket=entry.bucket,
-        )
-        self.change = change = self.rows.change(Position(self._store.seq, self._store.head), draft)
-        self._store = self.rows.store_row(self._store, Position(change.seq, change.mac))
-        await self.execute(ADD_CHANGE, change)
-        await self.execute(PUT_STORE, (1, *self._store))
-
-    async def add_account(self, name: str, actor: str) -> Account:
-        account = Account(name, await self._free_number(), self.now, actor)
-        row = self.rows.account(account)
-        await self.execute(PUT_ACCOUNT, row)
-        await self.log(_Entry(Kind.ACCOUNT_CREATE, actor, name, None, row.record, {"number": account.number}))
-        return account
-
-    async def account(self, name: str) -> Account:
-        """NotFound when there is none."""
-        found = await self.fetch(LIST_ACCOUNTS, name)
-        if not found:
-            raise NotFound(f"there is no account {name!r}")
-        return self.rows.read_account(*read_found_account(found[0]))
-
-    async def claims(self, names: Iterable[str]) -> dict[str, BucketClaim]:
-        return read_claims(self.rows, await self.fetch(FIND_BUCKETS, json.dumps(list(names))))[0]
-
-    async def claim(self, name: str) -> BucketClaim | None:
-        return (await self.claims([name])).get(name)
-
-    async def put_claim(self, kind: Kind, claim: BucketClaim) -> None:
-        row = self.rows.bucket(claim)
-        await self.execute(PUT_BUCKET, row)
-        told: dict[str, object] = {"generation": claim.generation, "state": claim.state.value}
-        await self.log(_Entry(kind, claim.changed_by, claim.account, None, row.record, told, claim.name))
-
-    async def free_access_key_id(self) -> str:
-        """One that no key has or ever had: ids of deleted keys stay in the log."""
-        for _ in range(MINT_ATTEMPTS):
-            access_key_id = minting.mint_access_key_id()
-            if not await self._any(EVER_ISSUED, access_key_id):
-                return access_key_id
-        raise Conflict("no free access key id was drawn: the random generator repeats itself")
-
-    async def _free_number(self) -> str:
-        for _ in range(MINT_ATTEMPTS):
-            number = minting.mint_account_number()
-            if not await self._any(NUMBER_TAKEN, number):
-                return number
-        raise Conflict("no free account number was drawn: the random generator repeats itself")
-
-    async def _any(self, question: str, value: str) -> bool:
-        [[answer]] = await self.fetch(question, value)
-        return bool(answer)
 
 
 class SqliteStore:
@@ -158,6 +55,7 @@ class SqliteStore:
         self._path = path
         self._ring = ring
         self._clock = clock
+        self.committed_seq = 0
         self._turn = asyncio.Lock()  # a connection has one transaction: a reader must not see a writer's half
 
     # ---- the contract ----
@@ -176,13 +74,8 @@ class SqliteStore:
         async with self._mutation() as mutation:
             await mutation.account(new.account)
             drafted = draft_key(new, await mutation.free_access_key_id(), mutation.now, actor)
-            claims = await mutation.claims(drafted.grants or ())
-            access_key = granted_now(drafted, claims)
-            secret = Secret(minting.mint_secret())
-            row = mutation.rows.access_key(access_key, secret)
-            await mutation.execute(PUT_ACCESS_KEY, row)
-            told: dict[str, object] = {"label": access_key.label, "scope": scope_json(access_key.scope)}
-            await mutation.log(_Entry(Kind.KEY_CREATE, actor, row.account, row.access_key_id, row.record, told))
+            access_key = granted_now(drafted, await mutation.claims(drafted.grants or ()))
+            secret = await mutation.add_key(access_key)
         return access_key, secret
 
     async def list_keys(self, account: str | None) -> list[AccessKey]:
@@ -207,7 +100,32 @@ class SqliteStore:
             row = mutation.rows.rewritten(row, after)
             await mutation.execute(PUT_ACCESS_KEY, row)
             told: dict[str, object] = {"label": after.label, "reason": reason.value}
-            await mutation.log(_Entry(Kind.KEY_REVOKE, actor, row.account, access_key_id, row.record, told))
+            await mutation.log(Entry(Kind.KEY_REVOKE, actor, row.account, access_key_id, row.record, told))
+        return after
+
+    async def restore_key(self, access_key_id: str, actor: str) -> AccessKey:
+        async with self._mutation() as mutation:
+            row, access_key = await self._known(mutation, access_key_id)
+            after = restored(access_key)
+            await mutation.rewrite_key(Kind.KEY_RESTORE, row, after, actor, {"label": after.label})
+        return after
+
+    async def roll_key(self, access_key_id: str, overlap: int, actor: str) -> Issued:
+        async with self._mutation() as mutation:
+            row, access_key = await self._known(mutation, access_key_id)
+            await mutation.account(access_key.account)
+            successor_id = await mutation.free_access_key_id()
+            successor, ended = rolled(access_key, successor_id, overlap, mutation.now, actor)
+            secret = await mutation.add_key(successor)
+            told: dict[str, object] = {"label": ended.label, "replaced_by": successor_id, "overlap": overlap}
+            await mutation.rewrite_key(Kind.KEY_ROLL, row, ended, actor, told)
+        return Issued(successor, secret, ended)
+
+    async def update_key(self, access_key_id: str, edit: Edit, actor: str) -> AccessKey:
+        async with self._mutation() as mutation:
+            row, access_key = await self._known(mutation, access_key_id)
+            after = updated(access_key, edit, await mutation.claims(edit.buckets), mutation.now)
+            await mutation.rewrite_key(Kind.KEY_UPDATE, row, after, actor, edit_json(edit))
         return after
 
     async def delete_key(self, access_key_id: str, actor: str) -> None:
@@ -216,7 +134,7 @@ class SqliteStore:
             if last is None or (row is None and last.change.kind == Kind.KEY_DELETE.value):
                 raise _no_such_key(access_key_id)
             await mutation.execute(DELETE_ACCESS_KEY, (access_key_id,))
-            await mutation.log(_Entry(Kind.KEY_DELETE, actor, last.change.account, access_key_id, None, {}))
+            await mutation.log(Entry(Kind.KEY_DELETE, actor, last.change.account, access_key_id, None, {}))
 
     async def set_upstream(self, name: str, access_key_id: str | None, secret: Secret | None, actor: str) -> Account:
         if (access_key_id is None) is not (secret is None):
@@ -227,8 +145,13 @@ class SqliteStore:
             row = mutation.rows.account(account, secret)
             await mutation.execute(PUT_ACCOUNT, row)
             told: dict[str, object] = {"upstream_access_key_id": access_key_id}
-            await mutation.log(_Entry(Kind.ACCOUNT_UPSTREAM, actor, name, None, row.record, told))
+            await mutation.log(Entry(Kind.ACCOUNT_UPSTREAM, actor, name, None, row.record, told))
         return account
+
+    async def adopt(self, above: int, actor: str, told: dict[str, object]) -> int:
+        """Accept the keystore as it stands: its new generation, of which nothing learned before is true."""
+        async with self._mutation() as mutation:
+            return await mutation.raise_generation(above, actor, told)
 
     # ---- buckets ----
 
@@ -260,7 +183,14 @@ class SqliteStore:
     async def list_claims(self, account: str | None) -> dict[str, BucketClaim]:
         return read_claims(*await self._read(LIST_BUCKETS, account))[0]
 
-    async def _unmoved(self, mutation: _Mutation, name: str, version: int) -> BucketClaim | None:
+    async def _known(self, mutation: Mutation, access_key_id: str) -> tuple[AccessKeyRow, AccessKey]:
+        row, last = await mutation.find(access_key_id)
+        access_key = mutation.rows.read_access_key(row, last)
+        if row is None or access_key is None:
+            raise _no_such_key(access_key_id)
+        return row, access_key
+
+    async def _unmoved(self, mutation: Mutation, name: str, version: int) -> BucketClaim | None:
         claim = await mutation.claim(name)
         if (0 if claim is None else claim.version) != version:
             raise Conflict(f"the bucket name {name} was claimed anew meanwhile")
@@ -269,7 +199,7 @@ class SqliteStore:
     # ---- inside ----
 
     @contextlib.asynccontextmanager
-    async def _mutation(self) -> AsyncIterator[_Mutation]:
+    async def _mutation(self) -> AsyncIterator[Mutation]:
         async with self._turn:
             with answering(self._path):
                 try:
@@ -281,25 +211,28 @@ class SqliteStore:
                     # Statements run in the order they were queued, so this ends also what a cancelled await began.
                     await asyncio.shield(self._connection.rollback())
                     raise
-                await self._read_back(mutation.change)
+                await self._read_back(mutation.changes)
+                if mutation.change is not None:
+                    self.committed_seq = mutation.change.seq
 
-    async def _begun(self) -> _Mutation:
+    async def _begun(self) -> Mutation:
         """RecordRefused unless the log ends exactly where the store row says."""
         rows, store, last = await self._end_of_log()
         at = START if last is None else rows.follow(Position(last.change.seq - 1, last.previous_mac), [last.change])
         if at != (store.seq, store.head):
             raise RecordRefused(f"the change log ends at row {at.seq}, the store row says {store.seq}")
-        return _Mutation(self._connection, rows, store, int(self._clock()))
+        return Mutation(self._connection, rows, store, int(self._clock()))
 
     async def _end_of_log(self) -> tuple[SealedRows, StoreRow, LastChange | None]:
         store, last = read_log_end(await fetch(self._connection, SELECT_LOG_END))
         return enter_store(self._ring, store), store, last
 
-    async def _read_back(self, change: Change | None) -> None:
+    async def _read_back(self, changes: Sequence[Change]) -> None:
         """What was committed must still be there: whoever writes the file behind our back may have taken it out."""
-        assert change is not None, "every mutation writes a change"
-        if await scalar(self._connection, "SELECT mac FROM change WHERE seq = ?1", change.seq) != change.mac:
-            raise KeystoreUnavailable("the change was committed and is gone again: not proven, run it again")
+        assert changes, "every mutation writes a change"
+        for change in changes:
+            if await scalar(self._connection, "SELECT mac FROM change WHERE seq = ?1", change.seq) != change.mac:
+                raise KeystoreUnavailable("the change was committed and is gone again: not proven, run it again")
 
     async def _read(self, statement: str, value: str | None) -> tuple[SealedRows, list[tuple[object, ...]]]:
         async with self._turn:
@@ -325,8 +258,9 @@ class SqliteStore:
         if not create:
             raise KeystoreUnavailable(f"{self._path} is empty: `nqgate serve` or `nqgate up` makes a keystore of it")
         rows, store = found_store(self._ring, minting.mint_store_id())
-        mutation = _Mutation(self._connection, rows, store, int(self._clock()))
+        mutation = Mutation(self._connection, rows, store, int(self._clock()))
         await mutation.add_account(DEFAULT_ACCOUNT, FOUNDER)
+        make_board(self._path)
 
 
 def _no_such_key(access_key_id: str) -> NotFound:

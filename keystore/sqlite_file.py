@@ -114,6 +114,31 @@ async def open_writer(path: Path, *, create: bool) -> AsyncIterator[aiosqlite.Co
         yield connection
 
 
+@contextlib.contextmanager
+def open_snapshot(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that can only read, within one transaction: all it reads is of one moment. Nothing is created.
+
+    While it is open a checkpoint cannot pass that moment. KeystoreUnavailable when it cannot be had, and for another
+    schema than this version's: what cannot be read is not judged.
+    """
+    with answering(path):
+        refuse_remote(path)
+        connection = sqlite3.connect(uri(path, "ro"), uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+        try:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("BEGIN")
+            [[version]] = connection.execute("PRAGMA user_version").fetchall()
+            if version != len(migrations()):
+                known = f"schema {version}, here {len(migrations())}"
+                raise KeystoreUnavailable(
+                    f"{path} is no keystore of this version ({known}): `nqgate serve` upgrades it"
+                )
+            yield connection
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+
+
 def _create(path: Path) -> None:
     """An empty file, readable by its owner only; SQLite gives -wal and -shm the same mode.
 

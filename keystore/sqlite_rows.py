@@ -14,6 +14,7 @@ from keystore.record import AccessKeyRow, AccountRow, BucketRow
 from keystore.sealed_rows import LastChange, SealedRows
 
 FOLLOW_AT_MOST: Final = 1000  # rows of the log in one statement: bounds memory when a long log is read from its start
+PAGE: Final = 1000  # rows of any table in one statement, when all of them are read
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
@@ -66,6 +67,24 @@ LIST_BUCKETS: Final = (  # ?1 = account or NULL: of those it holds or held, whet
     f" LEFT JOIN change c ON c.seq = (SELECT max(seq) FROM change WHERE bucket = q.name) {_PREVIOUS}"
     " WHERE ?1 IS NULL OR b.account = ?1 OR c.account = ?1 ORDER BY q.name"
 )
+LIST_CHANGES: Final = (  # ?1 = access_key_id, ?2 = bucket, ?3 = account, each or NULL, ?4 = how many; the newest first
+    f"SELECT {_CHANGE}, p.mac FROM change c {_PREVIOUS} WHERE (?1 IS NULL OR c.access_key_id = ?1)"  # noqa: S608
+    " AND (?2 IS NULL OR c.bucket = ?2) AND (?3 IS NULL OR c.account = ?3) ORDER BY c.seq DESC LIMIT ?4"
+)
+
+
+def _page(table: str, columns: str, alias: str) -> str:
+    """?1 = the first rowid of the page; the rowid comes before the columns. By rowid: no index is believed."""
+    at = f"{alias}.rowid"
+    return f"SELECT {at}, {columns} FROM {table} {alias} WHERE {at} >= ?1 ORDER BY {at} LIMIT {PAGE}"  # noqa: S608
+
+
+SELECT_STORE: Final = f"SELECT {_STORE} FROM store s"  # noqa: S608
+PAGE_OF_CHANGES: Final = _page("change", _CHANGE, "c")
+PAGE_OF_ACCESS_KEYS: Final = _page("access_key", _ACCESS_KEY, "k")
+PAGE_OF_ACCOUNTS: Final = _page("account", _ACCOUNT, "a")
+PAGE_OF_BUCKETS: Final = _page("bucket", _BUCKET, "b")
+MAC_AT: Final = "SELECT mac FROM change WHERE seq = ?1"
 
 
 def _into(table: str, fields: tuple[str, ...]) -> str:
@@ -106,6 +125,24 @@ def _last_change(values: Sequence[object]) -> LastChange | None:
     if change.seq == 1:
         return LastChange(change, GENESIS)
     raise RecordRefused(f"the change log has no row {change.seq - 1}: it was taken out")
+
+
+def read_paged(row_type: type[Row], values: Sequence[object]) -> Row:
+    """Of one row of a PAGE_OF_…."""
+    return _typed(row_type, values[1:])
+
+
+def read_listed_change(row: tuple[object, ...]) -> tuple[Change, bytes | None]:
+    """Of LIST_CHANGES: the change, and the MAC of the row before it, None where that one is missing."""
+    change = _typed(Change, row[:-1])
+    if change.seq == 1:
+        return change, GENESIS
+    return change, row[-1] if isinstance(row[-1], bytes) else None
+
+
+def read_store(result: list[tuple[object, ...]]) -> StoreRow:
+    """Of SELECT_STORE."""
+    return _store_row(result)
 
 
 def read_log(result: list[tuple[object, ...]]) -> tuple[StoreRow, list[Change]]:

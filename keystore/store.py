@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from keystore.access_key import AccessKey, RevokeReason, Status, check_times, clean_label
 from keystore.accounts import Account
 from keystore.bucket_claims import BucketClaim
+from keystore.key_acts import Edit
 from keystore.scope import Scope
 from keystore.sealing import Secret
 from keystore.source_cidrs import clean_cidrs
@@ -43,6 +44,14 @@ def draft_key(new: NewKey, access_key_id: str, now: int, actor: str) -> AccessKe
     )
 
 
+class Issued(NamedTuple):
+    """What a roll made: the successor with its secret, and the record of the key it replaces."""
+
+    successor: AccessKey
+    secret: Secret
+    ended: AccessKey
+
+
 class Claimed(NamedTuple):
     """A claim that was made, and what stood there before: what `undo_claim` needs."""
 
@@ -51,7 +60,12 @@ class Claimed(NamedTuple):
 
 
 class Store(Protocol):
-    """Raises KeystoreUnavailable when the database does not answer, RecordRefused for a row that fails its MAC."""
+    """Raises KeystoreUnavailable when the database does not answer, RecordRefused for a row that fails its MAC.
+
+    `committed_seq`: of the last change that was made through this store and is durable; 0 = none.
+    """
+
+    committed_seq: int
 
     async def create_account(self, name: str, actor: str) -> Account:
         """InvalidInput for the name, Conflict when it is taken."""
@@ -94,6 +108,19 @@ class Store(Protocol):
 
     async def revoke_key(self, access_key_id: str, reason: RevokeReason, actor: str) -> AccessKey:
         """Always writes a change, also for a key that is revoked already: a no-op could be undone by a crash."""
+
+    async def restore_key(self, access_key_id: str, actor: str) -> AccessKey:
+        """NotFound; Conflict unless it is revoked, and not as compromised. An expired key stays expired."""
+
+    async def roll_key(self, access_key_id: str, overlap: int, actor: str) -> Issued:
+        """One mutation of two changes: a successor that reaches the same, and the end of the old key `overlap` seconds
+        from now, 0 = at once, by a revoke. The only time the successor's secret is seen.
+
+        NotFound, InvalidInput for the overlap, Conflict as `key_acts.rolled`.
+        """
+
+    async def update_key(self, access_key_id: str, edit: Edit, actor: str) -> AccessKey:
+        """NotFound, InvalidInput and Conflict as `key_acts.updated`."""
 
     async def delete_key(self, access_key_id: str, actor: str) -> None:
         """From any state, and even when its record is refused. The id is never issued again."""

@@ -21,14 +21,15 @@ COPY: Final = 48
 VERSION: Final = struct.pack("=I", 3_007_000)  # iVersion, in the byte order of the machine; the only one there is
 
 
-class _Identity(NamedTuple):
+class FileIdentity(NamedTuple):
     device: int
     inode: int
 
 
-def _identity(path: Path) -> _Identity:
+def identity_of(path: Path) -> FileIdentity:
+    """OSError when there is none."""
     state = os.stat(path)
-    return _Identity(state.st_dev, state.st_ino)
+    return FileIdentity(state.st_dev, state.st_ino)
 
 
 class WalIndex:
@@ -45,8 +46,8 @@ class WalIndex:
         self._shm = shm_path(database)
         self._descriptor = os.open(self._shm, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         state = os.fstat(self._descriptor)
-        self._shm_identity = _Identity(state.st_dev, state.st_ino)
-        self._database_identity = _identity(database)
+        self._shm_identity = FileIdentity(state.st_dev, state.st_ino)
+        self._database_identity = identity_of(database)
         if state.st_size < HEADER:
             raise KeystoreUnavailable(f"{self._shm} has no header: SQLite does not keep its wal-index in this file")
         self.header = mmap.mmap(self._descriptor, HEADER, prot=mmap.PROT_READ)
@@ -63,13 +64,18 @@ class WalIndex:
         if os.fstat(self._descriptor).st_nlink == 0:
             return f"{self._shm} was deleted under the gateway"
         try:
-            if _identity(self._shm) != self._shm_identity:
+            if identity_of(self._shm) != self._shm_identity:
                 return f"another file was put in the place of {self._shm}"
-            if _identity(self._database) != self._database_identity:
+            if identity_of(self._database) != self._database_identity:
                 return f"another file was put in the place of {self._database}"
         except OSError as error:
             return f"the keystore was moved or deleted: {error.filename}: {error.strerror}"
         return ""
+
+    @property
+    def identity(self) -> tuple[int, int, int, int]:
+        """Device and inode of the database and of the mapped file, as they were when it was opened."""
+        return (*self._database_identity, *self._shm_identity)
 
     def close(self) -> None:
         """Only after the last connection of this process to the database was closed."""

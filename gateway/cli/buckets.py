@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway.cli.confirmed import in_words, require_proof, with_confirmation
 from gateway.cli.keys import Json, Yes
 from gateway.cli.opened import actor, config_path, with_store
 from gateway.cli.output import confirm, say, show_json, show_rows, told_errors
@@ -13,6 +14,7 @@ from gateway.store_buckets import store_buckets
 from keystore.access_key import Claims
 from keystore.accounts import DEFAULT_ACCOUNT
 from keystore.bucket_claims import tenure
+from keystore.confirmation import confirmation_json
 from keystore.store import Store
 
 buckets = typer.Typer(no_args_is_help=True, help="Buckets: which account each belongs to.")
@@ -79,8 +81,9 @@ def assign(
     had = with_store(context, owner)
     if had not in (account, DEFAULT_ACCOUNT):
         confirm(bucket, f"Take the bucket {bucket} from the account {had}? Its keys get 403 there at once.", yes=yes)
-    claim = with_store(context, lambda store: store.assign_bucket(bucket, account, actor()))
+    claim, confirmation = with_confirmation(context, lambda store: store.assign_bucket(bucket, account, actor()))
     if json:
-        show_json(_Row(bucket, claim.account, "active", None).json())
+        show_json({**_Row(bucket, claim.account, "active", None).json(), **confirmation_json(confirmation)})
     else:
-        say(f"The bucket {bucket} belongs to the account {account} now.")
+        say(f"The bucket {bucket} belongs to the account {account} now: {in_words(confirmation)}.")
+    require_proof(confirmation)

@@ -1,65 +1,37 @@
-"""`nqgate keys`: create, list, get, test, revoke, delete."""
+"""`nqgate keys`: create, list, get, test, revoke, delete. What changes a key is in key_acts."""
 
-import os
-import re
 import time
-from datetime import UTC, datetime
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
+from gateway.cli.confirmed import in_words, require_proof, with_confirmation
 from gateway.cli.opened import actor, config_path, with_store
-from gateway.cli.output import Exit, confirm, fail, say, show_json, show_rows, told_errors
+from gateway.cli.options import read_moment, read_scope
+from gateway.cli.output import Exit, confirm, say, show_json, show_rows, told_errors
+from gateway.cli.reveal import Reveal
+from gateway.cli.shown import forget, shown_key, shown_keys, usage_of
 from gateway.config import load_config
 from gateway.serve import configured_policy
 from gateway.verdict import Question, Verdict, read_operation, verdict
-from keystore.access_key import RevokeReason, access_key_json
+from keystore.access_key import RevokeReason
 from keystore.accounts import DEFAULT_ACCOUNT
 from keystore.bucket_claims import tenure
+from keystore.confirmation import confirmation_json
 from keystore.errors import InvalidInput
-from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets, clean_prefix
+from keystore.scope import Rights
 from keystore.sealing import Secret
 from keystore.source_cidrs import clean_cidrs
 from keystore.store import NewKey, Store
+from keystore.usage import NEVER
 
-keys = typer.Typer(no_args_is_help=True, help="Access keys: create, list, get, test, revoke, delete.")
+keys = typer.Typer(no_args_is_help=True, help="Access keys: make, show, change, replace, end them.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable fields.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 AccessKeyId = Annotated[str, typer.Argument(metavar="ACCESS_KEY_ID")]
-_SPAN: Final = re.compile(r"(\d{1,5})([smhdw])\Z", re.ASCII)
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-def read_moment(text: str | None, now: float) -> int | None:
-    """`30d` from now, `2027-01-31`, or RFC 3339; Unix seconds. InvalidInput for anything else."""
-    if text is None:
-        return None
-    if span := _SPAN.match(text):
-        return int(now) + int(span[1]) * _SECONDS[span[2]]
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidInput(f"{text!r} is not a time; write 30d, 2027-01-31 or 2027-01-31T12:00:00Z") from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-
-
-def read_scope(buckets: list[str], rights: Rights | None, prefix: str | None, *, everything: bool) -> Scope:
-    """InvalidInput unless exactly one of All Buckets and a list of names was chosen: a scope is never assumed.
-
-    `rights` and `prefix` are for every bucket named.
-    """
-    if everything == bool(buckets):
-        raise InvalidInput("choose either --all-buckets or one or more --bucket NAME")
-    if everything:
-        if prefix is not None:
-            raise InvalidInput("--prefix is for named buckets; choose them with --bucket NAME")
-        return AllBuckets(rights or Rights.FULL)
-    within = clean_prefix(prefix) if prefix is not None else ""
-    if prefix is not None and not within:
-        raise InvalidInput("--prefix is empty; leave it out to grant the whole bucket")
-    return SpecificBuckets(tuple(BucketGrant(name, rights or Rights.READ_WRITE, within) for name in buckets))
 
 
 @keys.command()
@@ -81,49 +53,37 @@ def create(
     with told_errors():
         now = time.time()
         scope = read_scope(bucket or [], rights, prefix, everything=all_buckets)
-        reserved = configured_policy(load_config(config_path(context))).profile.reserved.intersection(bucket or [])
-        if reserved:
-            raise InvalidInput(
-                f"the store keeps {', '.join(sorted(reserved))} for itself: no bucket can have that name"
-            )
+        refuse_reserved(context, bucket or [])
         sources = clean_cidrs(source_cidr or [])
         new = NewKey(account, label, scope, read_moment(expires, now), read_moment(not_before, now), sources)
-        if secret_file is not None and secret_file.exists():
-            raise fail(f"{secret_file} is there already; nothing was done.", Exit.CONFLICT)
 
     async def work(store: Store) -> tuple[dict[str, Any], Secret, bool]:
         twin = any(known.label == label.strip() for known in await store.list_keys(account))
         access_key, secret = await store.create_key(new, actor())
-        return access_key_json(access_key, time.time(), await store.list_claims(None)), secret, twin
+        return await shown_key(context, store, access_key), secret, twin
 
-    shown, secret, twin = with_store(context, work)
+    with told_errors(), Reveal(secret_file) as reveal:
+        shown, secret, twin = with_store(context, work)
+        reveal.show(shown, secret, json=json)
     if twin:
         say(f"Note: another key of this account is labelled {shown['label']!r} too.")
+    say_unreachable(shown)
+
+
+def refuse_reserved(context: typer.Context, buckets: Iterable[str]) -> None:
+    """InvalidInput for a name of a scope that no bucket of the configured store can have."""
+    reserved = configured_policy(load_config(config_path(context))).profile.reserved.intersection(buckets)
+    if reserved:
+        raise InvalidInput(f"the store keeps {', '.join(sorted(reserved))} for itself: no bucket can have that name")
+
+
+def say_unreachable(shown: dict[str, Any]) -> None:
+    """Of which named buckets the key gets 403, for now or for good."""
     for name in shown["unreachable_buckets"]:
-        say(f"Note: the bucket {name} does not belong to the account {account}: until it does, the key gets 403 there.")
-    with told_errors():
-        _show_created(shown, secret, secret_file, json=json)
-
-
-def _show_created(shown: dict[str, Any], secret: Secret, secret_file: Path | None, *, json: bool) -> None:
-    if secret_file is None:
-        shown["secret_access_key"] = secret.expose()
-    else:
-        _write_secret(secret_file, secret)
-        shown["secret_file"] = str(secret_file)
-    if json:
-        show_json(shown)
-        return
-    place = ("secret_access_key", "Secret") if secret_file is None else ("secret_file", "Secret file")
-    show_rows(("", ""), [("Access key id", shown["access_key_id"]), (place[1], str(shown[place[0]]))])
-    if secret_file is None:
-        say("The secret is shown this once. Keep it now; it cannot be shown again.")
-
-
-def _write_secret(path: Path, secret: Secret) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secret.expose() + "\n")
+        say(
+            f"Note: the bucket {name} does not belong to the account {shown['account']}: "
+            "until it does, the key gets 403 there."
+        )
 
 
 @keys.command("list")
@@ -135,19 +95,20 @@ def list_keys(
     """All keys, revoked and expired ones too."""
 
     async def work(store: Store) -> list[dict[str, Any]]:
-        now, claims = time.time(), await store.list_claims(None)
-        return [access_key_json(known, now, claims) for known in await store.list_keys(account)]
+        return await shown_keys(context, store, await store.list_keys(account))
 
     found = with_store(context, work)
     if json:
         show_json(found)
     else:
-        show_rows(("LABEL", "ACCESS KEY ID", "BUCKETS", "STATUS", "CREATED"), [_row(one) for one in found])
+        columns = ("LABEL", "ACCESS KEY ID", "BUCKETS", "STATUS", "CREATED", "LAST USED")
+        show_rows(columns, [_row(one) for one in found])
 
 
 def _row(shown: dict[str, Any]) -> tuple[str, ...]:
     buckets = "All Buckets" if shown["buckets"] == "*" else ", ".join(_marked(shown, name) for name in shown["buckets"])
-    return shown["label"], shown["access_key_id"], buckets, shown["status"].capitalize(), shown["created_at"]
+    used = shown["last_used"]["at"] if shown["last_used"] else "never"
+    return shown["label"], shown["access_key_id"], buckets, shown["status"].capitalize(), shown["created_at"], used
 
 
 def _marked(shown: dict[str, Any], bucket: str) -> str:
@@ -155,15 +116,14 @@ def _marked(shown: dict[str, Any], bucket: str) -> str:
     return bucket if why is None else f"{bucket} ({'deleted' if why == 'deleted' else 'of another account'})"
 
 
-async def _shown(store: Store, access_key_id: str) -> dict[str, Any]:
-    access_key, claims = await store.get_key(access_key_id), await store.list_claims(None)
-    return access_key_json(access_key, time.time(), claims)
-
-
 @keys.command()
 def get(context: typer.Context, access_key_id: AccessKeyId, json: Json = False) -> None:
     """One key."""
-    shown = with_store(context, lambda store: _shown(store, access_key_id))
+
+    async def work(store: Store) -> dict[str, Any]:
+        return await shown_key(context, store, await store.get_key(access_key_id))
+
+    shown = with_store(context, work)
     if json:
         show_json(shown)
     else:
@@ -171,6 +131,8 @@ def get(context: typer.Context, access_key_id: AccessKeyId, json: Json = False) 
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict) and "at" in value:
+        return ", ".join(str(one) for one in value.values() if one)
     if isinstance(value, dict) and "type" not in value:
         return ", ".join(f"{name} ({why})" for name, why in value.items())
     if isinstance(value, dict):
@@ -214,6 +176,15 @@ def ask_for_verdict(
         raise typer.Exit(Exit.NOT_PERMITTED)
 
 
+def _evidence(context: typer.Context, access_key_id: str) -> str:
+    """What speaks for or against it."""
+    used = usage_of(context, access_key_id).get(access_key_id, NEVER).used
+    if used is None:
+        return "It was never used. "
+    ago = max(0, int(time.time()) - used.at) // 60
+    return f"It was last used {ago} min ago from {used.source} by {used.user_agent or 'an unnamed client'}. "
+
+
 @keys.command()
 def revoke(
     context: typer.Context,
@@ -222,19 +193,21 @@ def revoke(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Refuse a key from now on. When this returns, no request of it is accepted on this machine."""
+    """Refuse a key from now on, and end what it has running. Done when every gateway here has confirmed it."""
     known = with_store(context, lambda store: store.get_key(access_key_id))
-    confirm(known.label, f"Revoke {access_key_id} ({known.label})? Its requests get 403 at once.", yes=yes)
+    evidence = "" if yes else _evidence(context, access_key_id)
+    confirm(known.label, f"Revoke {access_key_id} ({known.label})? {evidence}Its requests get 403 at once.", yes=yes)
 
     async def work(store: Store) -> dict[str, Any]:
         ended = await store.revoke_key(access_key_id, reason, actor())
-        return access_key_json(ended, time.time(), await store.list_claims(None))
+        return await shown_key(context, store, ended)
 
-    shown = with_store(context, work)
+    shown, confirmation = with_confirmation(context, work)
     if json:
-        show_json(shown)
+        show_json({**shown, **confirmation_json(confirmation)})
     else:
-        say(f"{access_key_id} ({known.label}) is revoked.")
+        say(f"{access_key_id} ({known.label}) is revoked: {in_words(confirmation)}.")
+    require_proof(confirmation)
 
 
 @keys.command()
@@ -246,8 +219,10 @@ def delete(context: typer.Context, access_key_id: AccessKeyId, yes: Yes = False,
         label = known.label
         advice = "" if known.status.value == "revoked" else " It is active: consider `keys revoke` first."
         confirm(label, f"Delete {access_key_id} ({label}) for good?{advice}", yes=yes)
-    with_store(context, lambda store: store.delete_key(access_key_id, actor()))
+    _, confirmation = with_confirmation(context, lambda store: store.delete_key(access_key_id, actor()))
+    forget(context, access_key_id)
     if json:
-        show_json({"access_key_id": access_key_id, "deleted": True})
+        show_json({"access_key_id": access_key_id, "deleted": True, **confirmation_json(confirmation)})
     else:
-        say(f"{access_key_id} is deleted.")
+        say(f"{access_key_id} is deleted: {in_words(confirmation)}.")
+    require_proof(confirmation)

@@ -9,9 +9,12 @@ import typer
 import uvloop
 
 from gateway.cli.accounts import accounts
+from gateway.cli.audit import audit
 from gateway.cli.buckets import buckets
 from gateway.cli.kek import kek
+from gateway.cli.key_acts import key_acts
 from gateway.cli.keys import keys
+from gateway.cli.keystore import keystore
 from gateway.cli.opened import config_path
 from gateway.cli.output import Exit, say, told_errors
 from gateway.config import load_config
@@ -25,10 +28,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="An S3 gateway that authenticates: access keys that are scoped, listed and revoked at once.",
 )
+keys.add_typer(key_acts)
 app.add_typer(keys, name="keys")
 app.add_typer(accounts, name="accounts")
 app.add_typer(buckets, name="buckets")
 app.add_typer(kek, name="kek")
+app.add_typer(audit, name="audit")
+app.add_typer(keystore, name="keystore")
 
 
 def _version(asked: bool) -> None:

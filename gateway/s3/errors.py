@@ -137,8 +137,12 @@ class S3Error(Exception):
 
     `reason` says to the operator which rule refused (no secret, no signature). `message` replaces the table's text
     for the client. `extra` are further elements of the error document, in order: (element name, text).
-    `retry_after` in seconds adds a Retry-After header.
+    `retry_after` in seconds adds a Retry-After header. `holder`: the access key id of a request whose signature held,
+    and `bucket` what it named; "" while nobody has proven anything.
     """
+
+    holder = ""
+    bucket = ""
 
     def __init__(
         self,

@@ -86,12 +86,14 @@ def authenticate(
         raise _mismatch(claim, canonical, text)
     # (5) the key is usable now
     if ended:
-        raise S3Error(
+        error = S3Error(
             Code.INVALID_ACCESS_KEY_ID,
             f"{claim.access_key_id} {ended}",
             message=f"The access key you provided {ended}.",
             extra=_named(claim),
         )
+        error.holder, error.bucket = claim.access_key_id, request.bucket
+        raise error
     # (6) the payload mode
     payload = read_payload(claim.payload_line)
     keyed = None

@@ -21,9 +21,11 @@ from gateway.s3.request import RequestHead
 from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
 from gateway.spool import Budget, SpoolRoom
 from gateway.telemetry.request_log import RequestLog
+from gateway.usage import Tally
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint, UpstreamPool
+from gateway.wire.roles import Board, Running
 from gateway.wire.turn import Turn
 from keystore.bucket_claims import BucketClaim, Tenure
 from keystore.directory import Directory, StoreCredential
@@ -46,9 +48,12 @@ class Client(Protocol):
     transport: asyncio.Transport
 
     @property
+    def exchange(self) -> Running | None: ...
+    @property
     def idle(self) -> bool: ...
     def check(self, now: float) -> None: ...
     def close(self) -> None: ...
+    def reset(self) -> None: ...
 
 
 class Failing(Protocol):
@@ -146,6 +151,7 @@ class Engine:
         signer: UpstreamSigner,
         writer: BucketWriter,
         request_log: RequestLog,
+        board: Board,
     ) -> None:
         self.limits = limits
         self.rules = rules
@@ -158,6 +164,8 @@ class Engine:
         self.upstream = Upstream(target, signers, UpstreamPool(endpoint, self.buffers, self.turn, limits))
         self.writer = writer
         self.request_log = request_log
+        self.board = board
+        self.tally = Tally()
         self.memory = Budget(limits.buffer_total, "the memory for bodies")
         self.spool_room = SpoolRoom(self.memory, Budget(limits.spool_total, "the spool"), limits.spool_dir)
         self.draining = False
@@ -173,13 +181,19 @@ class Engine:
     # ---- the road ----
 
     def admit(self, head: RequestHead, peer: str) -> Authorized:
-        return admit(head, self._lookups, time.time(), self.rules, peer)
+        now = time.time()
+        authorized = admit(head, self._lookups, now, self.rules, peer)
+        self.tally.used(authorized, now)
+        return authorized
 
     def open_form(self, head: RequestHead, peer: str) -> FormRequest | None:
         return open_form(head, self.rules, peer)
 
     def admit_form(self, form: FormRequest, fields: Mapping[bytes, bytes], filename: bytes | None) -> AdmittedForm:
-        return admit_form(form, fields, filename, self._lookups, time.time(), self.rules)
+        now = time.time()
+        admitted = admit_form(form, fields, filename, self._lookups, now, self.rules)
+        self.tally.used(admitted.authorized, now)
+        return admitted
 
     def admit_again(self, authorized: Authorized) -> Authorized:
         return admit_again(authorized, self._lookups, self.rules)
@@ -257,6 +271,10 @@ class Engine:
             self._on_drained()
 
     @property
+    def clients(self) -> list[Client]:
+        return list(self._connections)
+
+    @property
     def connections(self) -> int:
         return len(self._connections)
 
@@ -276,6 +294,7 @@ class Engine:
                 await asyncio.sleep(WATCH)
                 try:
                     self._directory.tick()
+                    self.board.tick()
                 except Exception:
                     LOG.exception("watching the keystore failed")
                 self.request_log.write_out()

@@ -12,41 +12,23 @@ from typing import Final
 from gateway.authorize import Authorized, still_holds
 from gateway.forward import UpstreamRequest
 from gateway.post_form import AdmittedForm, FormRequest
-from gateway.respond import ReplyAction, error_reply, plan_reply
+from gateway.respond import ReplyAction, plan_reply
 from gateway.s3.errors import Code, S3Error
 from gateway.wire.bucket import foreseen_sink
-from gateway.wire.engine import LOG, Engine
+from gateway.wire.ending import Ending
+from gateway.wire.engine import LOG
 from gateway.wire.form_upload import FormUpload
-from gateway.wire.heads import ParsedReply, ParsedRequest
-from gateway.wire.reply import CLOSE, choose_sink, declared
-from gateway.wire.roles import ClientSide, Sink, Upload
+from gateway.wire.heads import ParsedReply
+from gateway.wire.reply import choose_sink, declared
+from gateway.wire.roles import Sink
 from gateway.wire.upload import choose_upload
 from gateway.wire.upstream import UpstreamConnection
 
 _RELAY: Final = ReplyAction.RELAY  # bound once: looking a member up in its class costs 0.08 µs each time
 
 
-class Exchange:
+class Exchange(Ending):
     """`_since`: the engine's clock at the last progress. `_fresh`: the key was looked up in this turn of the loop."""
-
-    # How every exchange begins; set on the instance when it changes, which most never do.
-    _authorized: Authorized | None = None
-    _request: UpstreamRequest | None = None
-    _connection: UpstreamConnection | None = None
-    _replying = False
-    _waiting = False
-    _fresh = True
-    _done = False
-
-    def __init__(self, engine: Engine, client: ClientSide, parsed: ParsedRequest) -> None:
-        self._engine = engine
-        self.client = client
-        self.parsed = parsed
-        self.request_id = engine.next_request_id()
-        self.keep_alive = parsed.keep_alive
-        self._since = engine.clock
-        self._upload: Upload | None = None  # here, not above: compiled, a protocol's attribute gets no default
-        self._sink: Sink | None = None
 
     # ---- the way to the store ----
 
@@ -143,11 +125,6 @@ class Exchange:
     def authorized(self) -> Authorized:
         assert self._authorized is not None
         return self._authorized
-
-    @property
-    def request_sent(self) -> bool:
-        """The store has the whole request."""
-        return self._upload is None or self._upload.sent
 
     def pull_body(self) -> None:
         self._fresh = False
@@ -292,7 +269,7 @@ class Exchange:
         else:
             self.refuse(S3Error(Code.INTERNAL_ERROR, reason))
 
-    # ---- the reply, to the client ----
+    # ---- the client, while it takes the reply ----
 
     def client_paused(self) -> None:
         if self._connection is not None and self._replying:
@@ -302,81 +279,6 @@ class Exchange:
         self._since = self._engine.clock
         if self._connection is not None:
             self._connection.resume_reading()
-
-    def answer(self, head: bytes, body: bytes) -> None:
-        """A whole reply at once. `head` ends with its last header line."""
-        if self.client.body_unread:
-            self.keep_alive = False
-        close = b"" if self.keep_alive else CLOSE
-        bodiless = self.parsed.head.method == b"HEAD" or head.startswith(b"HTTP/1.1 204")
-        length = b"" if bodiless else b"content-length: %d\r\n" % len(body)
-        self.client.write(head + length + close + b"\r\n" + body)
-        self.finish()
-
-    def refuse(self, error: S3Error) -> None:
-        """The documented answer; nothing of the request goes on."""
-        if self._done:
-            return
-        if self._started:
-            self._die()
-            return
-        self._engine.request_log.say(self.request_id, f"refused: {error.reason}")
-        self._abandon()
-        head = self.parsed.head
-        resource = head.target.partition(b"?")[0].decode("ascii", "replace")
-        self.answer(*error_reply(error, self.request_id, head_request=head.method == b"HEAD", resource=resource))
-
-    def failed(self, error: Exception) -> None:
-        """Nothing more goes to the store; the client hears why."""
-        self._abandon()
-        self.refuse(error) if isinstance(error, S3Error) else self._bug()
-
-    def _bug(self) -> None:
-        LOG.exception("%s failed", self.request_id.decode())
-        if self._started:
-            self._die()
-        else:
-            self.refuse(S3Error(Code.INTERNAL_ERROR, "a bug: the trace stands in the log"))
-
-    # ---- endings ----
-
-    @property
-    def _started(self) -> bool:
-        """The client has a part of the reply already: no error document can follow it."""
-        return self._sink is not None and self._sink.started
-
-    def finish(self) -> None:
-        self._done = True
-        self._release()
-        if self._connection is not None:  # an early answer
-            self._connection.reset()
-            self._connection = None
-        self.client.finished(keep_alive=self.keep_alive)
-
-    def _die(self) -> None:
-        """The client has part of a reply that cannot be completed."""
-        self._done = True
-        self._abandon()
-        self.client.reset()
-
-    def _abandon(self) -> None:
-        """Whatever the store was sent of this request stays incomplete there."""
-        self._release()
-        self._waiting = False
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.reset()
-
-    def _release(self) -> None:
-        """Give back what this exchange holds of the memory budget."""
-        if self._upload is not None:
-            self._upload.release()
-        if self._sink is not None:
-            self._sink.release()
-
-    def client_lost(self) -> None:
-        self._done = True
-        self._abandon()
 
     def progress(self, now: float) -> None:
         self._since = now

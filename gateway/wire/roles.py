@@ -70,6 +70,30 @@ class Upload(Protocol):
     def release(self) -> None: ...
 
 
+class Running(Protocol):
+    """A request that has not been answered in full, as far as a change may end it. `in_store_of`: the changes that came
+    too late for it."""
+
+    in_store_of: tuple[int, ...]
+
+    @property
+    def admitted(self) -> Authorized | None: ...
+    @property
+    def sent_method(self) -> bytes | None: ...
+    @property
+    def request_sent(self) -> bool: ...
+    def judge_again(self) -> None: ...
+    def failed(self, error: Exception) -> None: ...
+
+
+class Board(Protocol):
+    """Where whoever changed something looks for what became of it: `keystore.board.Seat`."""
+
+    def tell(self, seq: int, cut: int, in_store: list[str]) -> None: ...
+    def settled(self, seq: int, what: str) -> None: ...
+    def tick(self) -> None: ...
+
+
 class Answering(Protocol):
     """What a sink asks of its exchange."""
 

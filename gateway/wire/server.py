@@ -41,7 +41,6 @@ class ClientConnection(asyncio.BufferedProtocol):
         "_empty",
         "_engine",
         "_eof",
-        "_exchange",
         "_expects_continue",
         "_left",
         "_owed",
@@ -52,6 +51,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         "_unsent",
         "_waits",
         "_writer",
+        "exchange",
         "paused",
         "peer",
         "since",
@@ -66,7 +66,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._pending = b""
         self._left = 0
         self._chunked: ChunkedBody | None = None
-        self._exchange: Exchange | None = None
+        self.exchange: Exchange | None = None
         self._expects_continue = False
         self._reading = True
         self._eof = False
@@ -94,7 +94,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._state = _State.CLOSED
         self._pay_back()
         self._engine.forget(self)
-        exchange, self._exchange = self._exchange, None
+        exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.client_lost()
 
@@ -108,8 +108,8 @@ class ClientConnection(asyncio.BufferedProtocol):
                 return True
             case _State.HEAD if self._pending and (self._waits or self.paused):
                 return True
-            case _State.HELD | _State.BODY if self._exchange is not None:
-                self._exchange.body_broken(S3Error(Code.INCOMPLETE_BODY, "the client closed before the body's end"))
+            case _State.HELD | _State.BODY if self.exchange is not None:
+                self.exchange.body_broken(S3Error(Code.INCOMPLETE_BODY, "the client closed before the body's end"))
                 return True
             case _:
                 return False
@@ -123,7 +123,7 @@ class ClientConnection(asyncio.BufferedProtocol):
     def reset(self) -> None:
         """The reply cannot be completed: the client must not take what it has for whole."""
         self._state = _State.CLOSED
-        exchange, self._exchange = self._exchange, None
+        exchange, self.exchange = self.exchange, None
         reset(self.transport)
         if exchange is not None:
             exchange.client_lost()
@@ -218,7 +218,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._announce(parsed, parsed.body)
         else:
             self._state = _ANSWERING
-        exchange = self._exchange = Exchange(self._engine, self, parsed)
+        exchange = self.exchange = Exchange(self._engine, self, parsed)
         exchange.begin()
 
     def _without_empty_lines(self, data: bytes) -> bytes:
@@ -259,7 +259,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             self.write(CONTINUE)
 
     def _take_body(self, block: bytes | memoryview) -> None:
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange is None:
             return
         if self._chunked is not None:
@@ -309,8 +309,8 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self.paused = True
-        if self._exchange is not None:
-            self._exchange.client_paused()
+        if self.exchange is not None:
+            self.exchange.client_paused()
         else:
             self.pause_reading()
 
@@ -319,8 +319,8 @@ class ClientConnection(asyncio.BufferedProtocol):
         self.since = self._engine.clock
         self._writer.all_sent()
         self._pay_back()
-        if self._exchange is not None:
-            self._exchange.client_resumed()
+        if self.exchange is not None:
+            self.exchange.client_resumed()
         elif self._state is _State.HEAD:
             self.resume_reading()
             self._wait_for_turn()
@@ -331,7 +331,7 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def finished(self, *, keep_alive: bool) -> None:
         """The reply is written. Next head, or close; a body that was refused unread is thrown away for a moment."""
-        self._exchange = None
+        self.exchange = None
         if self._state is not _ANSWERING:
             if self.body_unread:
                 self._linger()
@@ -385,8 +385,8 @@ class ClientConnection(asyncio.BufferedProtocol):
             case _State.CLOSED:
                 if waited > limits.body_idle_timeout:
                     self.transport.abort()
-            case _ if self._exchange is not None:
-                self._exchange.check(now, client_waits=self._state is _State.BODY and self._reading)
+            case _ if self.exchange is not None:
+                self.exchange.check(now, client_waits=self._state is _State.BODY and self._reading)
             case _:
                 pass
 
@@ -395,6 +395,6 @@ class ClientConnection(asyncio.BufferedProtocol):
         unsent = self.transport.get_write_buffer_size() + unacknowledged(self.transport)
         if unsent < self._unsent:
             self.since = now
-            if self._exchange is not None:
-                self._exchange.progress(now)
+            if self.exchange is not None:
+                self.exchange.progress(now)
         self._unsent = unsent

@@ -82,10 +82,11 @@ def test_the_file_is_searched_in_the_documented_order(tmp_path: Path, monkeypatc
 def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     folder = tmp_path / "somewhere"
     folder.mkdir()
-    text = SMALLEST + '[keystore]\nurl = "sqlite:///keys.db"\nkek_file = "kek"\n'
+    text = SMALLEST + '[keystore]\nurl = "sqlite:///keys.db"\nkek_file = "kek"\nstate_file = "mark"\n'
     config = load_config(written(folder, text))
     assert config.keystore.path == folder / "keys.db"
     assert config.keystore.kek_file == folder / "kek"
+    assert config.keystore.state_file == folder / "mark"
 
 
 def test_an_absolute_keystore_stays_where_it_is(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import asyncio, json, sys
 from pathlib import Path
 from keystore.access_key import RevokeReason
 from keystore.errors import Conflict
+from keystore.key_acts import Edit
 from keystore.scope import AllBuckets
 from keystore.sealing import Secret, load_kek_ring
 from keystore.sqlite import open_sqlite_store
@@ -31,6 +32,14 @@ async def act(database, kek_file, deed, *arguments):
             return access_key.access_key_id
         if deed == "revoke":
             await store.revoke_key(*arguments, RevokeReason.UNUSED, "elsewhere")
+        elif deed == "restore":
+            await store.restore_key(*arguments, "elsewhere")
+        elif deed == "roll":
+            return (await store.roll_key(arguments[0], int(arguments[1]), "elsewhere")).successor.access_key_id
+        elif deed == "extend":
+            await store.update_key(arguments[0], Edit(expires_at=int(arguments[1])), "elsewhere")
+        elif deed == "rename":
+            await store.update_key(arguments[0], Edit(label=arguments[1]), "elsewhere")
         elif deed == "delete":
             await store.delete_key(*arguments, "elsewhere")
         elif deed == "claim":
@@ -77,6 +86,8 @@ async def database(tmp_path: Path, ring: KekRing) -> Path:
 def elsewhere(database: Path, kek_file: Path) -> Callable[..., Any]:
     """elsewhere("create", label) → id, ("revoke", id), ("delete", id), ("sql", text) → rows: in a second process.
 
+    Of a key too: ("restore", id); ("roll", id, overlap) → id of the successor; ("extend", id, Unix seconds);
+    ("rename", id, label).
     Of buckets: ("claim", name, account) → account, None for a conflict; ("refused", name, account): a claim undone;
     ("release", name, version); ("assign", name, account). ("upstream", account, id, secret), ("upstream", account, "").
     `before=` is Python text run first in that process; `ends_with=` the exit code expected of it.

@@ -116,6 +116,8 @@ def test_the_json_of_an_all_buckets_key() -> None:
         "revoked_at": None,
         "revoked_by": None,
         "revoked_reason": None,
+        "replaces": None,
+        "replaced_by": None,
         "version": 1,
     }
 
@@ -130,6 +132,11 @@ def test_the_json_of_a_revoked_key_for_specific_buckets() -> None:
         "other",
     )
     json.dumps(shown)
+
+
+def test_the_json_says_what_a_key_replaces_and_what_replaced_it() -> None:
+    shown = access_key_json(replace(KEY, replaces="NQAKbefore", replaced_by="NQAKafter"), 0.0, {})
+    assert (shown["replaces"], shown["replaced_by"]) == ("NQAKbefore", "NQAKafter")
 
 
 def test_permissions_are_denied_by_default() -> None:

@@ -227,7 +227,7 @@ async def test_the_touched_key_is_told_and_memory_is_the_truth_by_then(
     access_key_id, _ = await made(store)
     found(directory, access_key_id)
     told: list[tuple[str | None, Status]] = []
-    directory.on_change = lambda touched: told.append((touched, found(directory, access_key_id).access_key.status))
+    directory.on_change = lambda _, key: told.append((key, found(directory, access_key_id).access_key.status))
     await store.revoke_key(access_key_id, RevokeReason.OTHER, "bob")
     directory.tick()
     assert told == [(access_key_id, Status.REVOKED)]
@@ -237,7 +237,7 @@ async def test_the_touched_key_is_told_and_memory_is_the_truth_by_then(
 
 async def test_nobody_is_told_of_what_touches_no_key(directory: Directory, store: SqliteStore) -> None:
     told: list[str | None] = []
-    directory.on_change = told.append
+    directory.on_change = lambda _, key: told.append(key)
     await store.create_account("team", "ann")
     directory.tick()
     assert told == []
@@ -250,7 +250,7 @@ async def test_a_change_of_an_unknown_kind_flushes_everything(
     access_key_id, _ = await made(store)
     known = found(directory, access_key_id)
     told: list[str | None] = []
-    directory.on_change = told.append
+    directory.on_change = lambda _, key: told.append(key)
     row, _ = read_log(hand(SELECT_LOG, 0))
     rows = enter_store(ring, row)
     draft = Change(0, "r", "account.suspend", "default", None, "ann", 1, b"{}", b"", "", b"")

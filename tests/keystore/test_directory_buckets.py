@@ -103,7 +103,7 @@ async def test_a_change_of_one_bucket_leaves_the_others_and_the_keys_known(
 
 async def test_a_bucket_that_changed_hands_may_concern_every_key(directory: Directory, store: SqliteStore) -> None:
     told: list[tuple[str | None, Tenure]] = []
-    directory.on_change = lambda touched: told.append((touched, directory.tenure("photos")))
+    directory.on_change = lambda _, key: told.append((key, directory.tenure("photos")))
     made = await store.claim_bucket("photos", "team", "ann")
     directory.tick()
     await store.undo_claim(made, "ann")

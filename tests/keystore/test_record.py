@@ -147,6 +147,52 @@ def test_source_networks_that_are_none_are_refused(cidrs: bytes) -> None:
         read_access_key(MAC_KEY, STORE, row._replace(mac=access_key_mac(MAC_KEY, STORE, row)))
 
 
+@pytest.mark.parametrize("side", ["replaces", "replaced_by"])
+def test_what_a_roll_says_is_kept_under_the_mac(side: str) -> None:
+    linked = replace(KEY, **{side: "NQAKtwo"})  # type: ignore[arg-type]  # names above
+    row = key_row(linked)
+    assert read_access_key(MAC_KEY, STORE, row) == linked
+    for record in (row.record.replace(b"NQAKtwo", b"NQAKsix"), access_key_record(KEY)):
+        with pytest.raises(RecordRefused, match="MAC"):
+            read_access_key(MAC_KEY, STORE, row._replace(record=record))
+
+
+@pytest.mark.parametrize("side", [b"replaces", b"replaced_by"])
+@pytest.mark.parametrize("access_key_id", [b"null", b"5", b'""', b'"a b"', b'["NQAKtwo"]'])
+def test_what_a_roll_says_is_an_access_key_id(side: bytes, access_key_id: bytes) -> None:
+    record = access_key_record(KEY)[:-1] + b',"' + side + b'":' + access_key_id + b"}"
+    row = key_row(KEY)._replace(record=record)
+    with pytest.raises(RecordRefused, match="not understood"):
+        read_access_key(MAC_KEY, STORE, row._replace(mac=access_key_mac(MAC_KEY, STORE, row)))
+
+
+AS_BEFORE_THERE_WERE_ROLLS = [
+    (
+        KEY,
+        '{"access_key_id":"NQAKone","account":"default","created_at":1700000000,"created_by":"ann",'
+        '"expires_at":1800000000,"format":1,"label":"Büro","not_before":null,"revoked_at":null,"revoked_by":null,'
+        '"revoked_reason":null,"scope":{"rights":"full","type":"all"},"secret_version":1,"status":"active","version":1}',
+        "3ce90ff985f404bfb6eea77e5bfc34d97593a573d04884e4bff6d060aadc51df",
+    ),
+    (
+        revoked(KEY, 5, "bob", RevokeReason.ROTATION),
+        '{"access_key_id":"NQAKone","account":"default","created_at":1700000000,"created_by":"ann",'
+        '"expires_at":1800000000,"format":1,"label":"Büro","not_before":null,"revoked_at":5,"revoked_by":"bob",'
+        '"revoked_reason":"rotation","scope":{"rights":"full","type":"all"},"secret_version":1,"status":"revoked",'
+        '"version":2}',
+        "29412248efb72ffdb93e09aead864c625d9da47d1c70a664ac7be1178f73de2e",
+    ),
+]
+
+
+@pytest.mark.parametrize(("access_key", "record", "mac"), AS_BEFORE_THERE_WERE_ROLLS)
+def test_a_record_of_before_verifies_and_is_written_as_it_was(access_key: AccessKey, record: str, mac: str) -> None:
+    index = (access_key.access_key_id, access_key.account, access_key.version, access_key.created_at)
+    stored = AccessKeyRow(*index, record.encode(), b"sealed", "kek", bytes.fromhex(mac))
+    assert read_access_key(MAC_KEY, STORE, stored) == access_key
+    assert key_row(access_key) == stored
+
+
 # ---- buckets ----
 
 CLAIM = BucketClaim("photos", "team", 3, ClaimState.HELD, 5, "ann", 7)

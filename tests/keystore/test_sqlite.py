@@ -13,7 +13,8 @@ import pytest
 
 from keystore import sqlite_file
 from keystore.access_key import RevokeReason
-from keystore.errors import KeystoreUnavailable, NotFound, RecordRefused, WrongKek
+from keystore.errors import Conflict, InvalidInput, KeystoreUnavailable, NotFound, RecordRefused, WrongKek
+from keystore.key_acts import Edit
 from keystore.scope import AllBuckets
 from keystore.sealing import Kek, KekRing
 from keystore.sqlite import SqliteStore, migrate, open_sqlite_store
@@ -21,6 +22,8 @@ from keystore.store import NewKey
 
 Hand = Callable[..., list[Any]]
 WISH = NewKey("default", "backup", AllBuckets())
+FAR = 4_000_000_000  # Unix seconds
+ROLLS = "SELECT count(*) FROM change WHERE kind = 'key.roll'"
 
 
 async def made(store: SqliteStore) -> str:
@@ -94,6 +97,40 @@ async def test_a_revoke_of_a_revoked_key_writes_a_change(store: SqliteStore, han
     for _ in range(3):
         await store.revoke_key(access_key_id, RevokeReason.UNUSED, "bob")
     assert hand("SELECT count(*) FROM change WHERE kind = 'key.revoke'") == [(3,)]
+
+
+async def test_every_act_of_a_life_is_in_the_log_with_what_it_said(store: SqliteStore, hand: Hand) -> None:
+    old = await made(store)
+    await store.revoke_key(old, RevokeReason.UNUSED, "bob")
+    await store.restore_key(old, "bob")
+    await store.update_key(old, Edit("other", FAR), "eve")
+    new = (await store.roll_key(old, 60, "ann")).successor.access_key_id
+    assert hand("SELECT seq, kind, actor, access_key_id, CAST(body AS TEXT) FROM change WHERE seq > 3") == [
+        (4, "key.restore", "bob", old, '{"label":"backup"}'),
+        (5, "key.update", "eve", old, f'{{"expires_at":{FAR},"label":"other"}}'),
+        (
+            6,
+            "key.create",
+            "ann",
+            new,
+            f'{{"label":"other","replaces":"{old}","scope":{{"rights":"full","type":"all"}}}}',
+        ),
+        (7, "key.roll", "ann", old, f'{{"label":"other","overlap":60,"replaced_by":"{new}"}}'),
+    ]
+    assert hand("SELECT seq FROM store") == [(7,)]
+
+
+async def test_a_refused_act_leaves_the_log_as_it_was(store: SqliteStore, hand: Hand) -> None:
+    access_key_id = await made(store)
+    before = hand("SELECT * FROM change"), hand("SELECT * FROM store"), hand("SELECT * FROM access_key")
+    for act in (
+        store.restore_key(access_key_id, "bob"),
+        store.roll_key(access_key_id, -1, "bob"),
+        store.update_key(access_key_id, Edit(label=""), "bob"),
+    ):
+        with pytest.raises((Conflict, InvalidInput)):
+            await act
+    assert (hand("SELECT * FROM change"), hand("SELECT * FROM store"), hand("SELECT * FROM access_key")) == before
 
 
 # ---- several processes ----
@@ -170,6 +207,38 @@ async def test_a_revoke_killed_after_its_commit_holds(store: SqliteStore, elsewh
     await made(store)
 
 
+async def test_a_roll_killed_before_its_commit_made_nothing_and_ended_nothing(
+    store: SqliteStore, elsewhere: Callable[..., Any]
+) -> None:
+    access_key_id = await made(store)
+    before = await store.list_keys(None)
+    elsewhere("roll", access_key_id, "0", before=KILL_BEFORE, ends_with=KILLED)
+    assert await store.list_keys(None) == before
+    await store.roll_key(access_key_id, 60, "bob")
+
+
+async def test_a_roll_killed_after_its_commit_holds_both_halves(
+    store: SqliteStore, elsewhere: Callable[..., Any]
+) -> None:
+    access_key_id = await made(store)
+    elsewhere("roll", access_key_id, "0", before=KILL_AFTER, ends_with=KILLED)
+    old, new = sorted(await store.list_keys(None), key=lambda known: known.status.value, reverse=True)
+    assert (old.access_key_id, old.status.value, old.replaced_by) == (access_key_id, "revoked", new.access_key_id)
+    assert (new.status.value, new.replaces) == ("active", access_key_id)
+
+
+async def test_a_cancelled_roll_leaves_no_half(store: SqliteStore, hand: Hand) -> None:
+    for turns in range(12):
+        task = asyncio.create_task(store.roll_key(await made(store), 0, "bob"))
+        for _ in range(turns):
+            await asyncio.sleep(0.0005)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    known = await store.list_keys(None)
+    assert {key.access_key_id for key in known if key.replaces} == {key.replaced_by for key in known if key.replaced_by}
+    assert hand("SELECT max(seq), count(*) FROM change") == [(1 + len(known) + hand(ROLLS)[0][0],) * 2]
+
+
 async def test_a_cancelled_mutation_leaves_no_lock_and_no_half(store: SqliteStore, hand: Hand) -> None:
     for turns in range(12):
         task = asyncio.create_task(made(store))
@@ -215,6 +284,35 @@ async def test_a_tampered_record_or_log_is_refused_by_the_writer(store: SqliteSt
         await store.revoke_key(access_key_id, RevokeReason.OTHER, "bob")
 
 
+@pytest.mark.parametrize("act", ["restore", "roll", "update"])
+async def test_a_tampered_record_is_not_written_on(store: SqliteStore, hand: Hand, act: str) -> None:
+    """A restore, roll or edit of it would put the right MAC on what somebody wrote by hand."""
+    access_key_id = await made(store)
+    await store.update_key(access_key_id, Edit(label="b"), "ann")
+    hand("UPDATE access_key SET record = CAST(replace(CAST(record AS TEXT), 'full', 'read_only') AS BLOB)")
+    acts = {
+        "restore": lambda: store.restore_key(access_key_id, "bob"),
+        "roll": lambda: store.roll_key(access_key_id, 60, "bob"),
+        "update": lambda: store.update_key(access_key_id, Edit(label="x"), "bob"),
+    }
+    with pytest.raises(RecordRefused):
+        await acts[act]()
+
+
+@pytest.mark.parametrize("kept", ["active", "revoked"])
+async def test_an_older_record_put_back_is_not_rolled_into_a_new_one(store: SqliteStore, hand: Hand, kept: str) -> None:
+    access_key_id = await made(store)
+    [older] = hand("SELECT version, record, mac FROM access_key")
+    await store.revoke_key(access_key_id, RevokeReason.COMPROMISED, "bob")
+    if kept == "revoked":
+        [older] = hand("SELECT version, record, mac FROM access_key")
+        await store.update_key(access_key_id, Edit(label="x"), "bob")
+    hand("UPDATE access_key SET version = ?, record = ?, mac = ?", *older)
+    for act in (store.roll_key(access_key_id, 60, "bob"), store.restore_key(access_key_id, "bob")):
+        with pytest.raises(RecordRefused):
+            await act
+
+
 async def test_an_edited_account_is_refused(store: SqliteStore, hand: Hand) -> None:
     hand("UPDATE account SET number = '999999999999'")
     with pytest.raises(RecordRefused):
@@ -243,3 +341,16 @@ async def test_a_change_taken_out_behind_the_commit_is_not_reported_as_done(stor
     hand("CREATE TRIGGER gone AFTER INSERT ON change BEGIN DELETE FROM change WHERE seq = new.seq; END")
     with pytest.raises(KeystoreUnavailable, match="not proven"):
         await store.revoke_key(access_key_id, RevokeReason.OTHER, "bob")
+
+
+@pytest.mark.parametrize("kind", ["key.create", "key.roll"])
+async def test_either_change_of_a_roll_taken_out_behind_the_commit_is_not_reported_as_done(
+    store: SqliteStore, hand: Hand, kind: str
+) -> None:
+    access_key_id = await made(store)
+    hand(
+        "CREATE TRIGGER gone AFTER INSERT ON change WHEN new.kind = 'key.roll' "
+        f"BEGIN DELETE FROM change WHERE kind = '{kind}' AND seq >= new.seq - 1; END"
+    )
+    with pytest.raises(KeystoreUnavailable, match="not proven"):
+        await store.roll_key(access_key_id, 60, "bob")

@@ -10,6 +10,7 @@ from keystore.sqlite_file import (
     bring_schema_up,
     keystore_path,
     migrations,
+    open_snapshot,
     open_writer,
     refuse_remote,
     scalar,
@@ -98,3 +99,43 @@ def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: line)
     with pytest.raises(KeystoreUnavailable, match="nfs4"):
         refuse_remote(tmp_path)
+
+
+# ---- a snapshot ----
+
+
+async def made(path: Path) -> None:
+    async with open_writer(path, create=True) as connection:
+        await bring_schema_up(connection, path)
+
+
+async def test_a_snapshot_is_of_one_moment_and_cannot_write(tmp_path: Path) -> None:
+    path = tmp_path / "k.db"
+    await made(path)
+    async with open_writer(path, create=False) as writer:
+        with open_snapshot(path) as connection:
+            await writer.execute("CREATE TABLE later (x)")
+            names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master").fetchall()]
+            assert "later" not in names
+            with pytest.raises(sqlite3.OperationalError, match="readonly"):
+                connection.execute("DELETE FROM store")
+        with open_snapshot(path) as connection:
+            assert connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'later'").fetchall() == [(1,)]
+
+
+async def test_a_snapshot_is_had_without_wal_and_shm_and_beside_a_writer(tmp_path: Path) -> None:
+    path = tmp_path / "k.db"
+    await made(path)
+    assert not (tmp_path / "k.db-wal").exists()
+    with open_snapshot(path) as connection:
+        assert connection.execute("SELECT count(*) FROM change").fetchall() == [(0,)]
+
+
+async def test_there_is_no_snapshot_of_another_schema_or_of_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "k.db"
+    with pytest.raises(KeystoreUnavailable, match="no keystore at"), open_snapshot(path):
+        pass
+    async with open_writer(path, create=True):
+        pass
+    with pytest.raises(KeystoreUnavailable, match="schema 0"), open_snapshot(path):
+        pass

@@ -98,6 +98,28 @@ def test_a_name_comes_with_the_last_change_that_names_it(connection: sqlite3.Con
     assert told(sqlite_rows.LIST_BUCKETS, None) == expected
 
 
+def test_a_page_begins_at_a_rowid_and_reads_no_index(connection: sqlite3.Connection) -> None:
+    for statement, seqs in ((sqlite_rows.PAGE_OF_CHANGES, [2, 3]), (sqlite_rows.PAGE_OF_ACCESS_KEYS, [])):
+        page = connection.execute(statement, (2,)).fetchall()
+        assert [row[0] for row in page] == seqs
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", (2,)).fetchall()]
+        assert [step.split(" USING ")[1] for step in plan] == ["INTEGER PRIMARY KEY (rowid>?)"]
+    [first, *_] = connection.execute(sqlite_rows.PAGE_OF_CHANGES, (-(2**63),)).fetchall()
+    assert sqlite_rows.read_paged(Change, first) == change(1, None)
+
+
+def test_a_listed_change_comes_with_the_mac_before_it(connection: sqlite3.Connection) -> None:
+    def listed(*wanted: object) -> list[tuple[int, bytes | None]]:
+        found = connection.execute(sqlite_rows.LIST_CHANGES, wanted).fetchall()
+        return [(one.seq, previous) for one, previous in map(sqlite_rows.read_listed_change, found)]
+
+    assert listed(None, None, None, 10) == [(3, b"mac2"), (2, b"mac1"), (1, GENESIS)]
+    assert listed("NQAKone", None, None, 1) == [(3, b"mac2")]
+    connection.execute("DELETE FROM change WHERE seq = 2")
+    assert listed(None, None, "default", 10) == [(3, None), (1, GENESIS)]
+    assert listed(None, "photos", None, 10) == []
+
+
 WITHOUT_A_TABLE = {"SCAN s", "SCAN CONSTANT ROW", "SCAN q", "SCAN json_each VIRTUAL TABLE INDEX 1:"}
 
 

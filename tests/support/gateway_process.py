@@ -56,6 +56,7 @@ class Gateway:
         self.config = folder / "gateway.toml"
         self.keystore = folder / "keystore.db"
         self.config.write_text(_toml(_merged(self._configuration(), settings or {})))
+        self.server: Sequence[str] = (COMMAND,)  # what serves; commands are always the real one
         self._process: ServerProcess | None = None
 
     # ---- life ----
@@ -65,7 +66,7 @@ class Gateway:
         kek_file = self.folder / "kek"
         if not kek_file.exists():
             self.command("kek", "create", str(kek_file))
-        command = [COMMAND, "--config", str(self.config), "serve"]
+        command = [*self.server, "--config", str(self.config), "serve"]
         self._process = ServerProcess("the gateway", command, self.folder / "gateway.log")
         self._process.wait_until(self.is_ready, timeout=20.0)
 

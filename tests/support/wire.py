@@ -108,6 +108,23 @@ class OneKey:
         pass
 
 
+class Board:
+    """What was told of changes, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int, list[str]]] = []
+        self.answered: list[tuple[int, str]] = []
+
+    def tell(self, seq: int, cut: int, in_store: list[str]) -> None:
+        self.told.append((seq, cut, in_store))
+
+    def settled(self, seq: int, what: str) -> None:
+        self.answered.append((seq, what))
+
+    def tick(self) -> None:
+        pass
+
+
 class RunningEngine:
     """An engine in front of `upstream_port` on loopback, in a thread with a loop of its own. A context manager."""
 
@@ -126,6 +143,7 @@ class RunningEngine:
         self.limits = Limits(**(LimitsSettings().model_dump() | changed))
         self.port = 0
         self.said: list[str] = []  # of requests, in the log
+        self.board = Board()
         self.engine: Engine
         self._upstream_port = upstream_port
         self._profile = PROFILES[profile]
@@ -184,6 +202,7 @@ class RunningEngine:
             signer=UpstreamSigner(UpstreamCredential("upstream", "upstream-secret"), b"us-east-1"),
             writer=self.directory,
             request_log=RequestLog(self.said.append),
+            board=self.board,
         )
         server = await self._loop.create_server(lambda: ClientConnection(engine), "127.0.0.1", 0, ssl=self._tls)
         ticking = self._loop.create_task(engine.run())

@@ -7,10 +7,6 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from gateway.cli.keys import read_moment, read_scope
-from keystore.errors import InvalidInput
-from keystore.scope import AllBuckets, BucketGrant, Rights, SpecificBuckets
-
 Run = Callable[..., Result]
 
 
@@ -134,46 +130,6 @@ def test_a_kek_file_others_can_read_is_refused_with_the_remedy(run: Run, folder:
     result = run("keys", "list")
     assert result.exit_code != 0
     assert "chmod" in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        (None, None),
-        ("30d", 1_000_000 + 30 * 86400),
-        ("1h", 1_003_600),
-        ("1970-01-02", 86400),
-        ("1970-01-02T00:00:00Z", 86400),
-        ("1970-01-02T01:00:00+01:00", 86400),
-    ],
-)
-def test_times_are_spans_dates_or_rfc_3339(text: str | None, moment: int | None) -> None:
-    assert read_moment(text, 1_000_000.5) == moment
-
-
-@pytest.mark.parametrize("text", ["", "tomorrow", "30", "-1d", "٣d", "1.5h"])
-def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInput):
-        read_moment(text, 0)
-
-
-def test_rights_default_to_full_for_all_and_read_write_for_named() -> None:
-    assert read_scope([], None, None, everything=True) == AllBuckets(Rights.FULL)
-    assert read_scope(["photos"], None, None, everything=False) == SpecificBuckets(
-        (BucketGrant("photos", Rights.READ_WRITE),)
-    )
-    assert read_scope(["photos"], Rights.READ_ONLY, None, everything=False) == SpecificBuckets(
-        (BucketGrant("photos", Rights.READ_ONLY),)
-    )
-
-
-def test_a_prefix_is_for_every_bucket_named_and_never_for_all() -> None:
-    assert read_scope(["aaa", "bbb"], None, "team", everything=False) == SpecificBuckets(
-        (BucketGrant("aaa", prefix="team/"), BucketGrant("bbb", prefix="team/"))
-    )
-    for buckets, prefix in (([], "team"), (["aaa"], "")):
-        with pytest.raises(InvalidInput):
-            read_scope(buckets, None, prefix, everything=not buckets)
 
 
 def test_a_test_names_the_rule_and_ends_with_3_when_it_refuses(run: Run) -> None:

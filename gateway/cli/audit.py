@@ -1,0 +1,131 @@
+"""`nqgate audit`: verify, list. Both only read."""
+
+import json as json_text
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import typer
+
+from gateway.cli.keys import Json
+from gateway.cli.opened import config_path
+from gateway.cli.output import Exit, say, show_json, show_rows, told_errors
+from gateway.config import load_config
+from keystore.access_key import LATEST
+from keystore.audit import Finding, printable
+from keystore.sealing import load_kek_ring
+from keystore.sqlite_audit import Listed, Progress, Wanted, audit_keystore, list_changes
+
+audit = typer.Typer(no_args_is_help=True, help="The change log: who did what, and whether all of the keystore holds.")
+
+WORTH_PROGRESS: Final = 20_000  # rows; fewer are read before a person wonders
+
+
+@audit.command()
+def verify(context: typer.Context, json: Json = False) -> None:
+    """Hold every row against the change log, open every seal. Ends with 1 when something does not hold."""
+    with told_errors():
+        keystore = load_config(config_path(context)).keystore
+        ring = load_kek_ring(keystore.kek_file)
+        with _progress() as progress:
+            report = audit_keystore(keystore.path, ring, keystore.state_file, progress)
+    if json:
+        show_json(report.json())
+    elif report.findings:
+        show_rows(("TABLE", "ID", "FINDING"), [_cells(finding) for finding in report.findings])
+    read = f"{report.changes} changes, {report.access_keys} access keys, {report.accounts} accounts"
+    read += f", {report.buckets} buckets"
+    if report.found:
+        more = report.found - len(report.findings)
+        say(f"{read}. Findings: {report.found}{f', {more} of them not shown' if more else ''}. Nothing was changed.")
+        raise typer.Exit(Exit.FAILURE)
+    say(f"{read}: all of it holds.")
+
+
+def _cells(finding: Finding) -> tuple[str, str, str]:
+    return finding.table, finding.id or "-", finding.what
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """One line on stderr, for a large keystore on a terminal; it is gone afterwards."""
+    shown = False
+
+    def tell(done: int, whole: int) -> None:
+        nonlocal shown
+        if whole >= WORTH_PROGRESS and sys.stderr.isatty():
+            shown = True
+            print(f"\r{100 * done // whole:3} % of {whole} rows", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield tell
+    finally:
+        if shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+@audit.command("list")
+def list_log(
+    context: typer.Context,
+    access_key_id: Annotated[str | None, typer.Option("--key", metavar="ID", help="Of one access key.")] = None,
+    bucket: Annotated[str | None, typer.Option(help="Of one bucket.")] = None,
+    account: Annotated[str | None, typer.Option(help="Of one account, its keys and buckets.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="The newest so many.")] = 100,
+    json: Json = False,
+) -> None:
+    """Who changed what, the newest last. Ends with 1 when a row is not the keystore's own."""
+    with told_errors():
+        keystore = load_config(config_path(context)).keystore
+        ring = load_kek_ring(keystore.kek_file)
+        listed = list_changes(keystore.path, ring, Wanted(access_key_id, bucket, account, limit))
+    if json:
+        show_json([_shown(one) for one in listed])
+    else:
+        show_rows(("SEQ", "TIME", "KIND", "ACTOR", "ACCOUNT", "SUBJECT", "WHAT"), [_row(one) for one in listed])
+    broken = [str(one.change.seq) for one in listed if not one.verified]
+    if broken:
+        say(f"Not written by this keystore: {', '.join(broken[:10])}. `nqgate audit verify` says more.")
+        raise typer.Exit(Exit.FAILURE)
+
+
+def _shown(listed: Listed) -> dict[str, Any]:
+    change = listed.change
+    return {
+        "seq": change.seq,
+        "at": _time(change.at),
+        "kind": printable(change.kind),
+        "actor": printable(change.actor),
+        "account": printable(change.account) or None,
+        "access_key_id": change.access_key_id and printable(change.access_key_id),
+        "bucket": change.bucket and printable(change.bucket),
+        "body": _body(listed),
+        "verified": listed.verified,
+    }
+
+
+def _row(listed: Listed) -> tuple[str, ...]:
+    shown = _shown(listed)
+    subject = shown["access_key_id"] or shown["bucket"] or "-"
+    words = " ".join(f"{name}={_word(value)}" for name, value in shown["body"].items()) or "-"
+    kind = shown["kind"] if listed.verified else f"{shown['kind']} (not verified)"
+    return str(shown["seq"]), shown["at"], kind, shown["actor"], shown["account"] or "-", subject, printable(words)
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else json_text.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _body(listed: Listed) -> dict[str, Any]:
+    """What the change tells, as it was written; of a row that is not the keystore's own, its bytes."""
+    if not listed.verified:
+        return {"unverified": printable(listed.change.body.decode(errors="backslashreplace"))}
+    told: dict[str, Any] = json_text.loads(listed.change.body)
+    return told
+
+
+def _time(moment: int) -> str:
+    if not 0 <= moment <= LATEST:
+        return str(moment)
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

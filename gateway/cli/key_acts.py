@@ -1,0 +1,118 @@
+"""`nqgate keys restore`, `roll` and `update`: what a person does to a key that there is, and its secret outlives."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.confirmed import in_words, require_proof, with_confirmation
+from gateway.cli.keys import AccessKeyId, Json, refuse_reserved, say_unreachable
+from gateway.cli.opened import actor, with_store
+from gateway.cli.options import NEVER, read_moment, read_scope, read_span
+from gateway.cli.output import say, show_json, told_errors
+from gateway.cli.reveal import Reveal
+from gateway.cli.shown import Shown, shown_key, shown_keys
+from keystore.access_key import unreachable_buckets
+from keystore.confirmation import confirmation_json
+from keystore.key_acts import Edit, Kept
+from keystore.scope import Rights, Scope
+from keystore.store import Store
+
+key_acts = typer.Typer()
+
+
+@key_acts.command()
+def restore(context: typer.Context, access_key_id: AccessKeyId, json: Json = False) -> None:
+    """Accept a revoked key again. One that was revoked as compromised stays so; one that expired stays expired."""
+
+    async def work(store: Store) -> Shown:
+        return await shown_key(context, store, await store.restore_key(access_key_id, actor()))
+
+    shown = with_store(context, work)
+    if json:
+        show_json(shown)
+    else:
+        say(f"{access_key_id} ({shown['label']}) is restored.")
+    if shown["status"] == "expired":
+        say(
+            f"Note: it expired at {shown['expires_at']} and is refused until it has more time: `keys update --expires`."
+        )
+
+
+@key_acts.command()
+def roll(
+    context: typer.Context,
+    access_key_id: AccessKeyId,
+    overlap: Annotated[str, typer.Option(help="For how long both work: 0, or up to 7d.")] = "24h",
+    secret_file: Annotated[Path | None, typer.Option(help="Write the secret there, 0600, and do not print it.")] = None,
+    json: Json = False,
+) -> None:
+    """Make a successor with the same label, scope and limits, show its secret once, and end the old key later."""
+
+    async def work(store: Store) -> tuple[Shown, Shown]:
+        successor, secret, ended = await store.roll_key(access_key_id, span, actor())
+        shown, old = await shown_keys(context, store, (successor, ended))
+        reveal.show(shown, secret, json=json)  # at once: whatever fails from here on must not lose it
+        return shown, old
+
+    with told_errors():
+        span = read_span(overlap)
+        with Reveal(secret_file) as reveal:
+            (shown, old), confirmation = with_confirmation(context, work)
+    if old["status"] == "revoked":
+        say(f"{access_key_id} ({old['label']}) is revoked: {in_words(confirmation)}.")
+    else:
+        say(f"{access_key_id} ({old['label']}) ends at {old['expires_at']}; `keys revoke` ends it now.")
+    if shown["expires_at"] is not None:
+        say(f"Note: the new key expires at {shown['expires_at']}, as the old one would have: `keys update --expires`.")
+    say_unreachable(shown)
+    require_proof(confirmation)
+
+
+@key_acts.command()
+def update(
+    context: typer.Context,
+    access_key_id: AccessKeyId,
+    label: Annotated[str | None, typer.Option(help="Another label.")] = None,
+    expires: Annotated[str | None, typer.Option(help="30d, 2027-01-31, RFC 3339, or never.")] = None,
+    all_buckets: Annotated[bool, typer.Option("--all-buckets", help="Every bucket, those made later too.")] = False,
+    bucket: Annotated[list[str] | None, typer.Option(help="One bucket of the new scope; repeat for more.")] = None,
+    rights: Annotated[Rights | None, typer.Option(help="Of the new scope; as create.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="Of the new scope; as create.")] = None,
+    json: Json = False,
+) -> None:
+    """Change a key's label, expiry or scope. A scope is given whole, and granted as its buckets are owned now."""
+    with told_errors():
+        scope: Scope | None = None
+        if all_buckets or bucket or rights is not None or prefix is not None:
+            scope = read_scope(bucket or [], rights, prefix, everything=all_buckets)
+            refuse_reserved(context, bucket or [])
+        moment = Kept.KEPT if expires is None else read_moment(None if expires == NEVER else expires, time.time())
+        edit = Edit(label, moment, scope)
+
+    async def work(store: Store) -> tuple[Shown, bool, list[str]]:
+        known = await store.get_key(access_key_id)
+        others = [one for one in await store.list_keys(known.account) if one.access_key_id != access_key_id]
+        after = await store.update_key(access_key_id, edit, actor())
+        lost = unreachable_buckets(known, await store.list_claims(None))
+        shown = await shown_key(context, store, after)
+        twin = label is not None and any(other.label == after.label for other in others)
+        return shown, twin, [name for name in lost if name in _reached(shown)]
+
+    (shown, twin, regained), confirmation = with_confirmation(context, work)
+    if json:
+        show_json({**shown, **confirmation_json(confirmation)})
+    else:
+        say(f"{access_key_id} ({shown['label']}) is changed: {in_words(confirmation)}.")
+    if twin:
+        say(f"Note: another key of this account is labelled {shown['label']!r} too.")
+    for name in regained:
+        say(f"Note: the key did not reach the bucket {name} any more; it is granted anew.")
+    say_unreachable(shown)
+    require_proof(confirmation)
+
+
+def _reached(shown: Shown) -> set[str]:
+    named = set() if shown["buckets"] == "*" else set(shown["buckets"])
+    return named - set(shown["unreachable_buckets"])

@@ -1,0 +1,51 @@
+"""An access key as every command shows it: one JSON object, with the same fields everywhere."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+
+from gateway.cli.opened import database
+from gateway.cli.output import say
+from keystore.access_key import AccessKey, access_key_json
+from keystore.errors import KeystoreError
+from keystore.store import Store
+from keystore.usage import NEVER, Usage, forget_usage, read_usage, usage_json
+
+Shown = dict[str, Any]
+
+
+async def shown_key(context: typer.Context, store: Store, access_key: AccessKey) -> Shown:
+    """One key, with the buckets it does not reach and when it was last used."""
+    usage = usage_of(context, access_key.access_key_id)
+    claims = await store.list_claims(None)
+    return {
+        **access_key_json(access_key, time.time(), claims),
+        **usage_json(usage.get(access_key.access_key_id, NEVER)),
+    }
+
+
+async def shown_keys(context: typer.Context, store: Store, access_keys: Iterable[AccessKey]) -> list[Shown]:
+    """Many, of one moment."""
+    now, usage, claims = time.time(), usage_of(context, None), await store.list_claims(None)
+    return [
+        {**access_key_json(one, now, claims), **usage_json(usage.get(one.access_key_id, NEVER))} for one in access_keys
+    ]
+
+
+def usage_of(context: typer.Context, access_key_id: str | None) -> dict[str, Usage]:
+    """Of one key or of all. A file that cannot be read is said, and is no reason to fail: it holds dates only."""
+    try:
+        return read_usage(database(context), access_key_id)
+    except KeystoreError as error:
+        say(f"Note: when keys were last used is not known: {error}.")
+        return {}
+
+
+def forget(context: typer.Context, access_key_id: str) -> None:
+    """The dates of a key that is gone; as `usage_of` where that fails."""
+    try:
+        forget_usage(database(context), access_key_id)
+    except KeystoreError as error:
+        say(f"Note: when {access_key_id} was last used is still stored: {error}.")

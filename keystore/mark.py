@@ -1,0 +1,124 @@
+"""What is known of a keystore outside its database, as values: how far it had come, and which keys were ended last.
+
+Pure. Holds no secret.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from keystore.access_key import RevokeReason
+from keystore.chain import Change, Kind, StoreRow
+
+FORMAT: Final = 1
+MAX_REMEMBERED: Final = 1000  # keys that were ended last: 200 KB at most, written once for each change
+MAX_STATE_FILE: Final = 1 << 20
+
+
+class Ended(NamedTuple):
+    """A key that was revoked or deleted, and by which change. `at`: Unix seconds."""
+
+    access_key_id: str
+    at: int
+    reason: RevokeReason
+    seq: int
+    request_id: str
+
+
+class Mark(NamedTuple):
+    """What the file says. `head`: the MAC of change `seq`. `ended`: the last first come last."""
+
+    store_id: str
+    generation: int
+    seq: int
+    head: bytes
+    ended: tuple[Ended, ...]
+
+
+def why_back(mark: Mark, store: StoreRow, mac_there: object) -> str:
+    """What is wrong with a keystore of which this was known; "" if nothing. `mac_there`: of its change `mark.seq`."""
+    if store.store_id != mark.store_id:
+        return f"keystore {mark.store_id[:8]} was here, now it is {store.store_id[:8]}"
+    if store.generation < mark.generation:
+        return f"generation {mark.generation} was known, it is of generation {store.generation}"
+    if store.seq < mark.seq:
+        return f"change {mark.seq} was known, it ends at {store.seq}"
+    if mac_there != mark.head:
+        return f"change {mark.seq} was known, another one stands there"
+    return ""
+
+
+# ---- what is remembered ----
+
+
+def remember(known: Iterable[Ended], changes: Iterable[Change]) -> tuple[Ended, ...]:
+    """The last MAX_REMEMBERED keys that were ended. A restore takes its key out; COMPROMISED is final."""
+    ended = {one.access_key_id: one for one in known}
+    for change in changes:
+        access_key_id = change.access_key_id
+        if access_key_id is None:
+            continue
+        if change.kind == Kind.KEY_RESTORE.value:
+            ended.pop(access_key_id, None)
+            continue
+        reason = _ended_for(change, ended.get(access_key_id))
+        if reason is not None:
+            ended.pop(access_key_id, None)
+            ended[access_key_id] = Ended(access_key_id, change.at, reason, change.seq, change.request_id)
+    return tuple(ended.values())[-MAX_REMEMBERED:]
+
+
+def _ended_for(change: Change, before: Ended | None) -> RevokeReason | None:
+    """Why the change ended its key, None when it did not. A deleted key keeps the reason it was revoked for."""
+    told = _told(change)
+    if change.kind == Kind.KEY_ROLL.value:
+        return RevokeReason.ROTATION if told.get("overlap") == 0 else None
+    if change.kind == Kind.KEY_DELETE.value:
+        return RevokeReason.OTHER if before is None else before.reason
+    if change.kind != Kind.KEY_REVOKE.value:
+        return None
+    if before is not None and before.reason is RevokeReason.COMPROMISED:
+        return before.reason
+    return next((reason for reason in RevokeReason if reason.value == told.get("reason")), RevokeReason.OTHER)
+
+
+def _told(change: Change) -> dict[str, Any]:
+    told = json.loads(change.body)
+    return told if isinstance(told, dict) else {}
+
+
+# ---- as text ----
+
+
+def parse_mark(text: bytes) -> Mark:
+    """The inverse of `mark_text`. ValueError for anything else."""
+    if len(text) > MAX_STATE_FILE:
+        raise ValueError("too long")
+    try:
+        said = json.loads(text)
+        if said.pop("format") != FORMAT:
+            raise ValueError("another format")
+        ended = tuple(_parse_ended(one) for one in said.pop("ended"))
+        mark = Mark(head=bytes.fromhex(said.pop("head")), ended=ended, **said)
+        _check_types(mark)
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError("not of the form of a mark") from error
+    return mark
+
+
+def _parse_ended(said: dict[str, Any]) -> Ended:
+    ended = Ended(reason=RevokeReason(said.pop("reason")), **said)
+    _check_types(ended)
+    return ended
+
+
+def _check_types(values: Mark | Ended) -> None:
+    for value, expected in zip(values, type(values).__annotations__.values(), strict=True):
+        if expected in (str, int) and type(value) is not expected:
+            raise TypeError(f"{value!r} is no {expected}")
+
+
+def mark_text(mark: Mark) -> bytes:
+    ended = [{**one._asdict(), "reason": one.reason.value} for one in mark.ended]
+    said = {"format": FORMAT, **mark._asdict(), "head": mark.head.hex(), "ended": ended}
+    return json.dumps(said, indent=1).encode() + b"\n"

@@ -1,0 +1,169 @@
+"""One mutation of a SQLite keystore: what is read and written between BEGIN IMMEDIATE and COMMIT.
+
+Every row that is put is told by a change in the log, and the store row moves with each change. Knows no BEGIN and no
+COMMIT: who makes a mutation holds the transaction.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import aiosqlite
+
+from keystore import minting
+from keystore.access_key import AccessKey
+from keystore.accounts import Account
+from keystore.bucket_claims import BucketClaim
+from keystore.chain import Change, Kind, Position, StoreRow, record_digest
+from keystore.errors import Conflict, NotFound
+from keystore.record import AccessKeyRow, canonical_json
+from keystore.scope import scope_json
+from keystore.sealed_rows import LastChange, SealedRows
+from keystore.sealing import Secret
+from keystore.sqlite_file import fetch
+from keystore.sqlite_rows import (
+    ADD_CHANGE,
+    EVER_ISSUED,
+    FIND_ACCESS_KEY,
+    FIND_BUCKETS,
+    LIST_ACCOUNTS,
+    NUMBER_TAKEN,
+    PUT_ACCESS_KEY,
+    PUT_ACCOUNT,
+    PUT_BUCKET,
+    PUT_STORE,
+    read_claims,
+    read_found_account,
+    read_found_key,
+)
+
+MINT_ATTEMPTS: Final = 5  # 16 of 36 letters collide never; a generator that does is broken
+
+
+class Entry(NamedTuple):
+    """What the log says of one record. `record`: the bytes left, None for none; `told`: for people, no secret."""
+
+    kind: Kind
+    actor: str
+    account: str
+    access_key_id: str | None
+    record: bytes | None
+    told: dict[str, object]
+    bucket: str | None = None
+
+
+class Mutation:
+    """`now`: Unix seconds. `changes`: what it has logged so far, with contiguous sequence numbers."""
+
+    def __init__(self, connection: aiosqlite.Connection, rows: SealedRows, store: StoreRow, now: int) -> None:
+        self.execute = connection.execute
+        self._connection = connection
+        self.rows = rows
+        self.now = now
+        self.changes: list[Change] = []
+        self._store = store
+
+    @property
+    def change(self) -> Change | None:
+        """The last one it logged."""
+        return self.changes[-1] if self.changes else None
+
+    async def find(self, access_key_id: str) -> tuple[AccessKeyRow | None, LastChange | None]:
+        [found] = await self.fetch(FIND_ACCESS_KEY, access_key_id)
+        return read_found_key(found)
+
+    async def fetch(self, statement: str, value: str) -> list[tuple[object, ...]]:
+        return await fetch(self._connection, statement, value)
+
+    async def log(self, entry: Entry) -> None:
+        """Append a change and move the store row to it."""
+        draft = Change(
+            seq=0,
+            request_id=minting.mint_request_id(),
+            kind=entry.kind.value,
+            account=entry.account,
+            access_key_id=entry.access_key_id,
+            actor=entry.actor,
+            at=self.now,
+            body=canonical_json(entry.told),
+            record_sha256=record_digest(entry.record),
+            kek_id="",
+            mac=b"",
+            bucket=entry.bucket,
+        )
+        change = self.rows.change(Position(self._store.seq, self._store.head), draft)
+        self._store = self.rows.store_row(self._store, Position(change.seq, change.mac))
+        await self.execute(ADD_CHANGE, change)
+        await self.execute(PUT_STORE, (1, *self._store))
+        self.changes.append(change)
+
+    async def raise_generation(self, above: int, actor: str, told: dict[str, object]) -> int:
+        """To one more than it was and than `above`. The change names nothing, and so everything."""
+        self._store = self._store._replace(generation=max(self._store.generation, above) + 1)
+        await self.log(Entry(Kind.KEYSTORE_ADOPT, actor, "", None, None, told))
+        return self._store.generation
+
+    async def add_key(self, access_key: AccessKey) -> Secret:
+        """Store a new key under a new secret; made by its `created_by`."""
+        secret = Secret(minting.mint_secret())
+        row = self.rows.access_key(access_key, secret)
+        await self.execute(PUT_ACCESS_KEY, row)
+        told: dict[str, object] = {"label": access_key.label, "scope": scope_json(access_key.scope)}
+        if access_key.replaces is not None:
+            told["replaces"] = access_key.replaces
+        maker = access_key.created_by
+        await self.log(Entry(Kind.KEY_CREATE, maker, row.account, row.access_key_id, row.record, told))
+        return secret
+
+    async def rewrite_key(
+        self, kind: Kind, row: AccessKeyRow, after: AccessKey, actor: str, told: dict[str, object]
+    ) -> None:
+        """Put `after` in the place of the record in `row`; its secret stays as it is sealed."""
+        row = self.rows.rewritten(row, after)
+        await self.execute(PUT_ACCESS_KEY, row)
+        await self.log(Entry(kind, actor, row.account, row.access_key_id, row.record, told))
+
+    async def add_account(self, name: str, actor: str) -> Account:
+        account = Account(name, await self._free_number(), self.now, actor)
+        row = self.rows.account(account)
+        await self.execute(PUT_ACCOUNT, row)
+        await self.log(Entry(Kind.ACCOUNT_CREATE, actor, name, None, row.record, {"number": account.number}))
+        return account
+
+    async def account(self, name: str) -> Account:
+        """NotFound when there is none."""
+        found = await self.fetch(LIST_ACCOUNTS, name)
+        if not found:
+            raise NotFound(f"there is no account {name!r}")
+        return self.rows.read_account(*read_found_account(found[0]))
+
+    async def claims(self, names: Iterable[str]) -> dict[str, BucketClaim]:
+        return read_claims(self.rows, await self.fetch(FIND_BUCKETS, json.dumps(list(names))))[0]
+
+    async def claim(self, name: str) -> BucketClaim | None:
+        return (await self.claims([name])).get(name)
+
+    async def put_claim(self, kind: Kind, claim: BucketClaim) -> None:
+        row = self.rows.bucket(claim)
+        await self.execute(PUT_BUCKET, row)
+        told: dict[str, object] = {"generation": claim.generation, "state": claim.state.value}
+        await self.log(Entry(kind, claim.changed_by, claim.account, None, row.record, told, claim.name))
+
+    async def free_access_key_id(self) -> str:
+        """One that no key has or ever had: ids of deleted keys stay in the log."""
+        for _ in range(MINT_ATTEMPTS):
+            access_key_id = minting.mint_access_key_id()
+            if not await self._any(EVER_ISSUED, access_key_id):
+                return access_key_id
+        raise Conflict("no free access key id was drawn: the random generator repeats itself")
+
+    async def _free_number(self) -> str:
+        for _ in range(MINT_ATTEMPTS):
+            number = minting.mint_account_number()
+            if not await self._any(NUMBER_TAKEN, number):
+                return number
+        raise Conflict("no free account number was drawn: the random generator repeats itself")
+
+    async def _any(self, question: str, value: str) -> bool:
+        [[answer]] = await self.fetch(question, value)
+        return bool(answer)
