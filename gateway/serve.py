@@ -38,6 +38,7 @@ from gateway.wire.tls import listener_context, upstream_context
 from keystore.board import Identity, Seat
 from keystore.directory import Directory, open_directory
 from keystore.high_water import HighWater, kept
+from keystore.kek_file import KekWatch, kek_watched
 from keystore.sealing import load_kek_ring
 from keystore.source_cidrs import read_networks
 from keystore.sqlite import open_sqlite_store
@@ -213,6 +214,9 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
         files, applied = directory.where()
         seat = Seat(keystore_path(config.keystore.path), Identity(*files), applied)
         stack.callback(seat.leave)
+        users = (directory.use, writer.use, water.use, lambda ring: seat.loaded([each.kek_id for each in ring.keks]))
+        watch = KekWatch(config.keystore.kek_file, kek, users, LOG.warning)
+        await stack.enter_async_context(kek_watched(watch))
         engine = build_engine(config, directory, writer, stderr_log(config), seat)
         directory.on_change = Cutter(engine).on_change
         directory.on_applied = seat.applied

@@ -13,6 +13,7 @@ import os
 import struct
 import time
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -25,6 +26,7 @@ RING: Final = 32  # changes that cut something and are still remembered; who rev
 IDENTITY_PERIOD: Final = 1.0  # seconds between two looks whether the file is still the one others open
 MAX_NAMED: Final = 24  # transfers with the store that are named; more are counted only
 MAX_NAME: Final = 100  # characters of one of them
+MAX_KEKS: Final = 8  # kek_ids that are shown, the newest; more are loaded only while rotations are left unfinished
 
 _MAGIC: Final = 0x4E514231  # "NQB1"
 _OWNER: Final = struct.Struct("=II4Q")  # magic, pid, then the identity
@@ -33,6 +35,7 @@ _ENTRY: Final = struct.Struct("=QIII4x")  # seq, cut, in store, settled
 _TEXT: Final = struct.Struct("=II")  # length, crc32
 _APPLIED_AT: Final = 40
 _RING_AT: Final = 64
+_KEKS_AT: Final = 840
 _TEXT_AT: Final = 1024
 _ROOM: Final = SLOT_SIZE - _TEXT_AT - _TEXT.size
 _FLOCK: Final = struct.Struct("hhlli4x")
@@ -64,13 +67,17 @@ NOTHING_CUT: Final = Cut(0, 0, 0)
 
 
 class Slot(NamedTuple):
-    """A gateway as its slot shows it. `in_store`: (seq, what) of requests that could not be cut and are unanswered."""
+    """A gateway as its slot shows it. `in_store`: (seq, what) of requests that could not be cut and are unanswered.
+
+    `keks`: the kek_ids it can use, the newest last; () while that is being written.
+    """
 
     pid: int
     identity: Identity
     applied: int
     cuts: dict[int, Cut]
     in_store: list[tuple[int, str]]
+    keks: tuple[str, ...] = ()
 
 
 def board_path(database: Path) -> Path:
@@ -120,6 +127,7 @@ class Seat:
         self._identity = identity
         self._applied = applied
         self._in_store: list[tuple[int, str]] = []
+        self._keks: tuple[str, ...] = ()
         self._looked = time.monotonic()
         self._sit()
 
@@ -135,6 +143,7 @@ class Seat:
         self._at = slot * SLOT_SIZE
         self._file.map[self._at : self._at + SLOT_SIZE] = bytes(SLOT_SIZE)
         self._write(_APPLIED_AT, _APPLIED.pack(self._applied))
+        self.loaded(self._keks)
         self._write(0, _OWNER.pack(_MAGIC, os.getpid(), *self._identity))
 
     def _write(self, where: int, octets: bytes) -> None:
@@ -145,6 +154,12 @@ class Seat:
         """Every change up to `seq` is in memory, and what it ended has been ended."""
         self._applied = seq
         self._write(_APPLIED_AT, _APPLIED.pack(seq))
+
+    def loaded(self, keks: Sequence[str]) -> None:
+        """Everything here can use these KEKs, the newest last."""
+        self._keks = tuple(keks[-MAX_KEKS:])
+        text = " ".join(self._keks).encode()
+        self._write(_KEKS_AT, _TEXT.pack(len(text), zlib.crc32(text)) + text)
 
     def tell(self, seq: int, cut: int, in_store: list[str]) -> None:
         """What the change `seq` cut, and the requests it came too late for; before `applied(seq)`."""
@@ -203,7 +218,12 @@ class Watcher:
             return None
         [applied] = _APPLIED.unpack_from(self._file.map, at + _APPLIED_AT)
         return Slot(
-            pid, Identity(*identity), applied, _read_ring(self._file.map, at), _read_in_store(self._file.map, at)
+            pid,
+            Identity(*identity),
+            applied,
+            _read_ring(self._file.map, at),
+            _read_in_store(self._file.map, at),
+            _read_keks(self._file.map, at),
         )
 
     def close(self) -> None:
@@ -216,10 +236,17 @@ def _read_ring(board: mmap.mmap, at: int) -> dict[int, Cut]:
 
 
 def _read_in_store(board: mmap.mmap, at: int) -> list[tuple[int, str]]:
-    """[] while it is being written."""
-    length, checksum = _TEXT.unpack_from(board, at + _TEXT_AT)
-    start = at + _TEXT_AT + _TEXT.size
-    text = board[start : min(start + length, at + SLOT_SIZE)]
-    if not text or zlib.crc32(text) != checksum:
-        return []
-    return [(seq, what) for seq, what in json.loads(text)]
+    text = _read_text(board, at + _TEXT_AT, at + SLOT_SIZE)
+    return [(seq, what) for seq, what in json.loads(text)] if text else []
+
+
+def _read_keks(board: mmap.mmap, at: int) -> tuple[str, ...]:
+    return tuple(_read_text(board, at + _KEKS_AT, at + _TEXT_AT).decode().split())
+
+
+def _read_text(board: mmap.mmap, at: int, end: int) -> bytes:
+    """b"" while it is being written."""
+    length, checksum = _TEXT.unpack_from(board, at)
+    start = at + _TEXT.size
+    text = board[start : min(start + length, end)]
+    return text if zlib.crc32(text) == checksum else b""

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from keystore.access_key import ACCESS_KEY_ID, AccessKey, KnownKey
 from keystore.bucket_claims import BucketClaim, Tenure, tenure
-from keystore.chain import OF_A_BUCKET, OF_A_KEY, OF_AN_ACCOUNT, START, Change, StoreRow
+from keystore.chain import OF_A_BUCKET, OF_A_KEY, OF_AN_ACCOUNT, OF_SEALS, START, Change, StoreRow
 from keystore.errors import KeystoreError, KeystoreUnavailable, RecordRefused
 from keystore.record import AccessKeyRow
 from keystore.sealed_rows import enter_store
@@ -241,7 +241,7 @@ class Directory:
             self._note(change.seq, None)
         elif change.kind in OF_AN_ACCOUNT:
             self._credentials.pop(change.account, None)
-        else:
+        elif change.kind not in OF_SEALS:
             self._flush()
             self._note(change.seq, None)
 
@@ -274,17 +274,16 @@ class Directory:
         if row is None or access_key is None:
             self._remember_absent(access_key_id)
             return None
-        held = _Held(access_key, row, self._hmac_sha1(row))
-        self._remember(held)
-        return held
+        return self._remember(_Held(access_key, row, self._hmac_sha1(row)))
 
-    def _remember(self, held: _Held) -> None:
+    def _remember(self, held: _Held) -> _Held:
         """The oldest go first; a live one comes back for the price of one look-up."""
         self._known[held.access_key.access_key_id] = held
         self._weight += held.weight
         while self._weight > MAX_KNOWN:
             oldest = self._known.pop(next(iter(self._known)))
             self._weight -= oldest.weight
+        return held
 
     def _remember_absent(self, access_key_id: str) -> None:
         if len(self._absent) >= MAX_ABSENT:
@@ -353,6 +352,11 @@ class Directory:
     def where(self) -> tuple[tuple[int, int, int, int], int]:
         """Which files are open here (device and inode of the database and its wal-index), and the last change read."""
         return self._wal_index.identity, self._applied.seq
+
+    def use(self, ring: KekRing) -> None:
+        """Verify with these KEKs from now on. WrongKek, and nothing is changed, when one that is needed is missing."""
+        self._rows = enter_store(ring, self._store)
+        self._ring = ring
 
     def close(self) -> None:
         """The last thing done with this database in the process; every later find raises."""

@@ -91,6 +91,10 @@ class HighWater:
                 raised = _followed(connection, store, rows, mark)
             self._write(raised)
 
+    def use(self, ring: KekRing) -> None:
+        """Verify with these KEKs from now on."""
+        self._ring = ring
+
     def judge(self, mark: Mark) -> str:
         """`why_back` of the keystore as it is now."""
         with open_snapshot(self.keystore) as connection:

@@ -28,6 +28,7 @@ from keystore.sealed_rows import LastChange, SealedRows, enter_store, found_stor
 from keystore.sealing import KekRing, Secret
 from keystore.sqlite_file import answering, bring_schema_up, fetch, keystore_path, open_writer, scalar
 from keystore.sqlite_mutation import Entry, Mutation
+from keystore.sqlite_reseal import reseal_page
 from keystore.sqlite_rows import (
     DELETE_ACCESS_KEY,
     FIND_ACCESS_KEY,
@@ -42,7 +43,7 @@ from keystore.sqlite_rows import (
     read_found_key,
     read_log_end,
 )
-from keystore.store import Claimed, Issued, NewKey, draft_key
+from keystore.store import Claimed, Issued, NewKey, Place, Resealed, draft_key
 
 FOUNDER: Final = "nqgate"  # the actor of the first change, which makes the default account
 
@@ -152,6 +153,14 @@ class SqliteStore:
         """Accept the keystore as it stands: its new generation, of which nothing learned before is true."""
         async with self._mutation() as mutation:
             return await mutation.raise_generation(above, actor, told)
+
+    async def reseal(self, kek_id: str, place: Place, limit: int, actor: str) -> Resealed:
+        async with self._mutation() as mutation:
+            return await reseal_page(mutation, kek_id, place, limit, actor)
+
+    def use(self, ring: KekRing) -> None:
+        """Read and write with these KEKs from the next transaction on."""
+        self._ring = ring
 
     # ---- buckets ----
 

@@ -75,6 +75,10 @@ class Mutation:
     async def fetch(self, statement: str, value: str) -> list[tuple[object, ...]]:
         return await fetch(self._connection, statement, value)
 
+    async def page(self, statement: str, after: str, kek_id: str, limit: int) -> list[tuple[object, ...]]:
+        """Of a …_TO_RESEAL."""
+        return await fetch(self._connection, statement, after, kek_id, limit)
+
     async def log(self, entry: Entry) -> None:
         """Append a change and move the store row to it."""
         draft = Change(
@@ -102,6 +106,15 @@ class Mutation:
         self._store = self._store._replace(generation=max(self._store.generation, above) + 1)
         await self.log(Entry(Kind.KEYSTORE_ADOPT, actor, "", None, None, told))
         return self._store.generation
+
+    def seal_under_newest(self) -> None:
+        """What is put from here on; with the store row, which moves with the next change, every later writer too."""
+        self.rows = self.rows.under_newest()
+
+    async def retire_older_keks(self, actor: str) -> None:
+        """Nothing that stands under an older KEK than the one that seals is accepted any more, but rows of the log."""
+        self._store = self._store._replace(min_kek=self.rows.kek_id)
+        await self.log(Entry(Kind.KEK_RETIRE, actor, "", None, None, {"min_kek": self.rows.kek_id}))
 
     async def add_key(self, access_key: AccessKey) -> Secret:
         """Store a new key under a new secret; made by its `created_by`."""

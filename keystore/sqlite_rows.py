@@ -79,6 +79,27 @@ def _page(table: str, columns: str, alias: str) -> str:
     return f"SELECT {at}, {columns} FROM {table} {alias} WHERE {at} >= ?1 ORDER BY {at} LIMIT {PAGE}"  # noqa: S608
 
 
+def _to_reseal(table: str, columns: str, alias: str, named: str, change: str) -> str:
+    """?1 = the id behind which the page begins, ?2 = the KEK under which rows are left alone, ?3 = how many."""
+    return (
+        f"SELECT {columns}, {_CHANGE}, p.mac FROM {table} {alias}"  # noqa: S608
+        f" LEFT JOIN change c ON c.seq = (SELECT max(seq) FROM change WHERE {change}) {_PREVIOUS}"
+        f" WHERE {alias}.{named} > ?1 AND {alias}.kek_id <> ?2 ORDER BY {alias}.{named} LIMIT ?3"
+    )
+
+
+ACCESS_KEYS_TO_RESEAL: Final = _to_reseal(
+    "access_key", _ACCESS_KEY, "k", "access_key_id", "access_key_id = k.access_key_id"
+)
+ACCOUNTS_TO_RESEAL: Final = _to_reseal(
+    "account", _ACCOUNT, "a", "name", "account = a.name AND access_key_id IS NULL AND bucket IS NULL"
+)
+BUCKETS_TO_RESEAL: Final = _to_reseal("bucket", _BUCKET, "b", "name", "bucket = b.name")
+COUNT_BY_KEK: Final = " UNION ALL ".join(
+    f"SELECT '{table}', kek_id, count(*) FROM {table} GROUP BY kek_id"  # noqa: S608
+    for table in ("access_key", "account", "bucket", "change")
+)
+
 SELECT_STORE: Final = f"SELECT {_STORE} FROM store s"  # noqa: S608
 PAGE_OF_CHANGES: Final = _page("change", _CHANGE, "c")
 PAGE_OF_ACCESS_KEYS: Final = _page("access_key", _ACCESS_KEY, "k")

@@ -4,7 +4,8 @@ Every mutation is one transaction: the rows, one change row, the head. When a ca
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from enum import Enum
+from typing import Final, NamedTuple, Protocol
 
 from keystore.access_key import AccessKey, RevokeReason, Status, check_times, clean_label
 from keystore.accounts import Account
@@ -57,6 +58,31 @@ class Claimed(NamedTuple):
 
     claim: BucketClaim
     before: BucketClaim | None
+
+
+class Table(Enum):
+    """Whose rows stand under a KEK, in the order in which they are sealed anew."""
+
+    ACCOUNT = "account"
+    ACCESS_KEY = "access_key"
+    BUCKET = "bucket"
+
+
+class Place(NamedTuple):
+    """Behind which id of which table a pass over all rows goes on."""
+
+    table: Table
+    after: str
+
+
+FIRST_PLACE: Final = Place(Table.ACCOUNT, "")
+
+
+class Resealed(NamedTuple):
+    """How many rows a page had, and where the next one begins; None: the older KEKs are retired, the pass is over."""
+
+    rows: int
+    following: Place | None
 
 
 class Store(Protocol):
@@ -124,3 +150,11 @@ class Store(Protocol):
 
     async def delete_key(self, access_key_id: str, actor: str) -> None:
         """From any state, and even when its record is refused. The id is never issued again."""
+
+    async def reseal(self, kek_id: str, place: Place, limit: int, actor: str) -> Resealed:
+        """Seal the next `limit` rows behind `place` under `kek_id`, the newest KEK that is loaded, from which call on
+        everything written is sealed under it. When no row is left under another one, retire the older KEKs instead:
+        what stands under them is refused from then on, except rows of the log. One transaction, and one change.
+
+        Conflict when `kek_id` is not the newest; RecordRefused for a row that does not hold, and nothing was done.
+        """

@@ -126,6 +126,8 @@ class Code(Enum):
         "The provided 'x-amz-content-sha256' header does not match what was computed.",
     )
 
+    __hash__ = object.__hash__  # members are singletons; Enum's own is a Python call in every look-up
+
     def __init__(self, wire_name: str, status: int, message: str) -> None:
         self.wire_name = wire_name
         self.status = status

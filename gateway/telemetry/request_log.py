@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Literal
 
 MAX_GATHERED: Final = 1000  # lines; a flood is written as it comes
@@ -45,5 +46,10 @@ def _as_json(at: float, message: str) -> str:
 
 def _as_text(at: float, message: str) -> str:
     """As `logging` writes it, and on one line whatever it holds."""
-    second = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-    return f"{second},{int(at % 1 * 1000):03d} INFO    {_LOGGER}: {' '.join(message.splitlines())}\n"
+    second = int(at)
+    return f"{_shown(second)},{int((at - second) * 1000):03d} INFO    {_LOGGER}: {' '.join(message.splitlines())}\n"
+
+
+@lru_cache(maxsize=4)
+def _shown(second: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))

@@ -14,6 +14,7 @@ import pytest
 from keystore import board as board_module
 from keystore.board import (
     IDENTITY_PERIOD,
+    MAX_KEKS,
     MAX_NAMED,
     NOTHING_CUT,
     RING,
@@ -125,6 +126,39 @@ def test_what_is_applied_and_cut_is_read_back(database: Path, watcher: Watcher) 
     assert seen.in_store == [(7, "DeleteObject b/ü"), (8, "CopyObject b/c")]
     seat.settled(7, "never told of")
     seat.settled(99, "nor this change")
+    seat.leave()
+
+
+def test_the_keks_that_are_loaded_are_shown_and_touch_nothing_beside_them(database: Path, watcher: Watcher) -> None:
+    seat = Seat(database, FILES, 1)
+    seat.tell(7, 3, ["PutObject b/k"])
+    seat.tell(RING - 1, 1, ["GetObject b/k"])
+    before = watcher.read(0)
+    assert before is not None
+    assert before.keks == ()
+    keks = tuple(f"{number:016x}" for number in range(MAX_KEKS))
+    seat.loaded(("0" * 16, *keks))
+    assert watcher.read(0) == before._replace(keks=keks)
+    seat.loaded(keks[:1])
+    assert watcher.read(0) == before._replace(keks=keks[:1])
+    seat.leave()
+
+
+def test_keks_that_are_being_written_are_none_and_a_new_board_has_them_again(database: Path, watcher: Watcher) -> None:
+    seat = Seat(database, FILES, 1)
+    seat.loaded(["a" * 16])
+    seat._write(board_module._KEKS_AT + board_module._TEXT.size, b"b")
+    shown = watcher.read(0)
+    assert shown is not None
+    assert shown.keks == ()
+    board_path(database).unlink()
+    time.sleep(IDENTITY_PERIOD)
+    seat.tick()
+    anew = Watcher(database)
+    slot = anew.read(0)
+    assert slot is not None
+    assert slot.keks == ("a" * 16,)
+    anew.close()
     seat.leave()
 
 

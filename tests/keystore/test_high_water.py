@@ -14,12 +14,12 @@ import pytest
 
 from keystore import high_water
 from keystore.access_key import RevokeReason
-from keystore.errors import KeystoreUnavailable, MarkUnreadable, RecordRefused, WentBack
+from keystore.errors import KeystoreUnavailable, MarkUnreadable, RecordRefused, WentBack, WrongKek
 from keystore.high_water import MAX_REMEMBERED, MAX_STATE_FILE, Ended, HighWater, Mark, read_mark
 from keystore.scope import AllBuckets
-from keystore.sealing import KekRing
+from keystore.sealing import Kek, KekRing
 from keystore.sqlite import SqliteStore, migrate
-from keystore.store import NewKey
+from keystore.store import FIRST_PLACE, NewKey
 
 WISH = NewKey("default", "backup", AllBuckets())
 
@@ -300,3 +300,18 @@ def test_what_root_writes_stays_the_owners_of_the_keystore(water: HighWater, dat
     water.meet()
     for path in (water.path, Path(f"{water.path}.lock")):
         assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12346)
+
+
+async def test_the_mark_is_raised_with_another_ring_once_the_keystore_stands_under_it(
+    database: Path, water: HighWater, store: SqliteStore, ring: KekRing
+) -> None:
+    water.meet()
+    both = KekRing((*ring.keks, Kek(b"n" * 32)))
+    store.use(both)
+    while (await store.reseal(both.newest.kek_id, FIRST_PLACE, 500, "ann")).following is not None:
+        pass
+    with pytest.raises(WrongKek):
+        water.meet()
+    water.use(both)
+    water.meet()
+    assert known(water).seq == store.committed_seq

@@ -112,6 +112,58 @@ def test_the_store_row_moves_to_the_newest_kek_with_its_canary() -> None:
     enter_store(KekRing((OLD, NEW)), moved)
 
 
+def test_an_entered_keystore_seals_under_the_kek_of_its_store_row_until_that_moves() -> None:
+    """A KEK that was only added to the file is one that other processes may not have yet."""
+    _, store = found_store(KekRing((OLD,)), "store-1")
+    entered = enter_store(KekRing((OLD, NEW)), store)
+    at = Position(1, b"head")
+    assert entered.access_key(KEY, Secret("s" * 40)).kek_id == OLD.kek_id
+    assert entered.account(Account("team", "123456789012", 1, "ann"), Secret("x")).kek_id == OLD.kek_id
+    assert entered.store_row(store, at).kek_id == entered.kek_id == OLD.kek_id
+    assert entered.change(at, CREATE.change).kek_id == OLD.kek_id
+    moved = entered.under_newest().store_row(store, at)
+    assert enter_store(KekRing((OLD, NEW)), moved).access_key(KEY, Secret("s" * 40)).kek_id == NEW.kek_id
+
+
+def test_a_resealed_row_is_the_same_record_and_secret_under_the_newest_kek() -> None:
+    old, both = rows_of(OLD), rows_of(OLD, NEW)
+    row = old.access_key(KEY, Secret("s" * 40))
+    resealed = both.resealed_access_key(row)
+    assert (resealed.record, resealed.kek_id) == (row.record, NEW.kek_id)
+    last = written(old, START, Kind.KEY_CREATE, row.record)
+    assert both.read_access_key(resealed, last) == KEY
+    assert ROWS.open_secret(resealed).expose() == "s" * 40
+    for mixed in (row._replace(kek_id=NEW.kek_id), resealed._replace(secret_sealed=row.secret_sealed)):
+        with pytest.raises(RecordRefused):
+            both.read_access_key(mixed, last)
+
+
+def test_a_resealed_account_keeps_its_credential_and_one_without_gets_none() -> None:
+    old, both = rows_of(OLD), rows_of(OLD, NEW)
+    plain = old.account(Account("team", "123456789012", 1, "ann"))
+    assert both.resealed_account(plain).upstream_sealed is None
+    row = old.account(Account("team", "123456789012", 1, "ann", 1, "STOREKEY"), Secret("theirs"))
+    resealed = both.resealed_account(row)
+    assert (resealed.record, resealed.kek_id) == (row.record, NEW.kek_id)
+    assert ROWS.open_upstream(resealed).expose() == "theirs"
+
+
+def test_a_retired_kek_reads_the_log_and_no_row() -> None:
+    row = rows_of(OLD).access_key(KEY, Secret("s" * 40))
+    last = written(rows_of(OLD), START, Kind.KEY_CREATE, row.record)
+    rows = SealedRows(KekRing((NEW,), (OLD,)), "store-1")
+    assert rows.follow(START, [last.change]) == (1, last.change.mac)
+    with pytest.raises(WrongKek, match="retired"):
+        rows.read_access_key(row, last)
+    with pytest.raises(WrongKek, match="retired"):
+        rows.open_secret(row)
+    _, store = found_store(KekRing((OLD,)), "store-1")
+    with pytest.raises(WrongKek, match="retired"):
+        enter_store(KekRing((NEW,), (OLD,)), store)
+    with pytest.raises(WrongKek, match="change log"):
+        rows_of(NEW).follow(START, [last.change])
+
+
 def test_after_min_kek_was_raised_rows_of_the_retired_kek_are_refused() -> None:
     rows, store = found_store(KekRing((OLD, NEW)), "store-1")
     assert store.min_kek == NEW.kek_id

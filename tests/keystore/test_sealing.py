@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from keystore.errors import Conflict, KeystoreUnavailable, RecordRefused, WrongKek
 from keystore.sealing import (
+    KEK_LINE,
+    RETIRED_LINE,
     Binding,
     Kek,
     KekRing,
@@ -92,6 +94,43 @@ def test_the_newest_seals_and_all_open() -> None:
 def test_a_retired_kek_opens_nothing() -> None:
     with pytest.raises(WrongKek, match="wrong key"):
         KekRing((OLD, NEW)).since(NEW.kek_id).named(OLD.kek_id)
+
+
+def test_a_ring_that_begins_later_still_reads_the_log_of_the_older_ones() -> None:
+    third = Kek(b"t" * 32)
+    later = KekRing((OLD, NEW, third)).since(NEW.kek_id).since(third.kek_id)
+    assert later.keks == (third,)
+    assert later.retired == (OLD, NEW)
+    assert later.named_in_log(OLD.kek_id) is OLD
+    assert later.named_in_log(third.kek_id) is third
+    macs, before = MacKeys(later, "store-1"), MacKeys(KekRing((OLD,)), "store-1")
+    assert macs.chain(OLD.kek_id) == before.chain(OLD.kek_id)
+    for of in (macs.record, macs.store):
+        with pytest.raises(WrongKek, match="retired"):
+            of(OLD.kek_id)
+    with pytest.raises(WrongKek):
+        later.since(OLD.kek_id)
+
+
+def test_a_kek_that_is_retired_and_not_is_retired_and_a_ring_of_retired_ones_is_none() -> None:
+    assert KekRing((OLD, NEW), (OLD,)).keks == (NEW,)
+    with pytest.raises(KeystoreUnavailable, match="not retired"):
+        KekRing((OLD,), (OLD,))
+
+
+def test_a_retired_line_is_read_wherever_it_stands_and_never_the_newest(tmp_path: Path) -> None:
+    for name in "ab":
+        create_kek_file(tmp_path / name)
+    lines = [(tmp_path / name).read_text().splitlines()[-1] for name in "ab"]
+    first, second = (load_kek_ring(tmp_path / name).newest.kek_id for name in "ab")
+    both = tmp_path / "both"
+    both.touch(0o600)
+    retired = lines[1].replace(KEK_LINE, RETIRED_LINE)
+    for text in (f"{lines[0]}\n{retired}\n", f"{retired}\n{lines[0]}\n"):
+        both.write_text(text)
+        ring = load_kek_ring(both)
+        assert [kek.kek_id for kek in ring.keks] == [first]
+        assert [kek.kek_id for kek in ring.retired] == [second]
 
 
 def test_a_kek_that_is_not_loaded_is_a_wrong_key_not_a_broken_record() -> None:
