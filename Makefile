@@ -20,7 +20,7 @@ test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native $(VENV)/.sdks ## everything: 
 	@echo "once more, what is compiled:"
 	@PYTHONPATH=$(CURDIR)/$(VENV)/native:$(CURDIR) $(BIN)/pytest -q -n auto -o pythonpath= tests/native tests/gateway/wire
 
-check: $(VENV)/.dev ## format, lint, types and the tests that need no server, under a minute
+check: $(VENV)/.dev ## format, lint, types and the tests that need no server, about a minute
 	@tools/check
 	@$(BIN)/python -m pytest -q -n 4 -m "not server" # many of these wait: more of them than cores
 

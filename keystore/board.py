@@ -132,14 +132,15 @@ class Seat:
         self._sit()
 
     def _sit(self) -> None:
-        self._file = _File(self._database)
+        file = _File(self._database)
         for slot in range(SLOTS):
             with contextlib.suppress(BlockingIOError, PermissionError):
-                _lock(self._file.descriptor, fcntl.F_OFD_SETLK, fcntl.F_WRLCK, slot)
+                _lock(file.descriptor, fcntl.F_OFD_SETLK, fcntl.F_WRLCK, slot)
                 break
         else:
-            self._file.close()
-            raise KeystoreUnavailable(f"{self._file.path}: {SLOTS} gateways have this keystore open already")
+            file.close()
+            raise KeystoreUnavailable(f"{file.path}: {SLOTS} gateways have this keystore open already")
+        self._file = file
         self._at = slot * SLOT_SIZE
         self._file.map[self._at : self._at + SLOT_SIZE] = bytes(SLOT_SIZE)
         self._write(_APPLIED_AT, _APPLIED.pack(self._applied))
@@ -184,13 +185,15 @@ class Seat:
         self._write(_RING_AT + seq % RING * _ENTRY.size, _ENTRY.pack(seq, *cut))
 
     def tick(self) -> None:
-        """Often. Whoever deleted the board gets a new one, and this gateway a slot in it."""
+        """Often. Whoever deleted the board gets a new one, and this gateway a slot in it. KeystoreUnavailable when that
+        cannot be had: then it is tried again, and the old slot, which nobody sees, is written on."""
         now = time.monotonic()
         if now - self._looked >= IDENTITY_PERIOD:
             self._looked = now
             if self._file.replaced():
-                self._file.close()
+                before = self._file
                 self._sit()
+                before.close()
 
     def leave(self) -> None:
         self._file.close()

@@ -77,9 +77,10 @@ class Creating(Collecting):
 
     def look(self) -> None:
         """S3Error BUCKET_ALREADY_EXISTS for a name that another account holds."""
-        if self._owner() not in (self._authorized.access_key.account, DEFAULT_ACCOUNT):
+        owner = self._owner()
+        if owner not in (self._authorized.access_key.account, DEFAULT_ACCOUNT):
             raise S3Error(Code.BUCKET_ALREADY_EXISTS, "the name belongs to another account")
-        self._asking.ask(self._engine.upstream.plan_head_bucket(self._authorized))
+        self._asking.ask(self._engine.upstream.plan_head_bucket(self._authorized, owner))
 
     def _owner(self) -> str:
         return self._engine.tenure_of(self._bucket).account

@@ -42,8 +42,10 @@ class Ending:
 
     @property
     def admitted(self) -> Authorized | None:
-        """What it was allowed to ask; None before that is known, and after its end."""
-        return None if self._done else self._authorized
+        """What it was allowed to ask, while that can still be taken back: None before it is known, after its end, and
+        once the store has answered in full; what is asked of the store after that passes the gate again."""
+        answered = self._request is not None and self._connection is None and not self._waiting
+        return None if self._done or answered else self._authorized
 
     @property
     def sent_method(self) -> bytes | None:

@@ -123,9 +123,9 @@ class Upstream:
         signer = self._signers.of(authorized.access_key.account)
         return plan_list_buckets(self.target, signer, time.time(), continuation_token)
 
-    def plan_head_bucket(self, authorized: Authorized) -> UpstreamRequest:
-        signer = self._signers.of(authorized.access_key.account)
-        return plan_head_bucket(authorized.request, self.target, signer, time.time())
+    def plan_head_bucket(self, authorized: Authorized, owner: str) -> UpstreamRequest:
+        """Asked as the account whose the name is now: accounts with credentials of their own may see other buckets."""
+        return plan_head_bucket(authorized.request, self.target, self._signers.of(owner), time.time())
 
 
 class BucketWriter(Protocol):

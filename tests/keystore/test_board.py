@@ -200,6 +200,28 @@ def test_a_board_that_was_deleted_is_made_again_by_who_sits_there(
     watcher.close()
 
 
+def test_a_board_that_cannot_be_made_again_stops_no_gateway(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(board_module.time, "monotonic", lambda: now)
+    seat = Seat(database, FILES, 1)
+    board_path(database).unlink()
+    board_path(database).symlink_to("nowhere")
+    now += IDENTITY_PERIOD
+    with pytest.raises(KeystoreUnavailable):
+        seat.tick()
+    seat.tell(7, 1, [])
+    seat.applied(7)
+    board_path(database).unlink()
+    now += IDENTITY_PERIOD
+    seat.tick()
+    watcher = Watcher(database)
+    seen = watcher.read(0)
+    assert seen is not None
+    assert seen.applied == 7
+    watcher.close()
+    seat.leave()
+
+
 def test_no_more_gateways_than_slots(database: Path) -> None:
     seats = [Seat(database, FILES, 1) for _ in range(SLOTS)]
     with pytest.raises(KeystoreUnavailable, match="have this keystore open already"):

@@ -32,6 +32,7 @@ from gateway.wire.pool import Endpoint
 from gateway.wire.server import ClientConnection
 from keystore.access_key import AccessKey, KnownKey, Status
 from keystore.bucket_claims import BucketClaim, Tenure, claimed, released, tenure, undone
+from keystore.directory import StoreCredential
 from keystore.errors import KeystoreUnavailable
 from keystore.scope import AllBuckets, Scope
 from keystore.store import Claimed
@@ -66,6 +67,7 @@ class OneKey:
         )
         self.broken = False
         self.claims: dict[str, BucketClaim] = {}
+        self.credentials: dict[str, StoreCredential] = {}
 
     def find(self, access_key_id: str, date: bytes) -> KnownKey | None:
         if self.broken:
@@ -86,8 +88,8 @@ class OneKey:
     def learn_tenures(self, buckets: list[str]) -> None:
         pass
 
-    def store_credential(self, account: str) -> None:
-        return None
+    def store_credential(self, account: str) -> StoreCredential | None:
+        return self.credentials.get(account)
 
     async def claim_bucket(self, name: str, account: str, actor: str) -> Claimed:
         before = self.claims.get(name)

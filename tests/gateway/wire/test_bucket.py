@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from keystore.bucket_claims import BucketClaim, ClaimState, Tenure, tenure
+from keystore.directory import StoreCredential
 from keystore.errors import Conflict, KeystoreUnavailable
 from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets
+from keystore.sealing import Secret
 from keystore.store import Claimed
 from tests.support.raw_client import RawReply
 from tests.support.recording_upstream import (
@@ -109,6 +111,20 @@ def test_an_unclaimed_bucket_of_the_store_is_nobody_elses_to_take(
     assert make(gateway, "tenant").code == "BucketAlreadyExists"
     assert lines(upstream) == [LOOK]
     assert gateway.directory.claims == {}
+
+
+@pytest.mark.parametrize(("held", "looked_as"), [(False, b"upstream"), (True, b"ITSOWN")])
+def test_whether_a_bucket_is_there_is_asked_as_whose_the_name_is(
+    gateway: RunningEngine, upstream: RecordingUpstream, looked_as: bytes, *, held: bool
+) -> None:
+    """A credential of its own may not see the default's buckets, whose names would then be free to take."""
+    gateway.directory.credentials["tenant"] = StoreCredential("ITSOWN", Secret("own secret"))
+    if held:
+        gateway.directory.claims["photos"] = replace(OTHERS, account="tenant")
+    upstream.script = in_turn(ABSENT, MADE)
+    assert make(gateway, "tenant").status == 200
+    used = [one.header(b"authorization").partition(b"Credential=")[2].partition(b"/")[0] for one in upstream.requests]
+    assert used == [looked_as, b"ITSOWN"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a change ends, what it comes too late for, and what it leaves alone."""
 
+import asyncio
 import random
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.support.recording_upstream import (
     Exchange,
     RecordingUpstream,
     Script,
+    canned,
     never_answers,
     ok,
 )
@@ -237,6 +239,32 @@ def test_other_keys_and_finished_requests_are_left_alone(gateway: RunningEngine,
         assert client.reply().status == 200
         idle.send(gateway.signer.head("GET", "/bucket/k"))
         assert idle.reply().status == 200
+    assert gateway.board.told == []
+
+
+def test_a_bucket_that_is_being_released_is_not_denied_to_who_deleted_it(
+    gateway: RunningEngine, upstream: RecordingUpstream
+) -> None:
+    """Its release makes the name the default account's: the same request would be refused now."""
+    releasing, released = threading.Event(), threading.Event()
+
+    async def release_bucket(name: str, version: int, actor: str) -> None:
+        del gateway.directory.claims[name]
+        releasing.set()
+        await asyncio.get_running_loop().run_in_executor(None, released.wait, 10)
+
+    gateway.directory.release_bucket = release_bucket  # type: ignore[method-assign]  # of this directory
+    gateway.directory.claims["bucket"] = BucketClaim("bucket", "tenant", 1, ClaimState.HELD, 1, "ann")
+    record = gateway.directory.record
+    assert record is not None
+    gateway.directory.record = replace(record, account="tenant")
+    upstream.script = canned(b"HTTP/1.1 204 No Content\r\n\r\n")
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("DELETE", "/bucket"))
+        assert releasing.wait(10)
+        change(gateway, access_key_id=None)
+        released.set()
+        assert client.reply().status == 204
     assert gateway.board.told == []
 
 
