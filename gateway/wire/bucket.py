@@ -112,6 +112,8 @@ class Creating(Collecting):
             raise S3Error(Code.ACCESS_DENIED, "CreateBucket needs a key for All Buckets with Full rights")
         if status != _NOT_FOUND:
             raise S3Error(Code.BUCKET_ALREADY_EXISTS, f"the store answers {status} to who asks for the bucket")
+        if self._step is not _Step.LOOK:  # it was ended while the owner was looked up
+            return
         self._step = _Step.CLAIM
         claim = self._engine.writer.claim_bucket(self._bucket, account, self._actor())
         self._engine.after(self._exchange, claim, self._claimed, self._not_claimed)

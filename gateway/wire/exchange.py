@@ -56,7 +56,10 @@ class Exchange(Ending):
         self.ask(upstream.plan_list_buckets(authorized, None) if listing else upstream.plan(authorized, None))
 
     def ask(self, request: UpstreamRequest, body: bytes | bytearray = b"") -> None:
-        """Send `request`, with its verified body, over an idle connection or as soon as one is there."""
+        """Send `request`, with its verified body, over an idle connection or as soon as one is there. Nothing of one
+        that was ended: planning a request asks the directory, and what that has just read may have cut this one."""
+        if self._done:
+            return
         if body:
             request = UpstreamRequest(request.method, request.path_and_query, request.head + body)
         self._request = request
@@ -111,7 +114,7 @@ class Exchange(Ending):
         assert request is not None
         if not self._fresh:
             planned = self.authorized
-            if not still_holds(planned, self.pass_gate()):
+            if not still_holds(planned, self.pass_gate()) or self._done:
                 raise S3Error(Code.SERVICE_UNAVAILABLE, "the access key was changed meanwhile", retry_after=1)
         self._connection = connection
         self._since = self._engine.clock
@@ -181,6 +184,8 @@ class Exchange(Ending):
         authorized = self._authorized
         assert authorized is not None
         self._connection = None
+        if self._done:
+            return
         try:
             if self._sink is None:
                 planned = plan_reply(reply.head, authorized, self.request_id, self._engine.reply_rules)
@@ -199,6 +204,8 @@ class Exchange(Ending):
         self._since = self._engine.clock
         authorized = self._authorized
         assert authorized is not None
+        if self._done:
+            return
         if not self.request_sent:  # an early answer: stop reading, relay it, close
             self.client.pause_reading()
             self.keep_alive = False

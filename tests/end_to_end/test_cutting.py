@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from keystore.board import Watcher
 from tests.support.gateway_process import Gateway, IssuedKey
 from tests.support.house import Recorded, on_stores, recorded_store
 from tests.support.raw_client import Signer
 from tests.support.recording_upstream import Exchange, RecordingUpstream, never_answers, ok
+from tests.support.wire import wait_until
 
 pytestmark = pytest.mark.server  # gateways of its own
 
@@ -43,6 +45,18 @@ def revoked(gateway: Gateway, issued: IssuedKey) -> dict[str, Any]:
     assert (told["gateways"], told["confirmed"], told["lapsed"]) == (1, 1, 0)
     assert 0 < told["took_ms"] < 5000
     return told
+
+
+def came_too_late(gateway: Gateway) -> int:
+    """How many requests the newest change of this gateway found with the store."""
+    watcher = Watcher(gateway.keystore)
+    try:
+        [slot] = watcher.taken()
+        seen = watcher.read(slot)
+        assert seen is not None
+        return max(seen.cuts.items())[1].in_store if seen.cuts else 0
+    finally:
+        watcher.close()
 
 
 def test_an_idle_gateway_confirms_and_nothing_is_cut(recorded: Recorded, issued: IssuedKey) -> None:
@@ -94,7 +108,7 @@ def test_what_the_store_has_is_named_and_waited_for(recorded: Recorded, issued: 
         if exchange.request.line.startswith(b"DELETE /aaa/slow"):
             released.wait(20)
         else:
-            time.sleep(0.5)
+            wait_until(lambda: came_too_late(recorded.gateway) == 2)
         exchange.send(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     recorded.upstream.script = script

@@ -154,6 +154,54 @@ def test_a_narrowed_key_keeps_what_it_still_may_do(gateway: RunningEngine, upstr
     assert gateway.board.told == [(7, 1, [])]
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "body"),
+    [
+        ("GET", "/bucket/k", None),
+        ("GET", "/", None),
+        ("PUT", "/bucket/k", b"xy"),
+        ("PUT", "/bucket/k", LARGE),
+        ("DELETE", "/bucket", None),
+        ("PUT", "/newbucket", b""),
+        (
+            "POST",
+            "/bucket/k?uploadId=u",
+            b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>a</ETag></Part></CompleteMultipartUpload>",
+        ),
+    ],
+    ids=["download", "list", "small upload", "large upload", "bucket deleted", "bucket made", "document"],
+)
+def test_a_request_that_is_cut_by_a_look_up_of_its_own_is_answered_once_and_never_sent(
+    gateway: RunningEngine, upstream: RecordingUpstream, method: str, target: str, body: bytes | None
+) -> None:
+    """Whatever asks the directory may be what reads the change: while the request is planned, as at any other time."""
+    record = gateway.directory.record
+    asked: list[str] = []
+
+    def store_credential(account: str) -> None:
+        """As a refresh does, on the loop, deep in the planning of the request."""
+        asked.append(account)
+        if len(asked) == 1:
+            gateway.directory.revoke()
+            Cutter(gateway.engine).on_change(7, ACCESS_KEY_ID)
+
+    def broken() -> None:
+        gateway.engine.upstream._signers._credential_of = store_credential
+
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("GET", "/bucket/next"))
+        assert client.reply().status == 200  # a connection to the store is idle: the request could leave at once
+        gateway.call(broken)
+        client.send(gateway.signer.head(method, target, body=body) + (body or b""))
+        assert client.reply().code == "InvalidAccessKeyId"
+        if body is not LARGE:
+            gateway.directory.record = record
+            upstream.script = canned(ok(b"the next one"))
+            client.send(gateway.signer.head("GET", "/bucket/next"))
+            assert client.reply().body == b"the next one"
+    assert [request.line for request in upstream.requests if b"next" not in request.line] == []
+
+
 # ---- what it comes too late for ----
 
 
