@@ -74,7 +74,7 @@ class ReplyPlan(NamedTuple):
 
 class ReplyRules(NamedTuple):
     """`reported_region`: what we say of every bucket. `scheme`: how clients reach us. `hidden`: what no error message
-    may contain, in lower case: the store's host, our access key ids there; accounts bring their own.
+    may contain, in lower case: the store's host, our access key id there.
     """
 
     reported_region: bytes

@@ -242,12 +242,12 @@ def access_key_json(access_key: AccessKey, now: float, claims: Claims) -> dict[s
         "buckets": "*" if access_key.grants is None else list(access_key.grants),
         "unreachable_buckets": unreachable_buckets(access_key, claims),
         "status": shown_status(access_key, now),
-        "created_at": _rfc3339(access_key.created_at),
+        "created_at": _shown(access_key.created_at),
         "created_by": access_key.created_by,
-        "expires_at": _rfc3339(access_key.expires_at),
-        "not_before": _rfc3339(access_key.not_before),
+        "expires_at": _shown(access_key.expires_at),
+        "not_before": _shown(access_key.not_before),
         "source_cidrs": list(access_key.source_cidrs),
-        "revoked_at": _rfc3339(access_key.revoked_at),
+        "revoked_at": _shown(access_key.revoked_at),
         "revoked_by": access_key.revoked_by,
         "revoked_reason": reason and reason.value,
         "replaces": access_key.replaces,
@@ -256,8 +256,13 @@ def access_key_json(access_key: AccessKey, now: float, claims: Claims) -> dict[s
     }
 
 
-def _rfc3339(moment: int | None) -> str | None:
-    return None if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def rfc3339(moment: int) -> str:
+    """Unix seconds, 0 to LATEST, as people and clients read them, in UTC."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _shown(moment: int | None) -> str | None:
+    return None if moment is None else rfc3339(moment)
 
 
 class Keyed(Protocol):

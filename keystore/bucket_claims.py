@@ -95,13 +95,3 @@ def undone(claim: BucketClaim, before: BucketClaim | None, at: int, by: str) -> 
     if before is None:
         return BucketClaim(claim.name, *UNCLAIMED, ClaimState.RELEASED, at, by, claim.version + 1)
     return replace(before, changed_at=at, changed_by=by, version=claim.version + 1)
-
-
-def bucket_claim_json(claim: BucketClaim) -> dict[str, object]:
-    """The one JSON object for a claim. `account`: whose the name is now."""
-    return {
-        "name": claim.name,
-        "account": tenure(claim).account,
-        "status": "claimed" if claim.held else "deleted",
-        "changed_by": claim.changed_by,
-    }

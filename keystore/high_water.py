@@ -22,7 +22,7 @@ from keystore.chain import START, Position, StoreRow
 from keystore.errors import KeystoreError, KeystoreUnavailable, MarkUnreadable, RecordRefused, WentBack
 from keystore.mark import MAX_REMEMBERED, MAX_STATE_FILE, Ended, Mark, mark_text, parse_mark, remember, why_back
 from keystore.sealed_rows import SealedRows, enter_store
-from keystore.sealing import KekRing
+from keystore.sealing import KekRing, sync_folder
 from keystore.sqlite_file import answering, keystore_path, open_snapshot
 from keystore.sqlite_rows import FOLLOW_AT_MOST, MAC_AT, SELECT_LOG, SELECT_STORE, read_log, read_store
 
@@ -160,7 +160,7 @@ class HighWater:
                 file.flush()
                 os.fsync(descriptor)
             os.replace(draft, self.path)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
 
     def _give_away(self, descriptor: int) -> None:
         """What root writes stays the keystore's owner's: the gateway must be able to go on."""
@@ -196,14 +196,6 @@ def _taken(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.asynccontextmanager

@@ -236,8 +236,8 @@ def new_kek_line() -> tuple[Kek, str]:
 
 
 def sync_folder(folder: Path) -> None:
-    """A KEK whose directory entry a power cut takes away would take every secret with it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """A file whose directory entry a power cut takes away is gone: of a KEK, with every secret."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

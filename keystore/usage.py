@@ -8,10 +8,10 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from keystore.access_key import rfc3339
 from keystore.sqlite_file import answering
 
 MAX_TEXT: Final = 200  # characters of a user agent or a reason
@@ -143,10 +143,6 @@ def usage_json(usage: Usage) -> dict[str, object]:
     """Beside the other fields of a key: `last_used` and `last_denied`, null when it never was. Times are RFC 3339."""
     used, denied = usage
     return {
-        "last_used": used and {**used._asdict(), "at": _rfc3339(used.at)},
-        "last_denied": denied and {**denied._asdict(), "at": _rfc3339(denied.at)},
+        "last_used": used and {**used._asdict(), "at": rfc3339(used.at)},
+        "last_denied": denied and {**denied._asdict(), "at": rfc3339(denied.at)},
     }
-
-
-def _rfc3339(moment: int) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,19 +1,17 @@
 """`nqgate audit`: verify, list. Both only read."""
 
 import json as json_text
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
 
 from gateway.cli.keys import Json
 from gateway.cli.opened import config_path
-from gateway.cli.output import Exit, say, show_json, show_rows, told_errors
+from gateway.cli.output import Exit, progress, say, show_json, show_rows, told_errors
 from gateway.config import load_config
-from keystore.access_key import LATEST
+from keystore.access_key import LATEST, rfc3339
 from keystore.audit import Finding, printable
 from keystore.sealing import load_kek_ring
 from keystore.sqlite_audit import Listed, Progress, Wanted, audit_keystore, list_changes
@@ -29,8 +27,8 @@ def verify(context: typer.Context, json: Json = False) -> None:
     with told_errors():
         keystore = load_config(config_path(context)).keystore
         ring = load_kek_ring(keystore.kek_file)
-        with _progress() as progress:
-            report = audit_keystore(keystore.path, ring, keystore.state_file, progress)
+        with _progress() as tell:
+            report = audit_keystore(keystore.path, ring, keystore.state_file, tell)
     if json:
         show_json(report.json())
     elif report.findings:
@@ -50,20 +48,11 @@ def _cells(finding: Finding) -> tuple[str, str, str]:
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """One line on stderr, for a large keystore on a terminal; it is gone afterwards."""
-    shown = False
-
-    def tell(done: int, whole: int) -> None:
-        nonlocal shown
-        if whole >= WORTH_PROGRESS and sys.stderr.isatty():
-            shown = True
-            print(f"\r{100 * done // whole:3} % of {whole} rows", end="", file=sys.stderr, flush=True)
-
-    try:
-        yield tell
-    finally:
-        if shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+    """Of a keystore that takes long enough to wonder."""
+    with progress() as show:
+        yield (
+            lambda done, whole: show(f"{100 * done // whole:3} % of {whole} rows") if whole >= WORTH_PROGRESS else None
+        )
 
 
 @audit.command("list")
@@ -128,4 +117,4 @@ def _body(listed: Listed) -> dict[str, Any]:
 def _time(moment: int) -> str:
     if not 0 <= moment <= LATEST:
         return str(moment)
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return rfc3339(moment)

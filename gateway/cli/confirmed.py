@@ -7,11 +7,9 @@ from typing import TypeVar
 
 import typer
 
-from gateway.cli.opened import config_path, opened_store
+from gateway.cli.opened import config_path, database, opened_store
 from gateway.cli.output import Exit, fail, told_errors
-from gateway.config import load_config
 from keystore.confirmation import Confirmation, confirm
-from keystore.sqlite_file import keystore_path
 from keystore.store import Store
 
 T = TypeVar("T")
@@ -25,8 +23,7 @@ def with_confirmation(context: typer.Context, work: Callable[[Store], Awaitable[
         async with opened_store(config_path(context)) as store:
             done = await work(store)
             seq = store.committed_seq
-        database = keystore_path(load_config(config_path(context)).keystore.path)
-        return done, confirm(database, seq, since=since)
+        return done, confirm(database(context), seq, since=since)
 
     with told_errors():
         return asyncio.run(run())

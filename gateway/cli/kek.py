@@ -1,8 +1,5 @@
 """`nqgate kek`: create, add, status, rotate. No command ever prints a key-encryption key."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +8,12 @@ import typer
 from gateway.cli.confirmed import in_words, require_proof, with_confirmation
 from gateway.cli.keys import Json, Yes
 from gateway.cli.opened import actor, config_path, database
-from gateway.cli.output import confirm, say, show_json, show_rows, told_errors
+from gateway.cli.output import confirm, progress, say, show_json, show_rows, told_errors
 from gateway.config import KeystoreSettings, load_config
 from keystore.confirmation import confirmation_json
 from keystore.errors import KeystoreUnavailable
 from keystore.kek_file import add_kek, retire_lines
-from keystore.rotation import KekStatus, KekUse, kek_status, kek_status_json, require_loaded, rotate
+from keystore.rotation import KekUse, kek_status, kek_status_json, require_loaded, rotate
 from keystore.sealing import RETIRED_LINE, create_kek_file, load_kek_ring
 from keystore.store import Store
 
@@ -89,8 +86,8 @@ def rotate_all(context: typer.Context, yes: Yes = False, json: Json = False) -> 
 
     async def work(store: Store) -> int:
         require_loaded(database(context), newest)
-        with _progress(before) as progress:
-            return await rotate(store, newest, actor(), progress)
+        with progress() as show:
+            return await rotate(store, newest, actor(), lambda done: show(f"{done} of {before.due} rows"))
 
     resealed, confirmation = with_confirmation(context, work)
     retired = _retire_in_file(settings, newest)
@@ -116,19 +113,3 @@ def _retire_in_file(settings: KeystoreSettings, newest: str) -> list[str]:
     except KeystoreUnavailable as error:
         say(f"Note: {error}. Let the lines before the last begin with {RETIRED_LINE} there.")
         return []
-
-
-@contextmanager
-def _progress(before: KekStatus) -> Iterator[Callable[[int], None]]:
-    """One line on a terminal; it is gone afterwards."""
-    shown = sys.stderr.isatty()
-
-    def tell(done: int) -> None:
-        if shown:
-            print(f"\r{done} of {before.due} rows", end="", file=sys.stderr, flush=True)
-
-    try:
-        yield tell
-    finally:
-        if shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -1,7 +1,6 @@
 """`nqgate keystore`: adopt."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Any
 
 import typer
@@ -10,6 +9,7 @@ from gateway.cli.keys import Json, Yes
 from gateway.cli.opened import actor, config_path
 from gateway.cli.output import confirm, say, show_json, show_rows, told_errors
 from gateway.config import load_config
+from keystore.access_key import rfc3339
 from keystore.adoption import Adopted, Case, adopt, consider
 from keystore.high_water import HighWater
 from keystore.mark import Ended
@@ -60,8 +60,7 @@ def _question(case: Case) -> str:
 
 
 def _ended(one: Ended) -> dict[str, str]:
-    at = datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"access_key_id": one.access_key_id, "reason": one.reason.value, "ended_at": at}
+    return {"access_key_id": one.access_key_id, "reason": one.reason.value, "ended_at": rfc3339(one.at)}
 
 
 def _shown(case: Case, adopted: Adopted | None) -> dict[str, Any]:

@@ -61,6 +61,24 @@ def told_errors() -> Iterator[None]:
         raise fail(f"{name}{error.strerror or error}.", Exit.FAILURE) from None
 
 
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """One line on stderr that is told anew; nothing without a terminal, and gone afterwards."""
+    shown = False
+
+    def tell(line: str) -> None:
+        nonlocal shown
+        if sys.stderr.isatty():
+            shown = True
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield tell
+    finally:
+        if shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
 def show_json(value: Any) -> None:
     print(json.dumps(value, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False))
 

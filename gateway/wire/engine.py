@@ -65,19 +65,17 @@ class Failing(Protocol):
 class Signers:
     """Who signs for an account: the gateway's own credential, or one that the account brought."""
 
-    __slots__ = ("_credential_of", "_gateways", "_hidden", "_own", "_region")
+    __slots__ = ("_credential_of", "_gateways", "_own", "_region")
 
     def __init__(
         self,
         gateways: UpstreamSigner,
         credential_of: Callable[[str], StoreCredential | None],
         region: bytes,
-        hidden: set[str],
     ) -> None:
         self._gateways = gateways
         self._credential_of = credential_of
         self._region = region
-        self._hidden = hidden
         self._own: dict[str, tuple[StoreCredential, UpstreamSigner]] = {}
 
     def of(self, account: str) -> UpstreamSigner:
@@ -93,23 +91,27 @@ class Signers:
             return kept[1]
         return self._remember(account, own)
 
+    def own_id_of(self, account: str) -> str:
+        """The access key id of the credential it brought, as it was last used; "" for the gateway's."""
+        kept = self._own.get(account)
+        return "" if kept is None else kept[0].access_key_id
+
     def _remember(self, account: str, own: StoreCredential) -> UpstreamSigner:
         if len(self._own) >= MAX_SIGNERS:
             self._own.clear()
         signer = UpstreamSigner(UpstreamCredential(own.access_key_id, own.secret.expose()), self._region)
         self._own[account] = (own, signer)
-        self._hidden.add(own.access_key_id.lower())
         return signer
 
 
 class Upstream:
     """The store: where it is, how requests to it are signed for which account, and the connections to it."""
 
-    __slots__ = ("_signers", "pool", "target")
+    __slots__ = ("pool", "signers", "target")
 
     def __init__(self, target: UpstreamTarget, signers: Signers, pool: UpstreamPool) -> None:
         self.target = target
-        self._signers = signers
+        self.signers = signers
         self.pool = pool
 
     def plan(
@@ -117,15 +119,15 @@ class Upstream:
         authorized: Authorized,
         body: SentBody | None,
     ) -> UpstreamRequest:
-        return plan(authorized, self.target, self._signers.of(authorized.access_key.account), time.time(), body)
+        return plan(authorized, self.target, self.signers.of(authorized.access_key.account), time.time(), body)
 
     def plan_list_buckets(self, authorized: Authorized, continuation_token: str | None) -> UpstreamRequest:
-        signer = self._signers.of(authorized.access_key.account)
+        signer = self.signers.of(authorized.access_key.account)
         return plan_list_buckets(self.target, signer, time.time(), continuation_token)
 
     def plan_head_bucket(self, authorized: Authorized, owner: str) -> UpstreamRequest:
         """Asked as the account whose the name is now: accounts with credentials of their own may see other buckets."""
-        return plan_head_bucket(authorized.request, self.target, self._signers.of(owner), time.time())
+        return plan_head_bucket(authorized.request, self.target, self.signers.of(owner), time.time())
 
 
 class BucketWriter(Protocol):
@@ -155,12 +157,11 @@ class Engine:
     ) -> None:
         self.limits = limits
         self.rules = rules
-        hidden = set(reply_rules.hidden)
-        self.reply_rules = reply_rules._replace(hidden=hidden)
+        self.reply_rules = reply_rules
         self.read_ahead = max(limits.head_bytes, limits.pipelined_bytes)  # of one client, before reading pauses
         self.buffers = ReadBuffers(limits.read_buffer)
         self.turn = Turn()
-        signers = Signers(signer, directory.store_credential, target.region, hidden)
+        signers = Signers(signer, directory.store_credential, target.region)
         self.upstream = Upstream(target, signers, UpstreamPool(endpoint, self.buffers, self.turn, limits))
         self.writer = writer
         self.request_log = request_log
@@ -197,6 +198,12 @@ class Engine:
 
     def admit_again(self, authorized: Authorized) -> Authorized:
         return admit_again(authorized, self._lookups, self.rules)
+
+    def reply_rules_of(self, authorized: Authorized) -> ReplyRules:
+        """For a reply that is written anew: what its account brought to the store is hidden too."""
+        own = self.upstream.signers.own_id_of(authorized.access_key.account)
+        rules = self.reply_rules
+        return rules._replace(hidden=(*rules.hidden, own.lower())) if own else rules
 
     # ---- buckets ----
 

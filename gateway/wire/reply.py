@@ -146,7 +146,11 @@ class Collecting:
     def _rebuilt(self) -> tuple[bytes, bytes]:
         assert self._reply is not None
         return rebuild(
-            self._reply.head, bytes(self._body), self._authorized, self._exchange.request_id, self._engine.reply_rules
+            self._reply.head,
+            bytes(self._body),
+            self._authorized,
+            self._exchange.request_id,
+            self._engine.reply_rules_of(self._authorized),
         )
 
 

@@ -11,7 +11,7 @@ from gateway.payload.mode import PayloadMode
 from gateway.payload.reader import PayloadReader
 from gateway.payload.reframe import Reframer, reframed_length
 from gateway.spool import Spool
-from gateway.wire.engine import LOG, Engine
+from gateway.wire.engine import Engine
 from gateway.wire.roles import Outlet, Uploading
 
 PIECE: Final = 262144  # bytes read from a spool and sent at once: as large as a read from a socket
@@ -57,7 +57,8 @@ class Streamed:
             self._reframer = Reframer(self._length, trailer)
             body = _reframed(self._length, trailer)
         elif trailer is not None:
-            LOG.info("%s %s is verified here and not passed on", self._exchange.request_id.decode(), trailer.decode())
+            told = f"{trailer.decode()} is verified here and not passed on"
+            self._engine.request_log.say(self._exchange.request_id, told)
             body = SentBody(self._length, without=_SDK_ALGORITHM)
         self._exchange.ask(self._engine.upstream.plan(self._exchange.authorized, body))
 

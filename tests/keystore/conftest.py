@@ -1,6 +1,7 @@
 """A keystore in a folder of its own, a hand on its file, and a second real process that works on it."""
 
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from keystore.directory import Directory, open_directory
+from keystore.high_water import HighWater
 from keystore.sealing import KekRing, create_kek_file, load_kek_ring
 from keystore.sqlite import SqliteStore, migrate, open_sqlite_store
 
@@ -62,6 +64,17 @@ async def act(database, kek_file, deed, *arguments):
 print(json.dumps(asyncio.run(act(*sys.argv[1:]))))
 """
 
+KILL = """
+import aiosqlite, os
+execute = aiosqlite.Connection.execute
+async def until_commit(self, sql, *rest):
+    if sql == "COMMIT" and self.total_changes:
+        AFTER
+        os.kill(os.getpid(), 9)
+    return await execute(self, sql, *rest)
+aiosqlite.Connection.execute = until_commit
+"""
+
 
 @pytest.fixture
 def kek_file(tmp_path: Path) -> Path:
@@ -91,9 +104,12 @@ def elsewhere(database: Path, kek_file: Path) -> Callable[..., Any]:
     Of buckets: ("claim", name, account) → account, None for a conflict; ("refused", name, account): a claim undone;
     ("release", name, version); ("assign", name, account). ("upstream", account, id, secret), ("upstream", account, "").
     `before=` is Python text run first in that process; `ends_with=` the exit code expected of it.
+    `killed_after=` what it still does of its first COMMIT that writes ("pass": nothing) before it is killed.
     """
 
-    def act(*arguments: str, before: str = "", ends_with: int = 0) -> Any:
+    def act(*arguments: str, before: str = "", ends_with: int = 0, killed_after: str = "") -> Any:
+        if killed_after:
+            before, ends_with = before + KILL.replace("AFTER", killed_after), -signal.SIGKILL
         command = [sys.executable, "-c", before + ELSEWHERE, str(database), str(kek_file), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == ends_with, done.stderr
@@ -106,6 +122,11 @@ def elsewhere(database: Path, kek_file: Path) -> Callable[..., Any]:
 async def store(database: Path, ring: KekRing) -> AsyncIterator[SqliteStore]:
     async with open_sqlite_store(database, ring, create=False) as opened:
         yield opened
+
+
+@pytest.fixture
+def water(database: Path, ring: KekRing) -> HighWater:
+    return HighWater(database, ring)
 
 
 @pytest.fixture

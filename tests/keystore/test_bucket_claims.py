@@ -14,7 +14,6 @@ from keystore.bucket_claims import (
     ClaimState,
     Tenure,
     assigned,
-    bucket_claim_json,
     claimed,
     generation_for,
     released,
@@ -140,14 +139,6 @@ def test_what_is_no_bucket_name_is_never_claimed(name: str) -> None:
 def test_generations_and_versions_never_run_backwards(generation: int, version: int) -> None:
     with pytest.raises(InvalidInput):
         claim("alpha", generation, HELD, version)
-
-
-@pytest.mark.parametrize(
-    ("found", "account", "status"),
-    [(claim("alpha", 3), "alpha", "claimed"), (claim("alpha", 3, RELEASED), "default", "deleted")],
-)
-def test_the_json_of_a_claim_says_whose_the_name_is_now(found: BucketClaim, account: str, status: str) -> None:
-    assert bucket_claim_json(found) == {"name": NAME, "account": account, "status": status, "changed_by": "ann"}
 
 
 # ---- a grant and the life of the name ----

@@ -132,25 +132,13 @@ async def test_a_change_of_one_key_leaves_the_others_known(directory: Directory,
     assert found(directory, one) is known
 
 
-KILL = """
-import aiosqlite, os
-execute = aiosqlite.Connection.execute
-async def until_commit(self, sql, *rest):
-    if sql == "COMMIT" and self.total_changes:
-        AFTER
-        os.kill(os.getpid(), 9)
-    return await execute(self, sql, *rest)
-aiosqlite.Connection.execute = until_commit
-"""
-
-
 @pytest.mark.parametrize(("after", "status"), [("pass", "active"), ("await execute(self, sql)", "revoked")])
 def test_a_killed_writer_revoked_if_and_only_if_it_committed(
     directory: Directory, elsewhere: Elsewhere, after: str, status: str
 ) -> None:
     access_key_id = elsewhere("create", "backup")
     found(directory, access_key_id)
-    elsewhere("revoke", access_key_id, before=KILL.replace("AFTER", after), ends_with=-9)
+    elsewhere("revoke", access_key_id, killed_after=after)
     assert found(directory, access_key_id).access_key.status.value == status
 
 

@@ -78,18 +78,6 @@ async def test_a_narrowed_scope_is_seen_by_the_very_next_find(directory: Directo
     assert after.permissions("photos", directory.tenure)
 
 
-KILL = """
-import aiosqlite, os
-execute = aiosqlite.Connection.execute
-async def until_commit(self, sql, *rest):
-    if sql == "COMMIT" and self.total_changes:
-        AFTER
-        os.kill(os.getpid(), 9)
-    return await execute(self, sql, *rest)
-aiosqlite.Connection.execute = until_commit
-"""
-
-
 @pytest.mark.parametrize(("after", "committed"), [("pass", False), ("await execute(self, sql)", True)])
 def test_a_killed_roll_ended_the_old_key_if_and_only_if_it_made_the_new_one(
     directory: Directory, elsewhere: Elsewhere, after: str, committed: bool
@@ -97,7 +85,7 @@ def test_a_killed_roll_ended_the_old_key_if_and_only_if_it_made_the_new_one(
     access_key_id = elsewhere("create", "backup")
     found(directory, access_key_id)
     mint = "from keystore import minting; minting.mint_access_key_id = lambda: 'NQAKexpected'\n"
-    elsewhere("roll", access_key_id, "0", before=mint + KILL.replace("AFTER", after), ends_with=-9)
+    elsewhere("roll", access_key_id, "0", before=mint, killed_after=after)
     assert (directory.find("NQAKexpected", TODAY) is not None) is committed
     assert (found(directory, access_key_id).access_key.status is Status.REVOKED) is committed
 

@@ -24,11 +24,6 @@ from keystore.store import FIRST_PLACE, NewKey
 WISH = NewKey("default", "backup", AllBuckets())
 
 
-@pytest.fixture
-def water(database: Path, ring: KekRing) -> HighWater:
-    return HighWater(database, ring)
-
-
 def known(water: HighWater) -> Mark:
     mark = read_mark(water.path)
     assert mark is not None

@@ -3,7 +3,6 @@
 import asyncio
 import fcntl
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,14 +12,8 @@ from keystore.errors import WentBack
 from keystore.high_water import HighWater, kept, read_mark
 from keystore.mark import Mark
 from keystore.scope import AllBuckets
-from keystore.sealing import KekRing
 from keystore.sqlite import SqliteStore
 from keystore.store import NewKey
-
-
-@pytest.fixture
-def water(database: Path, ring: KekRing) -> HighWater:
-    return HighWater(database, ring)
 
 
 def known(water: HighWater) -> Mark:

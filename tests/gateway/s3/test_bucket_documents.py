@@ -22,6 +22,7 @@ from gateway.s3.bucket_documents import (
 )
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.xml import DECLARATION, NAMESPACE, parse
+from tests.support.moments import BAD_DATES
 
 DOCUMENTS: dict[str, Callable[[bytes], bytes]] = {
     "LifecycleConfiguration": lifecycle,
@@ -307,13 +308,6 @@ def test_a_legal_hold_is_on_or_off() -> None:
         assert kept(HOLD, f"<Status>{status}</Status>") == f"<Status>{status}</Status>"
     for status in ("on", "", "Enabled", "ON "):
         assert refusal(HOLD, f"<Status>{status}</Status>") is Code.MALFORMED_XML
-
-
-BAD_DATES = [
-    "", "20300101", "2030-02-30", "2030-13-01", "2030-1-1", "２030-01-01", "2030-01-01T00:00:00",
-    "2030-01-01 00:00:00Z", "2030-01-01T24:00:00Z", "2030-01-01T00:00Z", "2030-W01-1", "0001-01-01T00:00:00+01:00",
-    "9999-12-31T23:00:00-02:00", "2030-01-01T00:00:00+25:00", "2030-01-01T00:00:00Z\n", "now",
-]  # fmt: skip
 
 
 @pytest.mark.parametrize("said", BAD_DATES)

@@ -186,7 +186,7 @@ def test_a_request_that_is_cut_by_a_look_up_of_its_own_is_answered_once_and_neve
             Cutter(gateway.engine).on_change(7, ACCESS_KEY_ID)
 
     def broken() -> None:
-        gateway.engine.upstream._signers._credential_of = store_credential
+        gateway.engine.upstream.signers._credential_of = store_credential
 
     with gateway.connect() as client:
         client.send(gateway.signer.head("GET", "/bucket/next"))
