@@ -13,7 +13,7 @@ PACKAGES = ("gateway", "keystore")
 
 # Lowest floor first. A module imports lower floors, or its own sub-package (gateway.s3.*, gateway.wire.*, …).
 PURE_FLOORS = [
-    ["keystore.errors"],
+    ["keystore.errors", "keystore.statements"],
     ["keystore.scope", "keystore.source_cidrs", "keystore.accounts"],
     ["keystore.bucket_claims"],
     ["keystore.access_key", "gateway.s3", "gateway.source"],
@@ -31,9 +31,10 @@ PURE_FLOORS = [
 DEEP_FLOORS = [
     ["keystore.minting", "keystore.sealing", "gateway.config", "gateway.telemetry", "gateway.spool"],
     ["keystore.sealed_rows", "keystore.store"],
-    ["keystore.sqlite_file", "keystore.sqlite_rows"],
-    ["keystore.sqlite_mutation"],
-    ["keystore.sqlite_reseal", "keystore.kek_file"],
+    ["keystore.sqlite_file", "keystore.found_rows"],
+    ["keystore.sqlite_rows", "keystore.mutation"],
+    ["keystore.reseal", "keystore.kek_file"],
+    ["keystore.store_acts"],
     ["keystore.wal_index", "keystore.board"],
     ["keystore.confirmation"],
     ["keystore.sqlite", "keystore.directory", "keystore.high_water"],

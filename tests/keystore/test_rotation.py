@@ -29,7 +29,7 @@ KEYS = 12
 ROTATING = """
 import asyncio, os, sys
 from pathlib import Path
-from keystore import sqlite_reseal
+from keystore import reseal
 from keystore.rotation import rotate
 from keystore.sealing import load_kek_ring
 from keystore.sqlite import open_sqlite_store
@@ -46,7 +46,7 @@ def progress(done):
     if pages == int(dies_after):
         if how == "between":
             die()
-        sqlite_reseal.Entry = die
+        reseal.Entry = die
 
 async def main():
     async with open_sqlite_store(database, load_kek_ring(Path(kek_file)), create=False) as store:

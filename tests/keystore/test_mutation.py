@@ -12,11 +12,12 @@ import pytest
 from keystore.access_key import AccessKey, Status
 from keystore.chain import Kind, Position
 from keystore.errors import NotFound
+from keystore.mutation import Entry, Mutation
 from keystore.scope import AllBuckets
 from keystore.sealed_rows import enter_store
 from keystore.sealing import KekRing
-from keystore.sqlite_mutation import Entry, Mutation
-from keystore.sqlite_rows import SELECT_LOG, read_log
+from keystore.sqlite import SqliteHand
+from keystore.sqlite_rows import SELECT_LOG, STATEMENTS, read_log
 
 NOW = 1_700_000_000
 KEY = AccessKey("NQAKone", "default", "backup", AllBuckets(), Status.ACTIVE, NOW, "ann")
@@ -31,7 +32,7 @@ def begin(database: Path, ring: KekRing, hand: Hand) -> Begin:
         store, _ = read_log(hand(SELECT_LOG, 0))
         async with aiosqlite.connect(database, isolation_level=None) as connection:
             await connection.execute("BEGIN IMMEDIATE")
-            yield Mutation(connection, enter_store(ring, store), store, NOW)
+            yield Mutation(SqliteHand(connection), STATEMENTS, enter_store(ring, store), store, NOW)
             await connection.execute("COMMIT")
 
     return mutation

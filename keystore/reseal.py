@@ -4,29 +4,12 @@ What does not verify is not carried over: a forged row under a MAC of the newest
 keep their bytes, so the change that wrote each of them stays its last; the page is told by a change that names none.
 """
 
-from typing import Final
-
 from keystore.chain import Kind
 from keystore.errors import Conflict
-from keystore.sqlite_mutation import Entry, Mutation
-from keystore.sqlite_rows import (
-    ACCESS_KEYS_TO_RESEAL,
-    ACCOUNTS_TO_RESEAL,
-    BUCKETS_TO_RESEAL,
-    PUT_ACCESS_KEY,
-    PUT_ACCOUNT,
-    PUT_BUCKET,
-    read_found_account,
-    read_found_bucket,
-    read_found_key,
-)
+from keystore.found_rows import read_found_account, read_found_bucket, read_found_key
+from keystore.mutation import Entry, Mutation
+from keystore.statements import Statements
 from keystore.store import FIRST_PLACE, Place, Resealed, Table
-
-_TO_RESEAL: Final = {
-    Table.ACCOUNT: ACCOUNTS_TO_RESEAL,
-    Table.ACCESS_KEY: ACCESS_KEYS_TO_RESEAL,
-    Table.BUCKET: BUCKETS_TO_RESEAL,
-}
 
 
 async def reseal_page(mutation: Mutation, kek_id: str, place: Place, limit: int, actor: str) -> Resealed:
@@ -40,7 +23,7 @@ async def reseal_page(mutation: Mutation, kek_id: str, place: Place, limit: int,
     for start in (place, FIRST_PLACE):  # from the first once more: a row put behind a place that was passed is found
         for table in list(Table)[list(Table).index(start.table) :]:
             after = start.after if table is start.table else ""
-            found = await mutation.page(_TO_RESEAL[table], after, kek_id, limit)
+            found = await mutation.fetch(_to_reseal(mutation.statements, table), after, kek_id, limit)
             if found:
                 last = await _reseal(mutation, table, found)
                 told: dict[str, object] = {"kek_id": kek_id, "table": table.value, "rows": len(found), "until": last}
@@ -50,26 +33,34 @@ async def reseal_page(mutation: Mutation, kek_id: str, place: Place, limit: int,
     return Resealed(0, None)
 
 
+def _to_reseal(statements: Statements, table: Table) -> str:
+    return {
+        Table.ACCOUNT: statements.accounts_to_reseal,
+        Table.ACCESS_KEY: statements.access_keys_to_reseal,
+        Table.BUCKET: statements.buckets_to_reseal,
+    }[table]
+
+
 async def _reseal(mutation: Mutation, table: Table, found: list[tuple[object, ...]]) -> str:
     """The id of the last."""
-    rows = mutation.rows
+    rows, statements = mutation.rows, mutation.statements
     last = ""
     for each in found:
         if table is Table.ACCESS_KEY:
             access_key, change = read_found_key(each)
             assert access_key is not None, "the page was selected from the table"
             rows.read_access_key(access_key, change)
-            await mutation.execute(PUT_ACCESS_KEY, rows.resealed_access_key(access_key))
+            await mutation.execute(statements.put_access_key, rows.resealed_access_key(access_key))
             last = access_key.access_key_id
         elif table is Table.ACCOUNT:
             account, change = read_found_account(each)
             rows.read_account(account, change)
-            await mutation.execute(PUT_ACCOUNT, rows.resealed_account(account))
+            await mutation.execute(statements.put_account, rows.resealed_account(account))
             last = account.name
         else:
             bucket, change = read_found_bucket(each)
             assert bucket is not None, "the page was selected from the table"
             rows.read_bucket(bucket, change)
-            await mutation.execute(PUT_BUCKET, rows.resealed_bucket(bucket))
+            await mutation.execute(statements.put_bucket, rows.resealed_bucket(bucket))
             last = bucket.name
     return last

@@ -1,4 +1,4 @@
-"""One mutation of a SQLite keystore: what is read and written between BEGIN IMMEDIATE and COMMIT.
+"""One mutation of a keystore: what is read and written between BEGIN and COMMIT, whatever the database.
 
 Every row that is put is told by a change in the log, and the store row moves with each change. Knows no BEGIN and no
 COMMIT: who makes a mutation holds the transaction.
@@ -8,34 +8,18 @@ import json
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-import aiosqlite
-
 from keystore import minting
 from keystore.access_key import AccessKey
 from keystore.accounts import Account
 from keystore.bucket_claims import BucketClaim
 from keystore.chain import Change, Kind, Position, StoreRow, record_digest
 from keystore.errors import Conflict, NotFound
+from keystore.found_rows import read_claims, read_found_account, read_found_key
 from keystore.record import AccessKeyRow, canonical_json
 from keystore.scope import scope_json
 from keystore.sealed_rows import LastChange, SealedRows
 from keystore.sealing import Secret
-from keystore.sqlite_file import fetch
-from keystore.sqlite_rows import (
-    ADD_CHANGE,
-    EVER_ISSUED,
-    FIND_ACCESS_KEY,
-    FIND_BUCKETS,
-    LIST_ACCOUNTS,
-    NUMBER_TAKEN,
-    PUT_ACCESS_KEY,
-    PUT_ACCOUNT,
-    PUT_BUCKET,
-    PUT_STORE,
-    read_claims,
-    read_found_account,
-    read_found_key,
-)
+from keystore.statements import Hand, Statements
 
 MINT_ATTEMPTS: Final = 5  # 16 of 36 letters collide never; a generator that does is broken
 
@@ -55,9 +39,10 @@ class Entry(NamedTuple):
 class Mutation:
     """`now`: Unix seconds. `changes`: what it has logged so far, with contiguous sequence numbers."""
 
-    def __init__(self, connection: aiosqlite.Connection, rows: SealedRows, store: StoreRow, now: int) -> None:
-        self.execute = connection.execute
-        self._connection = connection
+    def __init__(self, hand: Hand, statements: Statements, rows: SealedRows, store: StoreRow, now: int) -> None:
+        self.execute = hand.execute
+        self.fetch = hand.fetch
+        self.statements = statements
         self.rows = rows
         self.now = now
         self.changes: list[Change] = []
@@ -69,15 +54,8 @@ class Mutation:
         return self.changes[-1] if self.changes else None
 
     async def find(self, access_key_id: str) -> tuple[AccessKeyRow | None, LastChange | None]:
-        [found] = await self.fetch(FIND_ACCESS_KEY, access_key_id)
+        [found] = await self.fetch(self.statements.find_access_key, access_key_id)
         return read_found_key(found)
-
-    async def fetch(self, statement: str, value: str) -> list[tuple[object, ...]]:
-        return await fetch(self._connection, statement, value)
-
-    async def page(self, statement: str, after: str, kek_id: str, limit: int) -> list[tuple[object, ...]]:
-        """Of a …_TO_RESEAL."""
-        return await fetch(self._connection, statement, after, kek_id, limit)
 
     async def log(self, entry: Entry) -> None:
         """Append a change and move the store row to it."""
@@ -97,8 +75,8 @@ class Mutation:
         )
         change = self.rows.change(Position(self._store.seq, self._store.head), draft)
         self._store = self.rows.store_row(self._store, Position(change.seq, change.mac))
-        await self.execute(ADD_CHANGE, change)
-        await self.execute(PUT_STORE, (1, *self._store))
+        await self.execute(self.statements.add_change, change)
+        await self.execute(self.statements.put_store, (1, *self._store))
         self.changes.append(change)
 
     async def raise_generation(self, above: int, actor: str, told: dict[str, object]) -> int:
@@ -120,7 +98,7 @@ class Mutation:
         """Store a new key under a new secret; made by its `created_by`."""
         secret = Secret(minting.mint_secret())
         row = self.rows.access_key(access_key, secret)
-        await self.execute(PUT_ACCESS_KEY, row)
+        await self.execute(self.statements.put_access_key, row)
         told: dict[str, object] = {"label": access_key.label, "scope": scope_json(access_key.scope)}
         if access_key.replaces is not None:
             told["replaces"] = access_key.replaces
@@ -133,32 +111,32 @@ class Mutation:
     ) -> None:
         """Put `after` in the place of the record in `row`; its secret stays as it is sealed."""
         row = self.rows.rewritten(row, after)
-        await self.execute(PUT_ACCESS_KEY, row)
+        await self.execute(self.statements.put_access_key, row)
         await self.log(Entry(kind, actor, row.account, row.access_key_id, row.record, told))
 
     async def add_account(self, name: str, actor: str) -> Account:
         account = Account(name, await self._free_number(), self.now, actor)
         row = self.rows.account(account)
-        await self.execute(PUT_ACCOUNT, row)
+        await self.execute(self.statements.put_account, row)
         await self.log(Entry(Kind.ACCOUNT_CREATE, actor, name, None, row.record, {"number": account.number}))
         return account
 
     async def account(self, name: str) -> Account:
         """NotFound when there is none."""
-        found = await self.fetch(LIST_ACCOUNTS, name)
+        found = await self.fetch(self.statements.list_accounts, name)
         if not found:
             raise NotFound(f"there is no account {name!r}")
         return self.rows.read_account(*read_found_account(found[0]))
 
     async def claims(self, names: Iterable[str]) -> dict[str, BucketClaim]:
-        return read_claims(self.rows, await self.fetch(FIND_BUCKETS, json.dumps(list(names))))[0]
+        return read_claims(self.rows, await self.fetch(self.statements.find_buckets, json.dumps(list(names))))[0]
 
     async def claim(self, name: str) -> BucketClaim | None:
         return (await self.claims([name])).get(name)
 
     async def put_claim(self, kind: Kind, claim: BucketClaim) -> None:
         row = self.rows.bucket(claim)
-        await self.execute(PUT_BUCKET, row)
+        await self.execute(self.statements.put_bucket, row)
         told: dict[str, object] = {"generation": claim.generation, "state": claim.state.value}
         await self.log(Entry(kind, claim.changed_by, claim.account, None, row.record, told, claim.name))
 
@@ -166,14 +144,14 @@ class Mutation:
         """One that no key has or ever had: ids of deleted keys stay in the log."""
         for _ in range(MINT_ATTEMPTS):
             access_key_id = minting.mint_access_key_id()
-            if not await self._any(EVER_ISSUED, access_key_id):
+            if not await self._any(self.statements.ever_issued, access_key_id):
                 return access_key_id
         raise Conflict("no free access key id was drawn: the random generator repeats itself")
 
     async def _free_number(self) -> str:
         for _ in range(MINT_ATTEMPTS):
             number = minting.mint_account_number()
-            if not await self._any(NUMBER_TAKEN, number):
+            if not await self._any(self.statements.number_taken, number):
                 return number
         raise Conflict("no free account number was drawn: the random generator repeats itself")
 
