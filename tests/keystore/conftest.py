@@ -15,6 +15,9 @@ from keystore.directory import Directory, open_directory
 from keystore.high_water import HighWater
 from keystore.sealing import KekRing, create_kek_file, load_kek_ring
 from keystore.sqlite import SqliteStore, migrate, open_sqlite_store
+from tests.support.postgres import postgres, postgres_database
+
+__all__ = ["postgres", "postgres_database"]  # fixtures: one server for all the tests of a process
 
 ELSEWHERE = """
 import asyncio, json, sys

@@ -6,6 +6,7 @@ import inspect
 import pytest
 
 from keystore.errors import InvalidInput
+from keystore.postgres import PostgresStore
 from keystore.sqlite import SqliteStore
 from keystore.store import Store
 from keystore.store_acts import StoreActs
@@ -16,7 +17,7 @@ ACTS = [name for name, member in vars(Store).items() if inspect.isfunction(membe
 @pytest.mark.parametrize("act", ACTS)
 def test_each_act_of_the_contract_is_written_once(act: str) -> None:
     assert act in vars(StoreActs)
-    for store in (SqliteStore,):
+    for store in (SqliteStore, PostgresStore):
         assert act not in vars(store)
 
 

@@ -1,7 +1,6 @@
 """The contract, asked of every implementation: another key-encryption key."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -9,12 +8,12 @@ from keystore.accounts import DEFAULT_ACCOUNT
 from keystore.errors import Conflict, WrongKek
 from keystore.sealing import Kek, KekRing
 from keystore.store import FIRST_PLACE, Place
-from tests.support.contract import STORES, Opener, made
+from tests.support.contract import EVERY_STORE, STORES, Opener, made
 
 
-@pytest.fixture(params=STORES)
-def opened_with(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[KekRing], Opener]:
-    return lambda ring: STORES[request.param](tmp_path, ring)
+@pytest.fixture(params=EVERY_STORE)
+def opened_with(request: pytest.FixtureRequest) -> Callable[[KekRing], Opener]:
+    return lambda ring: STORES[request.param](request, ring)
 
 
 async def test_everything_is_there_under_another_kek_and_the_old_one_reads_the_log_only(

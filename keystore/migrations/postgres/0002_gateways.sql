@@ -1,0 +1,23 @@
+-- Who serves from this keystore: a row for each incarnation of a gateway's keeper, renewed several times a second. No
+-- index but the primary key, so that a renewal stays within its page; the page is kept nearly empty and swept often.
+-- left_at: Unix seconds, NULL while it serves. in_store: a JSON array of requests that cannot be stopped any more.
+-- keks: the ids of the KEKs it has loaded, separated by blanks.
+
+CREATE TABLE nqgate.gateway (
+  id       uuid    PRIMARY KEY,
+  name     text    COLLATE "C" NOT NULL,
+  renewals bigint  NOT NULL DEFAULT 0,
+  applied  bigint  NOT NULL,
+  cut_seq  bigint  NOT NULL,
+  cut      bigint  NOT NULL DEFAULT 0,
+  in_store text    NOT NULL DEFAULT '[]',
+  keks     text    COLLATE "C" NOT NULL,
+  protocol bigint  NOT NULL,
+  fenced   boolean NOT NULL DEFAULT false,
+  left_at  bigint
+) WITH (
+  fillfactor = 30,
+  autovacuum_vacuum_scale_factor = 0,
+  autovacuum_vacuum_threshold = 50,
+  autovacuum_vacuum_cost_delay = 0
+);

@@ -1,0 +1,145 @@
+"""The statements that read and write a PostgreSQL keystore, by the names and with the columns of those for SQLite.
+
+Each reads in one snapshot all that must be judged together. Tables are named with their schema, so that no search_path
+leads elsewhere. Knows no connection.
+"""
+
+from typing import Final
+
+from keystore.chain import Change, StoreRow
+from keystore.found_rows import ACCESS_KEY, ACCOUNT, BUCKET, CHANGE, FOLLOW_AT_MOST, STORE
+from keystore.record import AccessKeyRow, AccountRow, BucketRow
+from keystore.statements import Statements
+
+SCHEMA: Final = "nqgate"
+
+_PREVIOUS: Final = f"LEFT JOIN {SCHEMA}.change p ON p.seq = c.seq - 1"
+
+
+def _last(named: str) -> str:
+    """The last change that names the record, and the one before it."""
+    last = f"SELECT * FROM {SCHEMA}.change WHERE {named} ORDER BY seq DESC LIMIT 1"  # noqa: S608
+    return f"LEFT JOIN LATERAL ({last}) c ON true {_PREVIOUS}"
+
+
+_OF_KEY: Final = "access_key_id = k.access_key_id"
+_OF_ACCOUNT: Final = "account = a.name AND access_key_id IS NULL AND bucket IS NULL"
+
+# What is put together below are column names of this house's own types, never a value.
+LOCK_STORE: Final = f"SELECT seq FROM {SCHEMA}.store FOR UPDATE"  # noqa: S608
+SELECT_STORE: Final = f"SELECT {STORE} FROM {SCHEMA}.store s"  # noqa: S608
+SELECT_LOG: Final = (  # $1 = the last sequence number known
+    f"SELECT {STORE}, {CHANGE} FROM {SCHEMA}.store s"  # noqa: S608
+    f" LEFT JOIN {SCHEMA}.change c ON c.seq > $1::bigint AND c.seq <= $1::bigint + {FOLLOW_AT_MOST} ORDER BY c.seq"
+)
+SELECT_LOG_END: Final = f"SELECT {STORE}, {CHANGE}, p.mac FROM {SCHEMA}.store s {_last('true')}"  # noqa: S608
+MAC_AT: Final = f"SELECT mac FROM {SCHEMA}.change WHERE seq = $1"  # noqa: S608
+MAC_OF_REQUEST: Final = f"SELECT mac FROM {SCHEMA}.change WHERE request_id = $1"  # noqa: S608
+FIND_ACCESS_KEY: Final = (  # $1 = access_key_id; always one row
+    f"SELECT {ACCESS_KEY}, {CHANGE}, p.mac FROM (SELECT $1::text AS id) q"  # noqa: S608
+    f" LEFT JOIN {SCHEMA}.access_key k ON k.access_key_id = q.id {_last('access_key_id = q.id')}"
+)
+LIST_ACCESS_KEYS: Final = (  # $1 = account or NULL
+    f"SELECT {ACCESS_KEY}, {CHANGE}, p.mac FROM {SCHEMA}.access_key k {_last(_OF_KEY)}"  # noqa: S608
+    " WHERE $1::text IS NULL OR k.account = $1 ORDER BY k.created_at, k.access_key_id"
+)
+LIST_ACCOUNTS: Final = (  # $1 = name or NULL
+    f"SELECT {ACCOUNT}, {CHANGE}, p.mac FROM {SCHEMA}.account a {_last(_OF_ACCOUNT)}"  # noqa: S608
+    " WHERE $1::text IS NULL OR a.name = $1 ORDER BY a.name"
+)
+FIND_BUCKETS: Final = (  # $1 = names as a JSON array; those that have a claim, or a change that says they should
+    f"SELECT {BUCKET}, {CHANGE}, p.mac FROM json_array_elements_text($1::text::json) q (name)"  # noqa: S608
+    f" LEFT JOIN LATERAL (SELECT * FROM {SCHEMA}.bucket WHERE name = q.name LIMIT 1) b ON true"
+    f" {_last('bucket = q.name')} WHERE b.name IS NOT NULL OR c.seq IS NOT NULL"
+)
+LIST_BUCKETS: Final = (  # $1 = account or NULL: of those it holds or held, whether the row says so or the log
+    f"SELECT {BUCKET}, {CHANGE}, p.mac FROM (SELECT name FROM {SCHEMA}.bucket"  # noqa: S608
+    f" UNION SELECT bucket FROM {SCHEMA}.change WHERE bucket IS NOT NULL) q"
+    f" LEFT JOIN {SCHEMA}.bucket b ON b.name = q.name {_last('bucket = q.name')}"
+    " WHERE $1::text IS NULL OR b.account = $1 OR c.account = $1 ORDER BY q.name"
+)
+LIST_CHANGES: Final = (  # $1 = access_key_id, $2 = bucket, $3 = account, each or NULL, $4 = how many; the newest first
+    f"SELECT {CHANGE}, p.mac FROM {SCHEMA}.change c {_PREVIOUS}"  # noqa: S608
+    " WHERE ($1::text IS NULL OR c.access_key_id = $1) AND ($2::text IS NULL OR c.bucket = $2)"
+    " AND ($3::text IS NULL OR c.account = $3) ORDER BY c.seq DESC LIMIT $4"
+)
+
+
+def _to_reseal(table: str, columns: str, alias: str, named: str, change: str) -> str:
+    """$1 = the id behind which the page begins, $2 = the KEK under which rows are left alone, $3 = how many."""
+    return (
+        f"SELECT {columns}, {CHANGE}, p.mac FROM {SCHEMA}.{table} {alias} {_last(change)}"  # noqa: S608
+        f" WHERE {alias}.{named} > $1 AND {alias}.kek_id <> $2 ORDER BY {alias}.{named} LIMIT $3"
+    )
+
+
+ACCESS_KEYS_TO_RESEAL: Final = _to_reseal("access_key", ACCESS_KEY, "k", "access_key_id", _OF_KEY)
+ACCOUNTS_TO_RESEAL: Final = _to_reseal("account", ACCOUNT, "a", "name", _OF_ACCOUNT)
+BUCKETS_TO_RESEAL: Final = _to_reseal("bucket", BUCKET, "b", "name", "bucket = b.name")
+COUNT_BY_KEK: Final = " UNION ALL ".join(
+    f"SELECT '{table}', kek_id, count(*) FROM {SCHEMA}.{table} GROUP BY kek_id"  # noqa: S608
+    for table in ("access_key", "account", "bucket", "change")
+)
+
+
+def _add(table: str, fields: tuple[str, ...]) -> str:
+    values = ", ".join(f"${number}" for number in range(1, len(fields) + 1))
+    return f"INSERT INTO {SCHEMA}.{table} ({', '.join(fields)}) VALUES ({values})"  # noqa: S608
+
+
+def _put(table: str, fields: tuple[str, ...]) -> str:
+    """The first field is the primary key."""
+    replaced = ", ".join(f"{name} = excluded.{name}" for name in fields[1:])
+    return f"{_add(table, fields)} ON CONFLICT ({fields[0]}) DO UPDATE SET {replaced}"
+
+
+PUT_ACCESS_KEY: Final = _put("access_key", AccessKeyRow._fields)
+PUT_STORE: Final = _put("store", ("only_row", *StoreRow._fields))  # values: 1, then the row
+PUT_ACCOUNT: Final = _put("account", AccountRow._fields)
+PUT_BUCKET: Final = _put("bucket", BucketRow._fields)
+ADD_CHANGE: Final = _add("change", Change._fields)
+DELETE_ACCESS_KEY: Final = f"DELETE FROM {SCHEMA}.access_key WHERE access_key_id = $1"  # noqa: S608
+EVER_ISSUED: Final = f"SELECT EXISTS (SELECT 1 FROM {SCHEMA}.change WHERE access_key_id = $1)"  # noqa: S608
+NUMBER_TAKEN: Final = f"SELECT EXISTS (SELECT 1 FROM {SCHEMA}.account WHERE number = $1)"  # noqa: S608
+
+STATEMENTS: Final = Statements(
+    log_end=SELECT_LOG_END,
+    mac_at=MAC_AT,
+    find_access_key=FIND_ACCESS_KEY,
+    list_access_keys=LIST_ACCESS_KEYS,
+    list_accounts=LIST_ACCOUNTS,
+    find_buckets=FIND_BUCKETS,
+    list_buckets=LIST_BUCKETS,
+    access_keys_to_reseal=ACCESS_KEYS_TO_RESEAL,
+    accounts_to_reseal=ACCOUNTS_TO_RESEAL,
+    buckets_to_reseal=BUCKETS_TO_RESEAL,
+    ever_issued=EVER_ISSUED,
+    number_taken=NUMBER_TAKEN,
+    add_change=ADD_CHANGE,
+    put_store=PUT_STORE,
+    put_access_key=PUT_ACCESS_KEY,
+    put_account=PUT_ACCOUNT,
+    put_bucket=PUT_BUCKET,
+    delete_access_key=DELETE_ACCESS_KEY,
+)
+
+# ---- gateways: a row for each incarnation of a keeper; $1 = its id, a UUID ----
+
+_OF_LIVE: Final = "id = $1 AND NOT fenced AND left_at IS NULL"
+
+ADD_GATEWAY: Final = _add("gateway", ("id", "name", "applied", "cut_seq", "keks", "protocol"))
+# $2 = the renewals it knows of, $3 = applied. Its row and the store's are of one moment; no row: it lost its place.
+RENEW_GATEWAY: Final = (
+    f"UPDATE {SCHEMA}.gateway SET renewals = renewals + 1, applied = $3 FROM {SCHEMA}.store s"  # noqa: S608
+    f" WHERE {_OF_LIVE} AND renewals = $2 AND NOT pg_is_in_recovery() RETURNING {STORE}"
+)
+# $2 = applied, $3 = the last change whose requests have ended, $4 = how many those were, $5 = in_store
+ACKNOWLEDGE: Final = f"UPDATE {SCHEMA}.gateway SET applied = $2, cut_seq = $3, cut = $4, in_store = $5 WHERE {_OF_LIVE}"  # noqa: S608
+LEAVE_GATEWAY: Final = f"UPDATE {SCHEMA}.gateway SET left_at = $2 WHERE {_OF_LIVE}"  # noqa: S608
+FENCE_GATEWAY: Final = (  # $2 = the renewals it was seen with a lease ago
+    f"UPDATE {SCHEMA}.gateway SET fenced = true WHERE {_OF_LIVE} AND renewals = $2"  # noqa: S608
+)
+LIVE_GATEWAYS: Final = (
+    "SELECT id, name, renewals, applied, cut_seq, cut, in_store, keks, protocol"  # noqa: S608
+    f" FROM {SCHEMA}.gateway WHERE NOT fenced AND left_at IS NULL ORDER BY name, id"
+)

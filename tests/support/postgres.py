@@ -1,0 +1,113 @@
+"""A real PostgreSQL on loopback in a temporary folder: one for a test process, and an empty database for each test."""
+
+import getpass
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.server_process import LOOPBACK, ServerProcess, free_port
+
+ADMIN = "keeper"
+MISSING = "PostgreSQL's programs are missing: install Debian's package postgresql (tools/system-packages test)."
+# PostgreSQL refuses to run as root. Its own account is there where Debian's package is.
+UNPRIVILEGED = "postgres"
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """A running server. `folder` holds its programs; `port` is on loopback."""
+
+    folder: Path
+    port: int
+    password: str = field(repr=False)
+
+    def url(self, database: str, port: int | None = None) -> str:
+        return f"postgresql://{ADMIN}:{self.password}@{LOOPBACK}:{port or self.port}/{database}"
+
+    def sql(self, database: str, statement: str) -> list[list[str]]:
+        """Run by psql, as a hand on the database that has no KEK: rows of text. RuntimeError with what psql said."""
+        command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-F", "\x1f", "-d", self.url(database), "-c", statement]
+        done = subprocess.run(
+            [self.folder / command[0], *command[1:]], capture_output=True, text=True, timeout=60, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        return [line.split("\x1f") for line in done.stdout.splitlines()]
+
+
+def programs() -> Path:
+    """The folder of initdb, postgres and psql, of the newest version there is. RuntimeError with one sentence."""
+    versions = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    if versions:
+        return max(versions, key=lambda folder: float(folder.parent.name))
+    found = shutil.which("initdb")
+    if found is None:
+        raise RuntimeError(MISSING)
+    return Path(found).resolve().parent
+
+
+@contextmanager
+def running(*settings: str, standby: bool = False) -> Iterator[Postgres]:
+    """`settings`: NAME=VALUE, beside those that keep it small. `standby`: of a primary that never speaks."""
+    server = Postgres(programs(), free_port(), secrets.token_hex(12) + "-w0rd")
+    root = os.geteuid() == 0
+    user = UNPRIVILEGED if root else getpass.getuser()
+    become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--"] if root else []
+    # Not below pytest's folders: those of root are closed to everybody else.
+    with tempfile.TemporaryDirectory(prefix="nq-postgres-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        password_file = folder / "password"
+        password_file.write_text(server.password)
+        if root:
+            for path in (folder, password_file):
+                shutil.chown(path, user)
+        data = folder / "data"
+        made = subprocess.run(
+            [*become, server.folder / "initdb", "-D", data, "-U", ADMIN, "-A", "scram-sha-256", "--no-sync",
+             "-E", "UTF8", "--locale=C", f"--pwfile={password_file}"],
+            capture_output=True, text=True, cwd=folder, timeout=120, check=False,
+        )  # fmt: skip
+        if made.returncode:
+            raise RuntimeError(f"initdb failed: {made.stderr}")
+        if standby:
+            (data / "standby.signal").touch()
+        command = [*become, str(server.folder / "postgres"), "-D", str(data)]
+        for setting in (f"port={server.port}", f"listen_addresses={LOOPBACK}", "unix_socket_directories=",
+                        "shared_buffers=16MB", "autovacuum=off", *settings):  # fmt: skip
+            command += ["-c", setting]
+        with ServerProcess("PostgreSQL", command, folder / "postgres.log") as process:
+            process.wait_until(lambda: _answers(server))
+            yield server
+            process.send(signal.SIGINT)  # the fast end: it does not wait for clients
+            process.wait(20)
+
+
+def _answers(server: Postgres) -> bool:
+    try:
+        return server.sql("postgres", "SELECT 1") == [["1"]]
+    except RuntimeError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_database(postgres: Postgres) -> Iterator[str]:
+    """The name of a new database, empty."""
+    name = f"test_{secrets.token_hex(8)}"
+    postgres.sql("postgres", f"CREATE DATABASE {name}")
+    yield name
+    postgres.sql("postgres", f"DROP DATABASE {name} WITH (FORCE)")
