@@ -269,6 +269,16 @@ async def test_a_tampered_record_or_log_is_refused_by_the_writer(
         await store.revoke_key(access_key_id, RevokeReason.OTHER, "bob")
 
 
+@pytest.mark.parametrize("behind", ["", "; UPDATE nqgate.store SET seq = seq - 1"])
+async def test_nothing_is_written_behind_a_log_whose_tail_was_cut(store: PostgresStore, sql: Sql, behind: str) -> None:
+    """With the record that it told of, so that no look-up misses it."""
+    await made(store)
+    sql(f"DELETE FROM nqgate.change WHERE seq = 2; DELETE FROM nqgate.access_key{behind}")
+    with pytest.raises(RecordRefused):
+        await made(store)
+    assert sql("SELECT max(seq) FROM nqgate.change") == [["1"]]
+
+
 async def test_an_older_record_put_back_is_refused(store: PostgresStore, sql: Sql) -> None:
     access_key_id = await made(store)
     sql("CREATE TABLE older AS SELECT * FROM nqgate.access_key")
@@ -345,6 +355,7 @@ async def test_no_error_holds_the_password(
         url + "?sslmode=verify-full",
         url + "?sslmode=verify-full&sslrootcert=/nowhere",
         url + "?connect_nothing=1",
+        url + "?s3cr3t",
         wrong.replace("guess", "gu@ss"),
         wrong.replace("guess", "gu/ss"),
         wrong.replace("guess", "gu#ss"),

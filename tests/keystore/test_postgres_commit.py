@@ -98,7 +98,8 @@ async def test_a_commit_that_is_not_answered_in_time_is_looked_up(
     monkeypatch.setattr(postgres_server, "COMMIT_SECONDS", 0.3)
     monkeypatch.setattr(postgres_server, "CLOSE_SECONDS", 0.3)
     proxy.loss = Loss.SILENCE
-    await revoke(far, access_key_id)
+    async with asyncio.timeout(10):
+        await revoke(far, access_key_id)
     assert await status(store, access_key_id) == "revoked"
 
 
@@ -185,8 +186,9 @@ async def test_a_commit_given_up_while_it_waits_for_a_standby_is_not_reported_as
     lift = request.getfixturevalue("lonely")
     with monkeypatch.context() as patched:
         patched.setattr(postgres_server, "COMMIT_SECONDS", 0.5)
-        with pytest.raises(KeystoreUnavailable, match="not proven on the standby"):
-            await revoke(store, access_key_id)
+        async with asyncio.timeout(10):
+            with pytest.raises(KeystoreUnavailable, match="not proven on the standby"):
+                await revoke(store, access_key_id)
     lift()
     async with open_postgres_store(url, ring, create=False) as other:
         assert await status(other, access_key_id) == "revoked"
