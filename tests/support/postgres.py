@@ -44,12 +44,12 @@ class Postgres:
         return [line.split("\x1f") for line in done.stdout.splitlines()]
 
 
-def programs() -> Path:
+def programs(debian: Path = Path("/usr/lib/postgresql"), path: str | None = None) -> Path:
     """The folder of initdb, postgres and psql, of the newest version there is. RuntimeError with one sentence."""
-    versions = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    versions = [program.parent for program in debian.glob("*/bin/initdb")]
     if versions:
         return max(versions, key=lambda folder: float(folder.parent.name))
-    found = shutil.which("initdb")
+    found = shutil.which("initdb", path=path)
     if found is None:
         raise RuntimeError(MISSING)
     return Path(found).resolve().parent
