@@ -110,7 +110,7 @@ class PostgresStore(StoreActs):
         except KeystoreError:
             raise
         except BaseException:
-            self._drop()
+            await self.close()
             raise
         if not proven:
             raise KeystoreUnavailable(NOT_PROVEN)

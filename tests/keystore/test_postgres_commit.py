@@ -195,6 +195,23 @@ async def test_a_commit_given_up_while_it_waits_for_a_standby_is_not_reported_as
         await revoke(other, access_key_id)
 
 
+async def test_a_revoke_cancelled_while_its_commit_waits_for_a_standby_holds_nobody_else_up(
+    store: PostgresStore, url: str, ring: KekRing, sql: Sql, request: pytest.FixtureRequest
+) -> None:
+    access_key_id = await made(store)
+    lift = request.getfixturevalue("lonely")
+    revoking = asyncio.ensure_future(revoke(store, access_key_id))
+    await commit_that_waits(sql)
+    revoking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await revoking
+    assert sql(SESSIONS) == []
+    assert store.committed_seq == 2
+    lift()
+    await revoke(store, access_key_id)
+    assert await log_holds(url, ring) == 4
+
+
 async def test_a_commit_killed_while_it_waits_for_a_standby_is_done_once_a_later_one_is_proven(
     store: PostgresStore, url: str, ring: KekRing, sql: Sql, request: pytest.FixtureRequest
 ) -> None:
