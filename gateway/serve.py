@@ -25,7 +25,7 @@ from gateway.respond import ReplyRules
 from gateway.s3.addressing import Addressing
 from gateway.s3.profile import PROFILES
 from gateway.sigv4.claim import ClaimRules
-from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
+from gateway.sigv4.signing import UpstreamSigner
 from gateway.telemetry.request_log import RequestLog
 from gateway.usage import keep_written, write_out
 from gateway.wire.cutting import Cutter
@@ -36,10 +36,12 @@ from gateway.wire.roles import Board
 from gateway.wire.server import ClientConnection
 from gateway.wire.tls import listener_context, upstream_context
 from keystore.board import Identity, Seat
+from keystore.derived import UpstreamCredential
 from keystore.directory import Directory, open_directory
 from keystore.high_water import HighWater, kept
 from keystore.kek_file import KekWatch, kek_watched
-from keystore.sealing import load_kek_ring
+from keystore.means import RingMeans
+from keystore.sealing import KekRing, load_kek_ring
 from keystore.source_cidrs import read_networks
 from keystore.sqlite import open_sqlite_store
 from keystore.sqlite_file import keystore_path
@@ -195,6 +197,14 @@ async def _serve_console(stack: contextlib.AsyncExitStack, listen: str, readines
     return _url([address[:2] for address in runner.addresses], host)
 
 
+def _verifying(directory: Directory) -> Callable[[KekRing], None]:
+    return lambda ring: directory.use(RingMeans(ring))
+
+
+def _shown_on(seat: Seat) -> Callable[[KekRing], None]:
+    return lambda ring: seat.loaded([each.kek_id for each in ring.keks])
+
+
 async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | None = None) -> int:
     """Run until SIGTERM or SIGINT, then drain. Returns how many requests had to be cut (0 = a clean end).
 
@@ -214,7 +224,7 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
         files, applied = directory.where()
         seat = Seat(keystore_path(config.keystore.path), Identity(*files), applied)
         stack.callback(seat.leave)
-        users = (directory.use, writer.use, water.use, lambda ring: seat.loaded([each.kek_id for each in ring.keks]))
+        users = (_verifying(directory), writer.use, water.use, _shown_on(seat))
         watch = KekWatch(config.keystore.kek_file, kek, users, LOG.warning)
         await stack.enter_async_context(kek_watched(watch))
         engine = build_engine(config, directory, writer, stderr_log(config), seat)

@@ -14,12 +14,13 @@ PACKAGES = ("gateway", "keystore")
 # Lowest floor first. A module imports lower floors, or its own sub-package (gateway.s3.*, gateway.wire.*, …).
 PURE_FLOORS = [
     ["keystore.errors"],
+    ["keystore.derived"],
     ["keystore.scope", "keystore.source_cidrs", "keystore.accounts"],
     ["keystore.bucket_claims"],
     ["keystore.access_key", "gateway.s3", "gateway.source"],
     ["keystore.record", "keystore.key_acts", "gateway.payload"],
     ["keystore.chain", "gateway.sigv4"],
-    ["keystore.audit", "keystore.mark"],
+    ["keystore.audit", "keystore.mark", "keystore.verified_rows"],
     ["gateway.header_policy", "gateway.reply_policy", "gateway.reply_documents", "gateway.store_errors"],
     ["gateway.authorize"],
     ["gateway.delete_result"],
@@ -31,7 +32,7 @@ PURE_FLOORS = [
 DEEP_FLOORS = [
     ["keystore.minting", "keystore.sealing", "gateway.config", "gateway.telemetry", "gateway.spool"],
     ["keystore.sealed_rows", "keystore.store"],
-    ["keystore.sqlite_file", "keystore.sqlite_rows"],
+    ["keystore.sqlite_file", "keystore.sqlite_rows", "keystore.means", "keystore.remembered"],
     ["keystore.sqlite_mutation"],
     ["keystore.sqlite_reseal", "keystore.kek_file"],
     ["keystore.wal_index", "keystore.board"],
