@@ -230,6 +230,7 @@ async def restored_under_a_revoke(folder: Path, founded: Path, kek_file: Path, b
     for number in range(1, MOST):
         keystore = copied(founded, folder / f"restored-{number}")
         with Reader(keystore, kek_file) as reader:
+            assert reader.status(one.access_key_id) == "revoked"
             died, _ = Writer(kek_file).killed_at(number, keystore, ["restore one"])
             if not died:
                 return found
