@@ -24,8 +24,7 @@ WITHIN_AT_LENGTH = {
     "3:4": Variant(rates=[(3, 4)], leases=[31]),
     "4:3": Variant(rates=[(4, 3)], leases=[31]),
     "9:11 and 11:9 by turns": Variant(rates=[(9, 11), (11, 9)], leases=[32]),
-    "3:4 and 4:3 by turns": Variant(rates=[(3, 4), (4, 3)], leases=[15]),
-    "3:4, 4:3 and 1:1 by turns": Variant(rates=[(3, 4), (4, 3), (1, 1)], leases=[15]),
+    "3:4, 4:3 and 1:1 by turns": Variant(rates=[(3, 4), (4, 3), (1, 1)], leases=[11]),
     "the lease was raised before": Variant(rates=[(9, 11)], leases=[21, 43]),
     "the lease was lowered before": Variant(rates=[(9, 11)], leases=[43, 21]),
 }
@@ -38,6 +37,7 @@ WRONG_LENGTHS = {
     "wait three quarters": Variant([(9, 11)], [43], waited=lambda leases: max(leases) * 3 // 4),
     "serve 95 %": Variant([(9, 11)], [43], overtime=lambda length: length * 95 // 100 - lease.serve_ms(length)),
     "serve it all": Variant([(9, 11)], [43], overtime=lambda length: length - lease.serve_ms(length)),
+    "serve a longer lease of its own": Variant([(9, 11)], [43], overtime=lambda length: 20),
     "wait as the lease was before it was raised": Variant([(9, 11)], [21, 43], waited=lambda leases: leases[0]),
     "wait as the lease is since it was lowered": Variant([(9, 11)], [43, 21], waited=lambda leases: leases[-1]),
 }

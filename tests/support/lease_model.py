@@ -18,7 +18,8 @@ from keystore import lease
 NOW = 1 << 12  # what every clock shows, always: the past is moved instead
 REGISTERED, READ_FIRST, JOINED = 1, 2, 3  # READ_FIRST: only with a bug
 SENT, LOOKED, ANSWERED = 1, 2, 3
-COMMITTED, WAITING, RETURNED, LISTED_NOBODY = 1, 2, 3, 4  # LISTED_NOBODY: only with a bug
+COMMITTED, WAITING, RETURNED = 1, 2, 3
+LISTED_NOBODY, CLOCK_READ = 4, 5  # only with a bug
 UNSEEN = -1
 
 
@@ -26,10 +27,12 @@ class Bug(Enum):
     T0_AT_REPLY = "the lease is counted from the answer"
     PROOF_BEFORE_REGISTERING = "a gateway proves before its row is there"
     TABLE_READ_BEFORE_COMMIT = "the revoker lists the gateways before its commit"
+    CLOCK_READ_BEFORE_COMMIT = "the revoker waits from before its commit"
     EXTEND_BEFORE_APPLY = "a proof that knows the change extends the lease before the change is in the ring"
     ACK_BEFORE_APPLY = "a change is acknowledged before the word holds it"
     FENCE_IGNORED = "a fenced row still gets proofs"
     JANITOR_IN_A_HURRY = "a row is fenced as soon as it was seen"
+    JANITOR_NOTES_FIRST = "the janitor reads its clock before it looks at the row"
     SEQ_BEFORE_VALIDITY = "a worker reads the change of the word first, and its expiry later"
 
 
@@ -64,6 +67,7 @@ class State(NamedTuple):
     revoke: int = 0
     since: int = 0
     noted: int = UNSEEN
+    unlooked: bool = False  # with a bug: what is noted was not looked at yet
     seen: bool = False  # with a bug: a head that was sent after the return has seen the word's change only
 
 
@@ -100,7 +104,7 @@ class Model:
             yield state._replace(
                 word=lease.pack(expiry if expiry > NOW else 0, lease.seq_of(state.word)),
                 t0=max(state.t0 - gateway, self.forgotten) if state.proof else 0,
-                since=max(state.since - others, self.past) if state.revoke == WAITING else 0,
+                since=max(state.since - others, self.past) if state.revoke in (WAITING, CLOCK_READ) else 0,
                 noted=max(state.noted - others, self.past) if state.noted != UNSEEN else UNSEEN,
             )
 
@@ -146,7 +150,7 @@ class Model:
             yield state._replace(proof=LOOKED, proven=state.seq)
         elif state.proof == LOOKED:
             if not state.row.fenced or self.bug is Bug.FENCE_IGNORED:
-                yield state._replace(proof=ANSWERED, noted=UNSEEN)  # renewals moved
+                yield state._replace(proof=ANSWERED, noted=state.noted if state.unlooked else UNSEEN)  # renewals moved
         else:
             yield state._replace(word=self._extended(state), proof=0, t0=0, proven=0)
 
@@ -174,8 +178,12 @@ class Model:
             yield state._replace(revoke=COMMITTED, seq=self.revocation)
             if self.bug is Bug.TABLE_READ_BEFORE_COMMIT and not self._in_table(state):
                 yield state._replace(revoke=LISTED_NOBODY)
+            if self.bug is Bug.CLOCK_READ_BEFORE_COMMIT:
+                yield state._replace(revoke=CLOCK_READ, since=NOW)
         elif state.revoke == LISTED_NOBODY:
             yield state._replace(revoke=RETURNED, seq=self.revocation)
+        elif state.revoke == CLOCK_READ:
+            yield state._replace(revoke=WAITING, seq=self.revocation)
         elif state.revoke == COMMITTED:
             yield state._replace(revoke=WAITING, since=NOW)
         elif state.revoke == WAITING and not self._waited_for(state):
@@ -194,7 +202,9 @@ class Model:
         if not self._in_table(state) or state.row.fenced:
             return
         if state.noted == UNSEEN:
-            yield state._replace(noted=NOW)
+            yield state._replace(noted=NOW, unlooked=self.bug is Bug.JANITOR_NOTES_FIRST)
+        elif state.unlooked:
+            yield state._replace(unlooked=False)
         elif self.bug is Bug.JANITOR_IN_A_HURRY or lease.may_fence(state.noted, NOW, self.waited):
             yield state._replace(row=state.row._replace(fenced=True), noted=UNSEEN)
 
