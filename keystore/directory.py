@@ -72,7 +72,7 @@ class Directory:
         self._header: mmap.mmap | bytes = wal_index.header
         self._path = path
         self._lost = ""
-        self._remembered = Remembered(max_known)
+        self._remembered: Remembered[Held] = Remembered(max_known)
         self._known = self._remembered.known
         self._tenures = self._remembered.tenures
         self._written_at: dict[str, int] = {}  # of every name with a claim: the change that last wrote it

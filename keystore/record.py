@@ -168,12 +168,21 @@ def read_access_key(mac_key: bytes, store_id: str, row: AccessKeyRow) -> AccessK
     """The verified record. RecordRefused when MAC, form or an index column does not hold."""
     if not hmac.compare_digest(access_key_mac(mac_key, store_id, row), row.mac):
         raise RecordRefused(f"access key {row.access_key_id}: the stored record fails its MAC")
-    fields = _fields(row.record, ACCESS_KEY_FIELDS, f"access key {row.access_key_id}", LIMITS | ROLLED)
+    access_key = access_key_of(row.record, row.access_key_id)
+    shown = (access_key.access_key_id, access_key.account, access_key.version, access_key.created_at)
+    if shown != row[:4]:
+        raise RecordRefused(f"access key {row.access_key_id}: the record and its index columns differ")
+    return access_key
+
+
+def access_key_of(record: bytes, access_key_id: str = "") -> AccessKey:
+    """What `access_key_record` wrote; nothing is verified. RecordRefused for another form."""
+    fields = _fields(record, ACCESS_KEY_FIELDS, f"access key {access_key_id}", LIMITS | ROLLED)
     try:
         _check_rolled(fields)
         reason = fields.pop("revoked_reason")
         cidrs = _source_cidrs(fields.pop("source_cidrs")) if "source_cidrs" in fields else ()
-        access_key = AccessKey(
+        return AccessKey(
             scope=read_scope(fields.pop("scope")),
             status=Status(fields.pop("status")),
             revoked_reason=None if reason is None else RevokeReason(reason),
@@ -181,11 +190,7 @@ def read_access_key(mac_key: bytes, store_id: str, row: AccessKeyRow) -> AccessK
             **fields,
         )
     except (InvalidInput, ValueError, TypeError) as error:
-        raise RecordRefused(f"access key {row.access_key_id}: the stored record is not understood: {error}") from error
-    shown = (access_key.access_key_id, access_key.account, access_key.version, access_key.created_at)
-    if shown != row[:4]:
-        raise RecordRefused(f"access key {row.access_key_id}: the record and its index columns differ")
-    return access_key
+        raise RecordRefused(f"access key {access_key_id}: the stored record is not understood: {error}") from error
 
 
 def _check_rolled(fields: dict[str, Any]) -> None:

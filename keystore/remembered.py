@@ -4,7 +4,7 @@ Knows no database and proves nothing: who remembers must forget what a change ha
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from keystore.access_key import AccessKey, KnownKey
 from keystore.accounts import Account
@@ -17,32 +17,47 @@ MAX_TENURES: Final = 100_000  # names of buckets whose owner is remembered: abou
 MAX_ACCOUNTS: Final = 10_000  # accounts of which it is remembered whether they have a credential at the store
 
 
-class Held(KnownKey):
-    """A KnownKey with what is needed to derive for another day: the row, its secret still sealed."""
+class Kept(KnownKey):
+    """A KnownKey with what it costs to remember it."""
 
-    __slots__ = ("row", "weight")
+    __slots__ = ("weight",)
 
-    def __init__(self, access_key: AccessKey, row: AccessKeyRow, hmac_sha1: Callable[[bytes], bytes]) -> None:
+    def __init__(self, access_key: AccessKey, hmac_sha1: Callable[[bytes], bytes]) -> None:
         super().__init__(access_key, {}, hmac_sha1)
-        self.row = row
         self.weight = 1 + len(access_key.grants or ())
 
 
-class Remembered:
+class Held(Kept):
+    """With what is needed to derive for another day: the row, its secret still sealed."""
+
+    __slots__ = ("row",)
+
+    def __init__(self, access_key: AccessKey, row: AccessKeyRow, hmac_sha1: Callable[[bytes], bytes]) -> None:
+        super().__init__(access_key, hmac_sha1)
+        self.row = row
+
+
+K = TypeVar("K", bound=Kept)
+
+
+class Remembered(Generic[K]):
     """`known`, `absent`, `tenures`, `accounts` may be read directly, and stay the same objects."""
 
     __slots__ = ("_max_known", "_weight", "absent", "accounts", "known", "tenures")
 
     def __init__(self, max_known: int = MAX_KNOWN) -> None:
-        self.known: dict[str, Held] = {}
+        self.known: dict[str, K] = {}
         self.absent: dict[str, None] = {}
         self.tenures: dict[str, Tenure] = {}
         self.accounts: dict[str, tuple[AccountRow, Account]] = {}
         self._max_known = max_known
         self._weight = 0
 
-    def keep(self, held: Held) -> Held:
-        self.known[held.access_key.access_key_id] = held
+    def keep(self, held: K) -> K:
+        """In the place of what was known of that key."""
+        access_key_id = held.access_key.access_key_id
+        self.forget_key(access_key_id)
+        self.known[access_key_id] = held
         self._weight += held.weight
         while self._weight > self._max_known:
             self._weight -= self.known.pop(next(iter(self.known))).weight

@@ -124,27 +124,23 @@ class Answers:
         self._told[what] = octets
 
 
-class AskingMeans:
-    """The means of a worker. `region`: in which requests to the store are signed."""
+class AskingKeys:
+    """Keys that only the keeper can derive. `region`: in which requests to the store are signed."""
 
-    def __init__(self, macs: HandedMacs, asking: Asking, region: bytes, clock: Callable[[], float] = time.time) -> None:
-        self._macs = macs
-        self._asking = asking
+    def __init__(self, asking: Asking, region: bytes, clock: Callable[[], float] = time.time) -> None:
+        self.asking = asking
         self._answers = Answers(asking)
-        self._region = region
+        self.region = region
         self._clock = clock
-        self._credentials: dict[str, tuple[AccountRow, int, StoreCredential]] = {}
+        self._credentials: dict[str, tuple[object, int, StoreCredential]] = {}
 
-    def enter(self, row: StoreRow) -> VerifiedRows:
-        return enter_verified(self._macs, row)
-
-    def date_key(self, row: AccessKeyRow, access_key: AccessKey, date: bytes) -> bytes:
+    def date_key(self, access_key: AccessKey, date: bytes) -> bytes:
         access_key_id, secret_version = access_key.access_key_id, access_key.secret_version
         day = date.decode("ascii")
         question = {"ask": "date_key", "access_key_id": access_key_id, "secret_version": secret_version, "date": day}
         return self._answers.get(("kDate", access_key_id, secret_version, day), question)
 
-    def hmac_sha1(self, row: AccessKeyRow, access_key: AccessKey) -> Callable[[bytes], bytes]:
+    def hmac_sha1(self, access_key: AccessKey) -> Callable[[bytes], bytes]:
         access_key_id, secret_version = access_key.access_key_id, access_key.secret_version
 
         def hmac_sha1(string_to_sign: bytes) -> bytes:
@@ -154,23 +150,43 @@ class AskingMeans:
 
         return hmac_sha1
 
-    def credential(self, row: AccountRow, account: Account) -> StoreCredential:
-        """The same object for a day, so that its keys never run out."""
+    def credential(self, account: str, known_by: object) -> StoreCredential:
+        """The same object for a day, so that its keys never run out, and while `known_by` is the same."""
         day = int(self._clock()) // DAY
-        kept = self._credentials.get(account.name)
-        if kept is not None and kept[0] is row and kept[1] == day:
+        kept = self._credentials.get(account)
+        if kept is not None and kept[0] is known_by and kept[1] == day:
             return kept[2]
-        raise NotKnownYet("a credential at the store", lambda told: self._ask_credential(row, day, account, told))
+        raise NotKnownYet("a credential at the store", lambda told: self._ask_credential(account, known_by, day, told))
 
-    def _ask_credential(self, row: AccountRow, day: int, account: Account, told: Told) -> None:
+    def _ask_credential(self, account: str, known_by: object, day: int, told: Told) -> None:
         def done(answer: Message | None, error: KeystoreError | None) -> None:
             if answer is not None:
                 if len(self._credentials) >= MAX_ASKED:
                     self._credentials.clear()
-                self._credentials[account.name] = row, day, days_keys(answer["credential"], self._region)
+                self._credentials[account] = known_by, day, days_keys(answer["credential"], self.region)
             told(error)
 
-        self._asking.ask({"ask": "credential", "account": account.name}, done)
+        self.asking.ask({"ask": "credential", "account": account}, done)
+
+
+class AskingMeans:
+    """The means of a worker that reads the keystore by itself."""
+
+    def __init__(self, macs: HandedMacs, keys: AskingKeys) -> None:
+        self._macs = macs
+        self._keys = keys
+
+    def enter(self, row: StoreRow) -> VerifiedRows:
+        return enter_verified(self._macs, row)
+
+    def date_key(self, row: AccessKeyRow, access_key: AccessKey, date: bytes) -> bytes:
+        return self._keys.date_key(access_key, date)
+
+    def hmac_sha1(self, row: AccessKeyRow, access_key: AccessKey) -> Callable[[bytes], bytes]:
+        return self._keys.hmac_sha1(access_key)
+
+    def credential(self, row: AccountRow, account: Account) -> StoreCredential:
+        return self._keys.credential(account.name, row)
 
 
 def days_keys(credential: Message, region: bytes) -> DaysKeys:

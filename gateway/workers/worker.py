@@ -25,7 +25,7 @@ from gateway.wire.cutting import Cutter
 from gateway.wire.engine import Engine
 from gateway.wire.server import ClientConnection
 from gateway.wiring import Parts, build_engine, configured_limits, s3_listener_context
-from gateway.workers.asking import Asking, AskingMeans, AskingWriter, days_keys, handed_macs
+from gateway.workers.asking import Asking, AskingKeys, AskingMeans, AskingWriter, days_keys, handed_macs
 from gateway.workers.link import Link, Message
 from gateway.workers.share import share
 from keystore.board import Identity, Seat
@@ -106,7 +106,8 @@ class Worker:
         macs = handed_macs(begin)
         own = RenewedKeys(days_keys(begin["store_keys"], region))
         async with contextlib.AsyncExitStack() as stack:
-            directory = open_directory(database, AskingMeans(macs, self._asking, region))
+            keys = AskingKeys(self._asking, region)
+            directory = open_directory(database, AskingMeans(macs, keys))
             stack.callback(directory.close)
             files, applied = directory.where()
             seat = Seat(database, Identity(*files), applied, begin["gateway"])
@@ -116,7 +117,7 @@ class Worker:
             engine = build_engine(config, Parts(directory, own, AskingWriter(self._asking), seat, limits))
             directory.on_change = Cutter(engine).on_change
             directory.on_applied = seat.applied
-            self._renew = functools.partial(self._renewed, own, directory, seat, region)
+            self._renew = functools.partial(self._renewed, own, directory, seat, keys)
             tls = s3_listener_context(config)
             servers = [await self._listen(engine, listener, tls) for listener in self._listeners]
             stack.callback(write_out, engine.tally, database)
@@ -134,14 +135,14 @@ class Worker:
             lambda: ClientConnection(engine), sock=listener, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=timeout
         )
 
-    def _renewed(self, own: RenewedKeys, directory: Directory, seat: Seat, region: bytes, message: Message) -> None:
+    def _renewed(self, own: RenewedKeys, directory: Directory, seat: Seat, keys: AskingKeys, message: Message) -> None:
         """Other KEKs are loaded, or another day has begun."""
         if "store_keys" in message:
-            own.keys = days_keys(message["store_keys"], region)
+            own.keys = days_keys(message["store_keys"], keys.region)
         if "macs" in message:
             macs = handed_macs(message)
             try:
-                directory.use(AskingMeans(macs, self._asking, region))
+                directory.use(AskingMeans(macs, keys))
             except KeystoreError as error:
                 LOG.warning("the changed KEK file is not used: %s", error)
             else:

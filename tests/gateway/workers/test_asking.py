@@ -10,6 +10,7 @@ from gateway.workers import asking as asking_module
 from gateway.workers.asking import (
     Answers,
     Asking,
+    AskingKeys,
     AskingMeans,
     AskingWriter,
     claimed_message,
@@ -53,7 +54,7 @@ async def sent() -> Sent:
 
 
 def means(sent: Sent, now: float = NOON) -> AskingMeans:
-    return AskingMeans(handed_macs({"store_id": "s", "macs": []}), sent.asking, b"eu", lambda: now)
+    return AskingMeans(handed_macs({"store_id": "s", "macs": []}), AskingKeys(sent.asking, b"eu", lambda: now))
 
 
 def unknown(ask: Any) -> list[KeystoreError | None]:
@@ -146,7 +147,7 @@ async def test_a_credential_is_good_for_a_day_and_the_same_object(sent: Sent) ->
     assert first is own.credential(row, account)
     assert first.signing_key(TODAY, b"eu") == secret.signing_key(TODAY, b"eu")
     unknown(lambda: own.credential(row._replace(mac=b"another"), account))
-    own._clock = lambda: NOON + 86_400
+    own._keys._clock = lambda: NOON + 86_400
     unknown(lambda: own.credential(row, account))
 
 
