@@ -16,6 +16,7 @@ from keystore.chain import StoreRow
 from keystore.derived import DaysKeys, StoreCredential
 from keystore.errors import Conflict, InvalidInput, KeystoreError, KeystoreUnavailable, NotFound, NotKnownYet
 from keystore.record import AccessKeyRow, AccountRow, bucket_claim_of, bucket_record
+from keystore.sealing import KekRing, MacKeys
 from keystore.store import Claimed
 from keystore.verified_rows import HandedMac, HandedMacs, VerifiedRows, enter_verified
 
@@ -199,6 +200,12 @@ def handed_macs(message: Message) -> HandedMacs:
     """From `store_id` and `macs` of a message."""
     macs = [HandedMac(kek_id, *(bytes.fromhex(octets) for octets in keys)) for kek_id, *keys in message["macs"]]
     return HandedMacs(message["store_id"], tuple(macs))
+
+
+def macs_message(ring: KekRing, store_id: str) -> Message:
+    """What `handed_macs` reads."""
+    macs = MacKeys(ring, store_id).handed()
+    return {"store_id": store_id, "macs": [[kek_id, *(mac.hex() for mac in keys)] for kek_id, *keys in macs]}
 
 
 class AskingWriter:

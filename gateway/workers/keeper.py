@@ -1,21 +1,25 @@
 """The supervisor's side: what workers ask of it. It alone holds key-encryption keys, secrets and the writing side.
 
-It hands out keys derived for a day, and answers nothing else: no secret, no KEK, no record. Freshness is proven for
-each answer as for each request: the directory that is asked here is one like any worker's.
+It hands out keys derived for a day, and to workers that cannot read the keystore by themselves verified records; never a
+secret, never a KEK. Where it looks is its source, which proves or reads anew for every answer.
 """
 
+import hmac
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.workers.asking import claimed_message, error_message, read_claimed
 from gateway.workers.link import Message
-from keystore.access_key import NO_DATE
-from keystore.derived import StoreCredential
+from keystore.access_key import NO_DATE, AccessKey, KnownKey
+from keystore.accounts import Account
+from keystore.bucket_claims import BucketClaim
+from keystore.derived import StoreCredential, UpstreamCredential, derive_date_key
 from keystore.directory import Directory
-from keystore.errors import InvalidInput, KeystoreError, NotFound
-from keystore.sealing import KekRing, MacKeys
+from keystore.errors import InvalidInput, KeystoreError, KeystoreUnavailable, NotFound
+from keystore.record import access_key_record, bucket_record
+from keystore.sealing import Secret
 from keystore.store import Store
 
 DAYS_BACK: Final = 8  # a presigned URL lives for seven days, and clocks may differ
@@ -29,18 +33,76 @@ def _day(moment: datetime) -> str:
     return moment.strftime("%Y%m%d")
 
 
+class Source(Protocol):
+    """Where the keeper looks. Raises KeystoreError."""
+
+    async def known(self, access_key_id: str, date: bytes) -> KnownKey | None: ...
+    async def credential(self, account: str) -> StoreCredential | None: ...
+    async def claims(self, buckets: list[str]) -> dict[str, BucketClaim]: ...
+
+
+class DirectorySource:
+    """A directory like any worker's, on this machine."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+
+    async def known(self, access_key_id: str, date: bytes) -> KnownKey | None:
+        return self._directory.find(access_key_id, date)
+
+    async def credential(self, account: str) -> StoreCredential | None:
+        return self._directory.store_credential(account)
+
+    async def claims(self, buckets: list[str]) -> dict[str, BucketClaim]:
+        raise KeystoreUnavailable("workers on this machine read claims by themselves")
+
+
+class RemoteLookups(Protocol):
+    """`keystore.postgres_keeper.PostgresKeeper`, as far as it is asked here: each answer is read anew and verified."""
+
+    async def find_key(self, access_key_id: str) -> tuple[AccessKey, Secret] | None: ...
+    async def find_account(self, name: str) -> tuple[Account, Secret | None]: ...
+    async def find_claims(self, names: list[str]) -> dict[str, BucketClaim]: ...
+
+
+class RemoteSource:
+    """A database on another machine."""
+
+    def __init__(self, lookups: RemoteLookups) -> None:
+        self._lookups = lookups
+
+    async def known(self, access_key_id: str, date: bytes) -> KnownKey | None:
+        found = await self._lookups.find_key(access_key_id)
+        if found is None:
+            return None
+        access_key, secret = found[0], found[1].expose().encode()
+        date_key = b"" if date == NO_DATE else derive_date_key(secret, date)
+        return KnownKey(access_key, {date: date_key}, lambda text: hmac.digest(secret, text, "sha1"))
+
+    async def credential(self, account: str) -> StoreCredential | None:
+        found, secret = await self._lookups.find_account(account)
+        if found.upstream is None or secret is None:
+            return None
+        return UpstreamCredential(found.upstream, secret.expose())
+
+    async def claims(self, buckets: list[str]) -> dict[str, BucketClaim]:
+        return await self._lookups.find_claims(buckets)
+
+
 class Keeper:
-    """`region`: in which requests to the store are signed. `clock`: Unix seconds."""
+    """`gateways`: the gateway's own credential at the store. `region`: in which requests to it are signed. `clock`: Unix
+    seconds.
+    """
 
     def __init__(
         self,
-        directory: Directory,
+        source: Source,
         writer: Store,
         gateways: StoreCredential,
         region: bytes,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._directory = directory
+        self._source = source
         self._writer = writer
         self._gateways = gateways
         self._region = region
@@ -52,52 +114,63 @@ class Keeper:
         """The gateway's own credential, as keys of these days."""
         return self._days(self._gateways)
 
-    def macs(self, ring: KekRing) -> Message:
-        store_id = self._directory.store_row.store_id
-        macs = MacKeys(ring, store_id).handed()
-        return {"store_id": store_id, "macs": [[kek_id, *(key.hex() for key in keys)] for kek_id, *keys in macs]}
-
     # ---- what one worker asks ----
 
-    def derived(self, question: Message) -> Message:
-        """The answer to a question that needs no writing. Raises KeystoreError."""
-        match question["ask"]:
-            case "date_key":
-                return self._date_key(question)
-            case "sha1":
-                return self._sha1(question)
-            case "credential":
-                return self._credential(str(question["account"]))
-        raise InvalidInput("a question that no worker asks")
+    async def answer(self, question: Message) -> Message:
+        """Raises KeystoreError."""
+        answering = {
+            "date_key": self._date_key,
+            "sha1": self._sha1,
+            "credential": self._credential,
+            "record": self._record,
+            "claims": self._claims,
+            "account": self._account,
+            "claim_bucket": self._claim,
+            "undo_claim": self._undo,
+            "release_bucket": self._release,
+        }.get(str(question["ask"]))
+        if answering is None:
+            raise InvalidInput("a question that no worker asks")
+        return await answering(question)
 
-    def written(self, question: Message) -> Awaitable[Message] | None:
-        """The answer to a question that writes; None for one that does not."""
-        match question["ask"]:
-            case "claim_bucket":
-                return self._claim(question)
-            case "undo_claim":
-                return self._undo(question)
-            case "release_bucket":
-                return self._release(question)
-        return None
+    async def _date_key(self, question: Message) -> Message:
+        day = self._day_of(question)
+        known = await self._source.known(str(question["access_key_id"]), day)
+        if known is None or known.access_key.secret_version != question["secret_version"]:
+            raise NotFound("there is no such access key any more")
+        return {"octets": known.date_keys[day].hex()}
 
-    def _date_key(self, question: Message) -> Message:
+    def _day_of(self, question: Message) -> bytes:
         day = str(question["date"])
         if not self._within(day):
             raise InvalidInput(f"{day!r} is no day that a request may be signed for now")
-        known = self._directory.find(str(question["access_key_id"]), day.encode())
-        if known is None or known.access_key.secret_version != question["secret_version"]:
-            raise NotFound("there is no such access key any more")
-        return {"octets": known.date_keys[day.encode()].hex()}
+        return day.encode()
 
-    def _sha1(self, question: Message) -> Message:
-        known = self._directory.find(str(question["access_key_id"]), NO_DATE)
+    async def _record(self, question: Message) -> Message:
+        """With kDate, where a day is named."""
+        day = self._day_of(question) if question["date"] else NO_DATE
+        known = await self._source.known(str(question["access_key_id"]), day)
+        if known is None:
+            return {"record": None, "date_key": None}
+        date_key = known.date_keys[day].hex() if day else None
+        return {"record": access_key_record(known.access_key).decode(), "date_key": date_key}
+
+    async def _claims(self, question: Message) -> Message:
+        found = await self._source.claims([str(name) for name in question["buckets"]])
+        return {"claims": {name: bucket_record(claim).decode() for name, claim in found.items()}}
+
+    async def _account(self, question: Message) -> Message:
+        return {"own": await self._source.credential(str(question["account"])) is not None}
+
+    async def _sha1(self, question: Message) -> Message:
+        known = await self._source.known(str(question["access_key_id"]), NO_DATE)
         if known is None or known.access_key.secret_version != question["secret_version"]:
             raise NotFound("there is no such access key any more")
         return {"octets": known.hmac_sha1(bytes.fromhex(question["text"])).hex()}
 
-    def _credential(self, account: str) -> Message:
-        credential = self._directory.store_credential(account)
+    async def _credential(self, question: Message) -> Message:
+        account = str(question["account"])
+        credential = await self._source.credential(account)
         if credential is None:
             raise NotFound(f"the account {account} has no credential at the store any more")
         return {"credential": self._days(credential)}
@@ -134,8 +207,7 @@ async def answer(keeper: Keeper, question: Message, answered: Answered) -> None:
     """One question of one worker; a bug is the asker's 503, and raised for the log."""
     number = question["number"]
     try:
-        writing = keeper.written(question)
-        told = keeper.derived(question) if writing is None else await writing
+        told = await keeper.answer(question)
     except KeystoreError as error:
         answered({"number": number, **error_message(error)})
     except Exception:
