@@ -154,7 +154,11 @@ class UpstreamSettings(_Section):
 class KeystoreSettings(_Section):
     """Where access keys live."""
 
-    url: str = Field("sqlite:///data/keystore.db", description="sqlite:///PATH; relative to the configuration file.")
+    url: SecretStr = Field(
+        SecretStr("sqlite:///data/keystore.db"),
+        description="sqlite:///PATH, relative to the configuration file, for one machine; "
+        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE for many.",
+    )
     kek_file: Path = Field(
         Path("data/kek"), description="File with the key-encryption key; make it with `nqgate kek create FILE`."
     )
@@ -167,14 +171,26 @@ class KeystoreSettings(_Section):
 
     @field_validator("url")
     @classmethod
-    def _check_url(cls, value: str) -> str:
-        if not value.startswith("sqlite:///") or len(value) == len("sqlite:///"):
-            raise ValueError("must be sqlite:///PATH")
+    def _check_url(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        here = text.startswith("sqlite:///") and len(text) > len("sqlite:///")
+        if not here and not text.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
         return value
 
     @property
+    def remote(self) -> bool:
+        """Whether it is a database that other machines share."""
+        return not self.url.get_secret_value().startswith("sqlite:///")
+
+    @property
     def path(self) -> Path:
-        return Path(self.url.removeprefix("sqlite:///"))
+        """Where the file of a keystore on this machine lies. SettingsError for one that is a database."""
+        if self.remote:
+            raise SettingsError(
+                "keystore.url names a PostgreSQL database: this is there for a keystore on one machine only, so far"
+            )
+        return Path(self.url.get_secret_value().removeprefix("sqlite:///"))
 
 
 class LimitsSettings(_Section):

@@ -15,20 +15,26 @@ from aiohttp import web
 from gateway.config import Config
 from gateway.console.app import Readiness, build_app
 from gateway.wiring import s3_listener_context
-from gateway.workers.keeper import Keeper
+from gateway.workers.feeds import Feeds
+from gateway.workers.keeper import DirectorySource, Keeper, RemoteSource, Source
 from gateway.workers.share import processors
-from gateway.workers.supervisor import Supervisor
+from gateway.workers.sides import STUCK, SideAfar, SideHere
+from gateway.workers.supervisor import Side, Supervisor
 from keystore.derived import UpstreamCredential
 from keystore.directory import Directory, open_directory
 from keystore.high_water import HighWater, kept
 from keystore.kek_file import KekWatch, kek_watched
 from keystore.means import RingMeans
-from keystore.sealing import KekRing, load_kek_ring
+from keystore.postgres import open_postgres_store
+from keystore.postgres_keeper import PostgresKeeper
+from keystore.sealing import KekRing, Secret, load_kek_ring
 from keystore.sqlite import open_sqlite_store
 from keystore.sqlite_file import keystore_path
+from keystore.store import Store
 
 LOG: Final = logging.getLogger("nqgate")
 BACKLOG: Final = 1024  # connections the kernel may hold while the workers are busy
+JOIN_SECONDS: Final = 20.0  # for the first proof from the database; it takes milliseconds
 WATCH: Final = 0.02  # seconds between two looks at the keystore
 MAX_KNOWN: Final = 10_000  # records that the keeper remembers: it is asked once a day for each
 
@@ -80,6 +86,16 @@ async def _serve_console(stack: contextlib.AsyncExitStack, listen_on: str, readi
     return _url(runner.addresses[0][1], host)
 
 
+class _Keystore(NamedTuple):
+    """A keystore opened for the gateway's life. `users`: who must know when other KEKs are loaded."""
+
+    source: Source
+    writer: Store
+    side: Side
+    users: tuple[Callable[[KekRing], None], ...]
+    fresh: Callable[[], bool]
+
+
 def _verifying(directory: Directory) -> Callable[[KekRing], None]:
     return lambda ring: directory.use(RingMeans(ring))
 
@@ -91,6 +107,42 @@ async def _watch(directory: Directory) -> None:
             directory.tick()
         except Exception:
             LOG.exception("watching the keystore failed")
+
+
+async def _open_here(stack: contextlib.AsyncExitStack, config: Config, ring: KekRing) -> _Keystore:
+    """A file on this machine, which workers read by themselves."""
+    path = config.keystore.path
+    writer = await stack.enter_async_context(open_sqlite_store(path, ring, create=True))
+    directory = open_directory(path, ring, max_known=MAX_KNOWN)
+    stack.callback(directory.close)
+    water = HighWater(path, ring, config.keystore.state_file)
+    await stack.enter_async_context(kept(water, lambda: directory.where()[1], LOG.warning))
+    stack.callback(asyncio.get_running_loop().create_task(_watch(directory)).cancel)
+    side = SideHere(directory, str(keystore_path(path)), ring)
+    users = (_verifying(directory), writer.use, water.use, side.use)
+    return _Keystore(DirectorySource(directory), writer, side, users, directory.fresh_or_refreshed)
+
+
+async def _open_afar(
+    stack: contextlib.AsyncExitStack, config: Config, ring: KekRing, stuck: Callable[[int, str], None]
+) -> _Keystore:
+    """PostgreSQL, of which workers are told what they need."""
+    url = config.keystore.url.get_secret_value()
+    writer = await stack.enter_async_context(open_postgres_store(url, ring, create=True))
+    feeds = Feeds(lambda number: stuck(number, STUCK))
+    stack.callback(feeds.end)
+    keeper = PostgresKeeper(Secret(url), ring, feeds, name=socket.gethostname())
+    running = asyncio.get_running_loop().create_task(keeper.run())
+    stack.push_async_callback(_cancelled, running)
+    async with asyncio.timeout(JOIN_SECONDS):
+        await keeper.ready()
+    side = SideAfar(feeds, keeper.acknowledge_soon)
+    return _Keystore(RemoteSource(keeper), writer, side, (keeper.use, writer.use), keeper.fresh)
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | None = None) -> int:
@@ -107,24 +159,24 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
-        writer = await stack.enter_async_context(open_sqlite_store(config.keystore.path, ring, create=True))
-        directory = open_directory(config.keystore.path, ring, max_known=MAX_KNOWN)
-        stack.callback(directory.close)
-        water = HighWater(config.keystore.path, ring, config.keystore.state_file)
-        await stack.enter_async_context(kept(water, lambda: directory.where()[1], LOG.warning))
-        keeper = Keeper(directory, writer, credential, upstream.region.encode())
-        database = str(keystore_path(config.keystore.path))
-        workers = Supervisor(config, keeper, ring, database, lambda: directory.where()[1])
+        gangs: list[Supervisor] = []
+        if config.keystore.remote:
+            keystore = await _open_afar(stack, config, ring, lambda number, why: gangs[0].kill(number, why))
+        else:
+            keystore = await _open_here(stack, config, ring)
+        keeper = Keeper(keystore.source, keystore.writer, credential, upstream.region.encode())
+        workers = Supervisor(config, keeper, keystore.side)
+        gangs.append(workers)
+        if isinstance(keystore.side, SideHere):
+            keystore.side.tell = workers.tell
         stack.push_async_callback(workers.stop)
-        users = (_verifying(directory), writer.use, water.use, workers.use)
-        watch = KekWatch(config.keystore.kek_file, ring, users, LOG.warning)
+        watch = KekWatch(config.keystore.kek_file, ring, keystore.users, LOG.warning)
         await stack.enter_async_context(kek_watched(watch))
-        stack.callback(loop.create_task(_watch(directory)).cancel)
         host, port = _split(config.s3.listen)
         listeners = listen(host, port)
         for listener in listeners:
             stack.enter_context(listener)
-        readiness = Readiness(directory.fresh_or_refreshed, lambda: workers.serving, lambda: workers.upstream_error)
+        readiness = Readiness(keystore.fresh, lambda: workers.serving, lambda: workers.upstream_error)
         console = await _serve_console(stack, config.console.listen, readiness)
         await workers.start(listeners, config.workers.count or processors())
         bound = BoundAddresses(_url(listeners[0].getsockname()[1], host, "https" if secure else "http"), console)

@@ -23,10 +23,9 @@ from gateway.telemetry.request_log import RequestLog
 from gateway.wire.engine import BucketWriter, Engine
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint
-from gateway.wire.roles import Board
+from gateway.wire.roles import Board, Directory
 from gateway.wire.tls import listener_context, upstream_context
 from keystore.derived import StoreCredential
-from keystore.directory import Directory
 from keystore.source_cidrs import read_networks
 
 LOG: Final = logging.getLogger("nqgate")

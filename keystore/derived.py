@@ -55,16 +55,16 @@ class UpstreamCredential:
 class DaysKeys:
     """A credential at the store of which only the signing keys of some days are known, for one region."""
 
-    __slots__ = ("_region", "_signing_keys", "access_key_id")
+    __slots__ = ("_signing_keys", "access_key_id", "region")
 
     def __init__(self, access_key_id: str, region: bytes, signing_keys: Mapping[bytes, bytes]) -> None:
         self.access_key_id = access_key_id
-        self._region = region
+        self.region = region
         self._signing_keys = dict(signing_keys)
 
     def signing_key(self, date: bytes, region: bytes) -> bytes:
         found = self._signing_keys.get(date)
-        if found is None or region != self._region:
+        if found is None or region != self.region:
             raise KeystoreUnavailable(f"no signing key of {date.decode()} is here")
         return found
 

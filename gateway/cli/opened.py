@@ -13,6 +13,7 @@ from gateway.cli.output import say, told_errors
 from gateway.config import load_config
 from keystore.errors import KeystoreError
 from keystore.high_water import HighWater
+from keystore.postgres import open_postgres_store
 from keystore.sealing import load_kek_ring
 from keystore.sqlite import open_sqlite_store
 from keystore.sqlite_file import keystore_path
@@ -45,6 +46,10 @@ async def opened_store(named: Path | None) -> AsyncIterator[Store]:
     """Held against its high-water mark, which is raised afterwards: what was done stands, also if that fails."""
     config = load_config(named)
     ring = load_kek_ring(config.keystore.kek_file)
+    if config.keystore.remote:
+        async with open_postgres_store(config.keystore.url.get_secret_value(), ring, create=True) as store:
+            yield store
+        return
     water = HighWater(config.keystore.path, ring, config.keystore.state_file)
     async with open_sqlite_store(config.keystore.path, ring, create=True) as store:
         water.meet()

@@ -6,8 +6,9 @@ from typing import Any
 
 import typer
 
-from gateway.cli.opened import database
+from gateway.cli.opened import config_path, database
 from gateway.cli.output import say
+from gateway.config import load_config
 from keystore.access_key import AccessKey, access_key_json
 from keystore.errors import KeystoreError
 from keystore.store import Store
@@ -36,6 +37,8 @@ async def shown_keys(context: typer.Context, store: Store, access_keys: Iterable
 
 def usage_of(context: typer.Context, access_key_id: str | None) -> dict[str, Usage]:
     """Of one key or of all. A file that cannot be read is said, and is no reason to fail: it holds dates only."""
+    if load_config(config_path(context)).keystore.remote:
+        return {}  # nobody writes it there yet
     try:
         return read_usage(database(context), access_key_id)
     except KeystoreError as error:
@@ -45,6 +48,8 @@ def usage_of(context: typer.Context, access_key_id: str | None) -> dict[str, Usa
 
 def forget(context: typer.Context, access_key_id: str) -> None:
     """The dates of a key that is gone; as `usage_of` where that fails."""
+    if load_config(config_path(context)).keystore.remote:
+        return
     try:
         forget_usage(database(context), access_key_id)
     except KeystoreError as error:

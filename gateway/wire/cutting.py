@@ -48,6 +48,19 @@ class Cutter:
         if cut or in_store:
             self._engine.board.tell(seq, cut, in_store)
 
+    def on_lapse(self) -> None:
+        """Nothing can be proven any more, so nothing more of what runs is released: whoever revokes elsewhere counts on
+        it. What the store has in full is answered. Raises nothing.
+        """
+        for client in self._engine.clients:
+            exchange = client.exchange
+            try:
+                if exchange is not None and exchange.admitted is not None and not _is_in_store(exchange):
+                    exchange.failed(S3Error(Code.SERVICE_UNAVAILABLE, "the keystore's lease ran out", retry_after=1))
+            except Exception:
+                LOG.exception("ending a request failed: its connection is reset")
+                client.reset()
+
 
 def _refusal(exchange: Running) -> S3Error | None:
     """Why it may not go on. A keystore that cannot answer ends nothing: what is released next asks again."""

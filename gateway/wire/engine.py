@@ -25,11 +25,10 @@ from gateway.usage import Tally
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint, UpstreamPool
-from gateway.wire.roles import Board, Running
+from gateway.wire.roles import Board, Directory, Running
 from gateway.wire.turn import Turn
 from keystore.bucket_claims import BucketClaim, Tenure
 from keystore.derived import StoreCredential
-from keystore.directory import Directory
 from keystore.errors import KeystoreError, NotKnownYet
 from keystore.store import Claimed
 
@@ -225,11 +224,13 @@ class Engine:
             raise unavailable(error) from error
 
     def reachable(self, authorized: Authorized, buckets: list[ListedBucket]) -> list[ListedBucket]:
-        """Those of the store's buckets that the key may touch."""
+        """Those of the store's buckets that the key may touch. NotKnownYet while it is asked whose some of them are."""
         granted = authorized.access_key.granted
         try:
             self._directory.learn_tenures([bucket.name for bucket in buckets if granted(bucket.name)])
             return reachable_buckets(authorized, buckets, self._directory.tenure)
+        except NotKnownYet:
+            raise
         except KeystoreError as error:
             raise unavailable(error) from error
 

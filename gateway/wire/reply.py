@@ -15,6 +15,7 @@ from gateway.store_errors import store_code
 from gateway.wire.engine import Engine
 from gateway.wire.heads import ParsedReply
 from gateway.wire.roles import Answering, Sink
+from keystore.errors import NotKnownYet
 
 SMALL_WRITE: Final = 16384  # up to here a head and its first block are joined: one copy is cheaper than two writes
 MAX_LISTING_PAGES: Final = 1000  # of the store's ListBuckets; a store that pages for ever is nonsense
@@ -234,6 +235,16 @@ class Listing(Collecting):
             self._exchange.answer(*self._rebuilt())
             return
         buckets, token = read_buckets(bytes(self._body))
+        try:
+            self._take(buckets, token)
+        except NotKnownYet as unknown:
+            self._exchange.later(unknown, lambda: self._take_again(buckets, token))
+
+    def _take_again(self, buckets: list[ListedBucket], token: str | None) -> None:
+        self._engine.admit_again(self._authorized)
+        self._take(buckets, token)
+
+    def _take(self, buckets: list[ListedBucket], token: str | None) -> None:
         self._found += self._engine.reachable(self._authorized, buckets)
         self._pages += 1
         if token and self._pages >= MAX_LISTING_PAGES:

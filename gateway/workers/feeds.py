@@ -1,6 +1,6 @@
 """How the supervisor hands changes to workers that cannot read the keystore, and hears what became of them.
 
-One word of 8 bytes, mapped by all, and a socket for each worker. Changes are in every socket before a word speaks of them.
+One word of 8 bytes, mapped by all, and a socket for each worker: what a word speaks of lies in every socket before.
 """
 
 import mmap

@@ -1,7 +1,7 @@
 """The supervisor's side: what workers ask of it. It alone holds key-encryption keys, secrets and the writing side.
 
-It hands out keys derived for a day, and to workers that cannot read the keystore by themselves verified records; never a
-secret, never a KEK. Where it looks is its source, which proves or reads anew for every answer.
+It hands out keys derived for a day, and verified records to workers that cannot read the keystore by themselves; never
+a secret, never a KEK. Where it looks is its source, which proves or reads anew for every answer.
 """
 
 import hmac
@@ -90,8 +90,9 @@ class RemoteSource:
 
 
 class Keeper:
-    """`gateways`: the gateway's own credential at the store. `region`: in which requests to it are signed. `clock`: Unix
-    seconds.
+    """`gateways`: the gateway's own credential at the store. `region`: in which requests to it are signed.
+
+    `clock`: Unix seconds.
     """
 
     def __init__(

@@ -27,6 +27,8 @@ from keystore.remembered import Kept, Remembered
 READ_SIZE: Final = 262_144
 MAX_CLAIMS: Final = 100_000  # names of buckets of which it is remembered whether they are claimed
 MAX_ACCOUNTS: Final = 10_000
+LOOK_EVERY: Final = 0.02  # seconds between two looks whether the lease has run out
+EARLY_MS: Final = 40  # two of these looks
 
 
 def boottime_ms() -> int:
@@ -115,6 +117,10 @@ class LeasedDirectory:
             self._refresh()
 
     # ---- staying fresh ----
+
+    def lapsed(self) -> bool:
+        """Whether the lease has run out, or does so before somebody looks again: nothing may be released then."""
+        return self._clock_ms() >= expiry_of(self._word[0]) - EARLY_MS
 
     def tick(self) -> None:
         """Whenever the feed has something, and every 20 ms. Raises nothing of the keystore's."""

@@ -12,14 +12,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.config import Config, SettingsError
 from gateway.workers.keeper import Keeper, answer
 from gateway.workers.link import Link, Message
 from keystore.errors import KeystoreUnavailable
-from keystore.sealing import KekRing
 
 LOG: Final = logging.getLogger("nqgate")
 COMMAND: Final = [sys.executable, "-P", "-m", "gateway.workers.worker"]  # -P: not from the folder it is started in
@@ -31,7 +29,21 @@ START_SECONDS: Final = 30.0  # to become ready
 PAUSES: Final = (0.0, 0.2, 1.0, 5.0)  # seconds before one that ended too early is started again, longer each time
 SETTLED: Final = 10.0  # seconds a worker must have lived for its end not to be "too early"
 LAST_WORDS: Final = 5.0  # seconds beyond the drain for a worker to end by itself
-SECRET_SETTING: Final = "NQGATE_UPSTREAM__SECRET_ACCESS_KEY"  # noqa: S105 – its name
+# What the environment may hold that a worker must not; PG… are those of PostgreSQL's own clients, PGPASSWORD too.
+SECRET_SETTINGS: Final = ("NQGATE_UPSTREAM__SECRET_ACCESS_KEY", "NQGATE_KEYSTORE__URL", "PG")
+
+
+class Side(Protocol):
+    """How workers know the keystore. `begin`: what a new one is told, and the files it inherits beside its link and the
+    listeners. `begun`: it has them. `heard`: a message of a worker. `ended`: it is gone.
+    """
+
+    def begin(self, number: int) -> tuple[Message, list[int]]: ...
+    def begun(self, number: int) -> None: ...
+    def heard(self, number: int, message: Message) -> None: ...
+    def ended(self, number: int) -> None: ...
+    def applied(self) -> int:
+        """The last change that the supervisor knows of."""
 
 
 class _Hand:
@@ -53,16 +65,12 @@ class _Hand:
 
 
 class Supervisor:
-    """`applied`: the last change that the supervisor's own directory has read."""
+    """One for each gateway, on its event loop."""
 
-    def __init__(
-        self, config: Config, keeper: Keeper, ring: KekRing, database: str, applied: Callable[[], int]
-    ) -> None:
+    def __init__(self, config: Config, keeper: Keeper, side: Side) -> None:
         self._config = config
         self._keeper = keeper
-        self._ring = ring
-        self._database = database
-        self._applied = applied
+        self._side = side
         self._loop = asyncio.get_running_loop()
         self._listeners: list[socket.socket] = []
         self._hands: list[_Hand] = []
@@ -80,12 +88,8 @@ class Supervisor:
     def upstream_error(self) -> str | None:
         return next((hand.upstream_error for hand in self._hands if hand.upstream_error), None)
 
-    def use(self, ring: KekRing) -> None:
-        """Every worker verifies with the MAC keys of these KEKs from now on."""
-        self._ring = ring
-        self._tell(self._keeper.macs(ring))
-
-    def _tell(self, message: Message) -> None:
+    def tell(self, message: Message) -> None:
+        """Every worker."""
         for hand in self._hands:
             if hand.link is not None:
                 hand.link.send(message)
@@ -124,34 +128,38 @@ class Supervisor:
 
     async def _run_one(self, hand: _Hand, started: "asyncio.Future[None]") -> None:
         ours, theirs = socket.socketpair()
-        inherited = [theirs.fileno(), *(listener.fileno() for listener in self._listeners)]
-        environment = {name: value for name, value in os.environ.items() if name.upper() != SECRET_SETTING}
+        begin, files = self._side.begin(hand.number)
+        listeners = [listener.fileno() for listener in self._listeners]
+        words = [",".join(map(str, [theirs.fileno(), *files])), *map(str, listeners)]
         with theirs:
             hand.process = await asyncio.create_subprocess_exec(
-                *COMMAND, *map(str, inherited), pass_fds=inherited, stdin=asyncio.subprocess.DEVNULL, env=environment
+                *COMMAND,
+                *words,
+                pass_fds=[theirs.fileno(), *files, *listeners],
+                stdin=asyncio.subprocess.DEVNULL,
+                env=_environment(),
             )
+        self._side.begun(hand.number)
         hand.failed, hand.ready, hand.applied = None, False, 0
         hand.heard_at = self._loop.time() + START_SECONDS  # it may take that long to speak
         link = Link(functools.partial(self._take, hand, started), lambda: None)
         await self._loop.create_connection(lambda: link, sock=ours)
         hand.link = link
-        link.send(self._beginning())
+        link.send(
+            {
+                "begin": True,
+                "config": _without_secrets(self._config),
+                "gateway": os.getpid(),
+                "workers": len(self._hands),
+                "store_keys": self._keeper.store_keys(),
+                **begin,
+            }
+        )
         await hand.process.wait()
         await asyncio.sleep(0)  # for its last words
         hand.link, hand.ready = None, False
         link.close()
-
-    def _beginning(self) -> Message:
-        """Without secrets: what pydantic masks stays masked."""
-        return {
-            "begin": True,
-            "config": self._config.model_dump(mode="json"),
-            "database": self._database,
-            "gateway": os.getpid(),
-            "workers": len(self._hands),
-            "store_keys": self._keeper.store_keys(),
-            **self._keeper.macs(self._ring),
-        }
+        self._side.ended(hand.number)
 
     # ---- what workers say ----
 
@@ -173,6 +181,8 @@ class Supervisor:
             LOG.error("worker %d cannot serve: %s", hand.number, message["failed"])
         elif "drained" in message:
             hand.cut = message["drained"]
+        else:
+            self._side.heard(hand.number, message)
 
     def _answered(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
@@ -184,7 +194,7 @@ class Supervisor:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            now, applied = self._loop.time(), self._applied()
+            now, applied = self._loop.time(), self._side.applied()
             for hand in self._hands:
                 if not hand.ready or hand.applied >= hand.due:  # then what has come since is due from now on
                     hand.due, hand.due_since = applied, now
@@ -192,6 +202,10 @@ class Supervisor:
                     self._end(hand, f"gave no sign of life for {SILENT:.0f} s")
                 elif now - hand.due_since > BEHIND:
                     self._end(hand, f"has not applied a change for {BEHIND:.0f} s")
+
+    def kill(self, number: int, why: str) -> None:
+        """The worker in that place, who is then replaced."""
+        self._end(self._hands[number], why)
 
     def _end(self, hand: _Hand, why: str) -> None:
         """What it had under way is reset. That is how it confirms: a dead worker accepts nothing."""
@@ -204,7 +218,7 @@ class Supervisor:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(RENEW_EVERY)
-            self._tell({"store_keys": self._keeper.store_keys()})
+            self.tell({"store_keys": self._keeper.store_keys()})
 
     # ---- the end ----
 
@@ -213,7 +227,7 @@ class Supervisor:
         self._ending = True
         for listener in self._listeners:
             listener.close()
-        self._tell({"drain": True})
+        self.tell({"drain": True})
         for hand in self._hands:
             if hand.process is not None and hand.process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
@@ -236,6 +250,17 @@ class Supervisor:
         for hand in self._hands:
             if hand.process is not None:
                 await hand.process.wait()
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(SECRET_SETTINGS)}
+
+
+def _without_secrets(config: Config) -> Message:
+    """What pydantic masks stays masked; where the keystore lies is no worker's business."""
+    told: Message = config.model_dump(mode="json")
+    told["keystore"]["url"] = "sqlite:///not-told"
+    return told
 
 
 def _why(hand: _Hand) -> Exception:

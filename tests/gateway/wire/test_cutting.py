@@ -351,3 +351,40 @@ def test_a_bug_while_cutting_resets_that_connection_and_the_others_are_looked_at
             with pytest.raises((ConnectionError, EOFError)):
                 client.reply()
     assert gateway.board.told == [(7, 2, [])]
+
+
+# ---- a lease that ran out ----
+
+
+def test_when_nothing_can_be_proven_any_more_nothing_more_of_what_runs_is_released(
+    gateway: RunningEngine, upstream: RecordingUpstream
+) -> None:
+    def half(exchange: Exchange) -> None:
+        if exchange.request.line.startswith(b"GET"):
+            exchange.send(ok(b"x" * 1000)[:-500])
+        exchange.wait_for_end()
+
+    upstream.script = half
+    with gateway.connect() as down, gateway.connect() as up:
+        down.send(gateway.signer.head("GET", "/bucket/k"))
+        assert down.socket.recv(16).startswith(b"HTTP/1.1 200")
+        up.send(gateway.signer.head("PUT", "/bucket/k", body=LARGE, sha256="UNSIGNED-PAYLOAD") + LARGE[: 2 << 20])
+        upstream.wait_for_requests(2)
+        gateway.call(lambda: Cutter(gateway.engine).on_lapse())
+        assert ended(down)
+        assert up.reply().status == 503
+    assert not any(request.complete for request in upstream.requests)
+    assert gateway.board.told == []
+
+
+def test_what_the_store_has_in_full_is_answered_after_the_lease(
+    gateway: RunningEngine, upstream: RecordingUpstream
+) -> None:
+    script, release = held_back(b"HTTP/1.1 204 No Content\r\n\r\n")
+    upstream.script = script
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("DELETE", "/bucket/k"))
+        upstream.wait_for_requests(1)
+        gateway.call(lambda: Cutter(gateway.engine).on_lapse())
+        release.set()
+        assert client.reply().status == 204

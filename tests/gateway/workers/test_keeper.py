@@ -136,7 +136,7 @@ async def test_buckets_are_claimed_undone_and_released(house: House) -> None:
 
 
 async def test_what_a_worker_may_not_ask_is_refused(house: House) -> None:
-    for ask in ("secret", "record", "revoke_key", "use", None):
+    for ask in ("secret", "revoke_key", "use", None):
         assert (await answered(house, ask=ask))["error"] == "InvalidInput"
 
 
