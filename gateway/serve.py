@@ -4,11 +4,12 @@ until told to stop. It serves no S3 itself, so it answers while every worker is 
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import signal
 import socket
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
@@ -56,24 +57,39 @@ def _url(port: int, host: str, scheme: str = "http") -> str:
     return f"{scheme}://{shown}:{port}"
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen on every address of `host`. OSError for one that is taken, or a name that is none."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+def listen(host: str, port: int, workers: int) -> list[list[socket.socket]]:
+    """For each worker its own sockets on every address of `host`: the kernel deals connections out to them evenly.
+
+    OSError for an address that is taken, also by another gateway, or a name that is none.
+    """
+    found = dict.fromkeys(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE))
     with contextlib.ExitStack() as undo:
-        listeners = []
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            listener = undo.enter_context(socket.socket(family, kind, protocol))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listeners: list[list[socket.socket]] = [[] for _ in range(workers)]
+        for family, _, _, _, address in found:
             try:
-                listener.bind(address)
-                listener.listen(BACKLOG)
+                with _bound(family, address) as alone:  # a socket that shares would be let in beside another gateway's
+                    address = alone.getsockname()
+                for own in listeners:
+                    own.append(undo.enter_context(_bound(family, address, shared=True)))
+                    own[-1].listen(BACKLOG)
             except OSError as error:
                 raise OSError(error.errno, f"{host}:{port} cannot be listened on: {error.strerror}") from error
-            listeners.append(listener)
         undo.pop_all()
     return listeners
+
+
+def _bound(family: int, address: Any, *, shared: bool = False) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
 
 
 async def _serve_console(stack: contextlib.AsyncExitStack, listen_on: str, readiness: Readiness) -> str:
@@ -173,13 +189,13 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
         watch = KekWatch(config.keystore.kek_file, ring, keystore.users, LOG.warning)
         await stack.enter_async_context(kek_watched(watch))
         host, port = _split(config.s3.listen)
-        listeners = listen(host, port)
-        for listener in listeners:
+        listeners = listen(host, port, config.workers.count or processors())
+        for listener in itertools.chain(*listeners):
             stack.enter_context(listener)
         readiness = Readiness(keystore.fresh, lambda: workers.serving, lambda: workers.upstream_error)
         console = await _serve_console(stack, config.console.listen, readiness)
-        await workers.start(listeners, config.workers.count or processors())
-        bound = BoundAddresses(_url(listeners[0].getsockname()[1], host, "https" if secure else "http"), console)
+        await workers.start(listeners)
+        bound = BoundAddresses(_url(listeners[0][0].getsockname()[1], host, "https" if secure else "http"), console)
         LOG.info("serving S3 on %s, health on %s", bound.s3, bound.console)
         if on_ready is not None:
             on_ready(bound)

@@ -1,12 +1,13 @@
 """Starts the workers, watches them, replaces one that died or hangs, and tells all of them what has changed.
 
-The listening sockets are made here and inherited: a connection that waits in one is served by whichever worker is free,
-so none is lost with a worker.
+The listening sockets are made before and inherited, one for each worker: a connection that waits in that of a worker
+which ended is served by the one that takes its place, so none is lost.
 """
 
 import asyncio
 import contextlib
 import functools
+import itertools
 import logging
 import os
 import signal
@@ -72,7 +73,7 @@ class Supervisor:
         self._keeper = keeper
         self._side = side
         self._loop = asyncio.get_running_loop()
-        self._listeners: list[socket.socket] = []
+        self._listeners: list[list[socket.socket]] = []
         self._hands: list[_Hand] = []
         self._living: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -96,10 +97,11 @@ class Supervisor:
 
     # ---- starting ----
 
-    async def start(self, listeners: list[socket.socket], count: int) -> None:
-        """`count` workers, ready. Raises SettingsError or KeystoreUnavailable with what the first that failed said."""
+    async def start(self, listeners: list[list[socket.socket]]) -> None:
+        """A worker for each list of sockets, ready. Raises SettingsError or KeystoreUnavailable with what the first that
+        failed said."""
         self._listeners = listeners
-        self._hands = [_Hand(number) for number in range(count)]
+        self._hands = [_Hand(number) for number in range(len(listeners))]
         started = [self._loop.create_future() for _ in self._hands]
         pairs = zip(self._hands, started, strict=True)
         self._living = [self._loop.create_task(self._keep_alive(hand, ready)) for hand, ready in pairs]
@@ -129,7 +131,7 @@ class Supervisor:
     async def _run_one(self, hand: _Hand, started: "asyncio.Future[None]") -> None:
         ours, theirs = socket.socketpair()
         begin, files = self._side.begin(hand.number)
-        listeners = [listener.fileno() for listener in self._listeners]
+        listeners = [listener.fileno() for listener in self._listeners[hand.number]]
         words = [",".join(map(str, [theirs.fileno(), *files])), *map(str, listeners)]
         with theirs:
             hand.process = await asyncio.create_subprocess_exec(
@@ -225,7 +227,7 @@ class Supervisor:
     async def drain(self) -> int:
         """Let running requests finish; returns how many had to be cut."""
         self._ending = True
-        for listener in self._listeners:
+        for listener in itertools.chain(*self._listeners):
             listener.close()
         self.tell({"drain": True})
         for hand in self._hands:

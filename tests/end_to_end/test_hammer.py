@@ -23,7 +23,8 @@ WITH_A_BUG = 10  # at most: one violation is enough
 @contextmanager
 def hammered(folder: Path, bug: str | None = None) -> Iterator[tuple[Hammer, RecordingUpstream]]:
     with RecordingUpstream() as upstream:
-        gateway = Gateway(folder, recorded_store(upstream))
+        workers = 2 if bug is None else 1  # a bug shows where the requests are
+        gateway = Gateway(folder, recorded_store(upstream), {"workers": {"count": workers}})
         if bug is not None:
             gateway.server = (sys.executable, "-m", "tests.support.seeded", bug)
         with gateway, Hammer(gateway, upstream) as hammer:

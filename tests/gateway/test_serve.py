@@ -1,3 +1,4 @@
+import itertools
 import json
 import signal
 import subprocess
@@ -84,16 +85,19 @@ def test_a_keystore_that_disappears_makes_it_not_ready(served: tuple["subprocess
 
 
 def test_every_address_of_a_name_is_listened_on() -> None:
-    listeners = listen("localhost", 0)
+    workers = listen("localhost", free_port(), 3)
     try:
-        assert {listener.getsockname()[0] for listener in listeners} <= {"127.0.0.1", "::1"}
-        assert len(listeners) >= 1
+        addresses = [[listener.getsockname() for listener in own] for own in workers]
+        assert addresses == [addresses[0]] * 3
+        assert {address[0] for address in addresses[0]} <= {"127.0.0.1", "::1"}
+        assert addresses[0]
     finally:
-        for listener in listeners:
+        for listener in itertools.chain(*workers):
             listener.close()
 
 
 def test_an_address_that_is_taken_leaves_no_socket_open() -> None:
-    [taken] = listen("127.0.0.1", 0)
+    """Also where it is taken by another gateway, whose sockets would share it."""
+    [[taken]] = listen("127.0.0.1", 0, 1)
     with taken, pytest.raises(OSError, match="in use"):
-        listen("127.0.0.1", taken.getsockname()[1])
+        listen("127.0.0.1", taken.getsockname()[1], 2)

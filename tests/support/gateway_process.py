@@ -80,6 +80,9 @@ class Gateway:
         for pid in family(self.process.pid):
             os.kill(pid, number)
 
+    def workers(self) -> list[int]:
+        return [pid for pid in family(self.process.pid) if pid != self.process.pid]
+
     def is_ready(self) -> bool:
         return self.readyz() == 200
 

@@ -1,0 +1,249 @@
+"""Three gateways of two workers each, as they are run, on one PostgreSQL: cut off, stopped, killed, restarted."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.gateway_process import Gateway, IssuedKey
+from tests.support.house import recorded_store
+from tests.support.partition import Partition
+from tests.support.postgres import Postgres, postgres, postgres_database
+from tests.support.raw_client import RawConnection
+from tests.support.recording_upstream import Exchange, RecordingUpstream, canned, never_answers, ok
+from tests.support.wire import wait_until
+
+__all__ = ["postgres", "postgres_database"]  # fixtures
+
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("fleet")]
+
+GATEWAYS = 3
+LEASE = 4.0  # seconds
+
+
+@dataclass
+class Fleet:
+    gateways: list[Gateway]
+    cables: list[Partition]
+    upstream: RecordingUpstream
+
+    def create_key(self) -> IssuedKey:
+        return self.gateways[0].create_key()
+
+    def status(self, number: int, issued: IssuedKey, target: str = "/bucket/k") -> int:
+        gateway = self.gateways[number]
+        with gateway.connect() as connection:
+            connection.send(gateway.signer(issued).head("GET", target))
+            return connection.reply().status
+
+    def statuses(self, issued: IssuedKey) -> list[int]:
+        return [self.status(number, issued) for number in range(GATEWAYS)]
+
+    def revoke(self, issued: IssuedKey, number: int = 0) -> dict[str, Any]:
+        """By the command line beside that gateway."""
+        done = self.gateways[number].try_command("keys", "revoke", issued.access_key_id, "--yes", "--json")
+        assert done.returncode in (0, 7), done.stderr
+        told: dict[str, Any] = {**json.loads(done.stdout), "exit": done.returncode}
+        return told
+
+
+@pytest.fixture(scope="module")
+def fleet(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    postgres.sql("postgres", "CREATE DATABASE fleet")
+    with ExitStack() as stack:
+        upstream = stack.enter_context(RecordingUpstream(canned(ok(b"hello"))))
+        gateways, cables = [], []
+        for number in range(GATEWAYS):
+            folder = tmp_path_factory.mktemp(f"gateway-{number}")
+            cable = stack.enter_context(Partition(postgres.port))
+            url = postgres.url("fleet", cable.port)
+            keystore = {"url": url, "kek_file": str(folder / "kek")}
+            gateway = Gateway(folder, recorded_store(upstream), {"keystore": keystore, "workers": {"count": 2}})
+            if gateways:
+                shutil.copy(gateways[0].folder / "kek", folder / "kek")
+            gateway.start()
+            stack.callback(_ended, gateway)
+            gateways.append(gateway)
+            cables.append(cable)
+        yield Fleet(gateways, cables, upstream)
+
+
+def _is_reset(connection: RawConnection) -> bool:
+    try:
+        while connection.socket.recv(65536):
+            pass
+    except ConnectionResetError:
+        return True
+    return False
+
+
+def _ended(gateway: Gateway) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        gateway.signal_all(signal.SIGCONT)
+    gateway.stop()
+
+
+@pytest.fixture(autouse=True)
+def healed(fleet: Fleet) -> Iterator[None]:
+    fleet.upstream.reset(canned(ok(b"hello")))
+    yield
+    for gateway, cable in zip(fleet.gateways, fleet.cables, strict=True):
+        cable.heal()
+        with contextlib.suppress(ProcessLookupError):
+            gateway.signal_all(signal.SIGCONT)
+        if not gateway.is_ready() and not _alive(gateway):
+            gateway.start()
+        wait_until(gateway.is_ready, 20)
+
+
+def _alive(gateway: Gateway) -> bool:
+    return Path(f"/proc/{gateway.process.pid}").exists()
+
+
+def test_a_key_made_on_one_machine_works_on_all_and_a_revoke_is_confirmed_by_all(fleet: Fleet) -> None:
+    issued = fleet.create_key()
+    assert fleet.statuses(issued) == [200] * GATEWAYS
+    told = fleet.revoke(issued, 1)
+    assert (told["gateways"], told["confirmed"], told["lapsed"], told["exit"]) == (3, 3, 0, 0)
+    assert told["took_ms"] < 2000
+    assert fleet.statuses(issued) == [403] * GATEWAYS
+
+
+def test_transfers_on_every_machine_are_cut_and_counted(fleet: Fleet) -> None:
+    def half(exchange: Exchange) -> None:
+        exchange.send(ok(b"x" * 1000)[:-500])
+        exchange.wait_for_end()
+
+    issued = fleet.create_key()
+    fleet.upstream.reset(half)
+    with ExitStack() as stack:
+        connections = []
+        for gateway in fleet.gateways:
+            connection = stack.enter_context(gateway.connect())
+            connection.send(gateway.signer(issued).head("GET", "/bucket/k"))
+            assert connection.socket.recv(15) == b"HTTP/1.1 200 OK"
+            connections.append(connection)
+        told = fleet.revoke(issued)
+        assert (told["confirmed"], told["transfers_cut"]) == (3, 3)
+        for connection in connections:
+            assert _is_reset(connection)
+
+
+def test_what_the_store_has_is_named_across_machines(fleet: Fleet) -> None:
+    issued = fleet.create_key()
+    fleet.upstream.reset(never_answers)
+    gateway = fleet.gateways[2]
+    with gateway.connect() as connection:
+        connection.send(gateway.signer(issued).head("DELETE", "/bucket/slow"))
+        fleet.upstream.wait_for_requests(1)
+        told = fleet.revoke(issued)
+        assert told["in_store_unsettled"] == ["DeleteObject bucket/slow"]
+        assert told["transfers_cut"] == 0
+
+
+def test_a_machine_cut_off_from_the_database_refuses_in_time_and_heals_by_itself(fleet: Fleet) -> None:
+    issued, kept = fleet.create_key(), fleet.create_key()
+    assert fleet.statuses(issued) == fleet.statuses(kept) == [200] * GATEWAYS
+    fleet.cables[2].cut()
+    told = fleet.revoke(issued)
+    assert (told["gateways"], told["confirmed"], told["lapsed"]) == (3, 2, 1)
+    assert told["took_ms"] < (LEASE + 2.5) * 1000
+    assert fleet.statuses(issued) == [403, 403, 503]
+    assert fleet.statuses(kept) == [200, 200, 503]
+    assert fleet.gateways[2].readyz() == 503
+    fleet.cables[2].heal()
+    began = time.monotonic()
+    wait_until(lambda: fleet.status(2, kept) == 200, 20)
+    assert time.monotonic() - began < 10
+    assert fleet.status(2, issued) == 403
+
+
+def test_a_machine_whose_connections_are_reset_goes_on(fleet: Fleet) -> None:
+    issued = fleet.create_key()
+    assert fleet.statuses(issued) == [200] * GATEWAYS
+    fleet.cables[1].reset()
+    told = fleet.revoke(issued)
+    assert (told["confirmed"], told["lapsed"]) == (3, 0)
+    assert fleet.statuses(issued) == [403] * GATEWAYS
+
+
+def test_a_machine_that_stands_still_lapses_and_refuses_when_it_goes_on(fleet: Fleet) -> None:
+    issued = fleet.create_key()
+    assert fleet.statuses(issued) == [200] * GATEWAYS
+    fleet.gateways[1].signal_all(signal.SIGSTOP)
+    told = fleet.revoke(issued)
+    assert (told["confirmed"], told["lapsed"]) == (2, 1)
+    gateway = fleet.gateways[1]
+    with gateway.connect() as connection:
+        connection.send(gateway.signer(issued).head("GET", "/bucket/k"))
+        gateway.signal_all(signal.SIGCONT)
+        with contextlib.suppress(ConnectionError, EOFError):  # a worker that was stopped for long may be replaced
+            assert connection.reply().status in (403, 503)
+    wait_until(lambda: fleet.status(1, issued) == 403, 20)
+
+
+def test_a_machine_that_died_costs_one_lease_once(fleet: Fleet) -> None:
+    first, second = fleet.create_key(), fleet.create_key()
+    fleet.gateways[2].signal_all(signal.SIGKILL)
+    fleet.gateways[2].process.wait(10)
+    told = fleet.revoke(first)
+    assert (told["confirmed"], told["confirmed"] + told["lapsed"]) in ((2, 3), (2, 2))
+    time.sleep(LEASE + 2)
+    told = fleet.revoke(second)
+    assert (told["gateways"], told["confirmed"], told["lapsed"]) == (2, 2, 0)
+    assert told["took_ms"] < 2000
+
+
+def test_a_bucket_is_claimed_once_however_many_machines_are_asked(fleet: Fleet) -> None:
+    gateway = fleet.gateways[0]
+    gateway.command("accounts", "create", "left")
+    gateway.command("accounts", "create", "right")
+    ours = [gateway.create_key(extra=("--account", account)) for account in ("left", "right")]
+
+    def script(exchange: Exchange) -> None:
+        exchange.read_body()
+        looked = exchange.request.line.startswith(b"HEAD")
+        exchange.send(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n" if looked else ok())
+
+    fleet.upstream.reset(script)
+    answers: list[int] = []
+
+    def make(number: int, issued: IssuedKey) -> None:
+        one = fleet.gateways[number]
+        with one.connect() as connection:
+            connection.send(one.signer(issued).head("PUT", "/contested"))
+            answers.append(connection.reply().status)
+
+    threads = [threading.Thread(target=make, args=(number, issued)) for number, issued in enumerate(ours)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [200, 409]
+
+
+def test_the_databases_password_is_in_no_worker_and_in_no_log(fleet: Fleet, postgres: Postgres) -> None:
+    for gateway in fleet.gateways:
+        assert postgres.password not in gateway.log_text()
+        for pid in gateway.workers():
+            assert postgres.password.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+            assert postgres.password.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+@pytest.mark.parametrize("words", [["audit", "list"], ["kek", "status"]])
+def test_what_is_not_there_for_a_database_yet_says_so(fleet: Fleet, words: list[str]) -> None:
+    done = fleet.gateways[0].try_command(*words)
+    assert done.returncode != 0
+    assert "PostgreSQL" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert os.linesep in done.stderr
