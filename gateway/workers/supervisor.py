@@ -98,7 +98,7 @@ class Supervisor:
     # ---- starting ----
 
     async def start(self, listeners: list[list[socket.socket]]) -> None:
-        """A worker for each list of sockets, ready. Raises SettingsError or KeystoreUnavailable with what the first that
+        """A worker for each list of sockets, ready. SettingsError or KeystoreUnavailable with what the first that
         failed said."""
         self._listeners = listeners
         self._hands = [_Hand(number) for number in range(len(listeners))]
