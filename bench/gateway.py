@@ -38,7 +38,7 @@ access_key_id = "upstream"
 secret_access_key = "the-upstream-ignores-this"
 
 [workers]
-count = 1
+count = {workers}
 
 [keystore]
 url = "sqlite:///{folder}/keystore.db"
@@ -46,8 +46,8 @@ kek_file = "{folder}/kek"
 """
 
 
-def configuration(folder: Path, port: int, console_port: int, upstream_port: int) -> str:
-    """gateway.toml, with one worker; what is not in it is the gateway's default."""
+def configuration(folder: Path, port: int, console_port: int, upstream_port: int, workers: int = 1) -> str:
+    """gateway.toml; what is not in it is the gateway's default."""
     return _CONFIGURATION.format(
         address=LOOPBACK,
         port=port,
@@ -55,6 +55,7 @@ def configuration(folder: Path, port: int, console_port: int, upstream_port: int
         upstream_port=upstream_port,
         region=REGION,
         folder=folder,
+        workers=workers,
     )
 
 
@@ -64,15 +65,15 @@ def serving_gateway(
 ) -> Iterator[tuple[Contender, Credentials]]:
     """A gateway in front of the upstream, and its keys. Raises BenchError if it does not come up.
 
-    `name`: "gateway" runs compiled where `make native` was, "python" never. `keys`: the folder of a keystore that all
+    `name`: "gateway" runs compiled where `make native` was, "python" never; "gateway-2" has two workers. `keys`: the folder of a keystore that all
     gateways of a run share, so that each takes the others' keys.
     """
     port, console_port = free_port(), free_port()
     folder.mkdir()
     file = folder / "gateway.toml"
     file.touch(mode=0o600)
-    file.write_text(configuration(keys, port, console_port, upstream_port))
-    native = name == "gateway" and NATIVE.is_dir()
+    file.write_text(configuration(keys, port, console_port, upstream_port, 2 if name == "gateway-2" else 1))
+    native = name != "python" and NATIVE.is_dir()
     environment = _environment(file, native=native)
     if not keys.exists():
         keys.mkdir()
