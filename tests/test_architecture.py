@@ -14,7 +14,7 @@ PACKAGES = ("gateway", "keystore")
 # Lowest floor first. A module imports lower floors, or its own sub-package (gateway.s3.*, gateway.wire.*, …).
 PURE_FLOORS = [
     ["keystore.errors", "keystore.statements"],
-    ["keystore.scope", "keystore.source_cidrs", "keystore.accounts"],
+    ["keystore.scope", "keystore.source_cidrs", "keystore.accounts", "keystore.lease"],
     ["keystore.bucket_claims"],
     ["keystore.access_key", "gateway.s3", "gateway.source"],
     ["keystore.record", "keystore.key_acts", "gateway.payload"],
