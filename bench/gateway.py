@@ -37,6 +37,9 @@ region = "{region}"
 access_key_id = "upstream"
 secret_access_key = "the-upstream-ignores-this"
 
+[workers]
+count = 1
+
 [keystore]
 url = "sqlite:///{folder}/keystore.db"
 kek_file = "{folder}/kek"
@@ -44,7 +47,7 @@ kek_file = "{folder}/kek"
 
 
 def configuration(folder: Path, port: int, console_port: int, upstream_port: int) -> str:
-    """gateway.toml; what is not in it is the gateway's default, one worker included."""
+    """gateway.toml, with one worker; what is not in it is the gateway's default."""
     return _CONFIGURATION.format(
         address=LOOPBACK,
         port=port,

@@ -254,6 +254,17 @@ class LimitsSettings(_Section):
     drain_timeout: _Seconds = Field(30, description="How long a stop waits for running requests.")
 
 
+class WorkersSettings(_Section):
+    """The processes that serve S3."""
+
+    count: int | None = Field(
+        None,
+        ge=1,
+        le=48,
+        description="Processes that share the S3 port and the limits below; one for each processor when absent.",
+    )
+
+
 class LogSettings(_Section):
     """The log, on stderr."""
 
@@ -274,6 +285,7 @@ class Config(BaseSettings):
     console: ConsoleSettings = ConsoleSettings()
     upstream: UpstreamSettings
     keystore: KeystoreSettings = KeystoreSettings()
+    workers: WorkersSettings = WorkersSettings()
     limits: LimitsSettings = LimitsSettings()
     log: LogSettings = LogSettings()
 

@@ -8,19 +8,21 @@ from gateway.s3.addressing import Addressing
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.request import RequestHead, S3Request, parse_request
 from gateway.sigv4.claim import ClaimRules, check_time, read_claim
-from gateway.sigv4.verify import Authenticated, authenticate
+from gateway.sigv4.verify import Authenticated, authenticate, renewed
 from gateway.source import NOWHERE, source_address
-from keystore.access_key import KnownKey, TenureOf
-from keystore.errors import KeystoreError
+from keystore.access_key import AccessKey, KnownKey, TenureOf
+from keystore.errors import KeystoreError, NotKnownYet
 from keystore.source_cidrs import Network
 
 
 class Lookups(NamedTuple):
-    """What the road asks the keystore. `find`: (access key id, b"YYYYMMDD"). `tenure_of`: a bucket's name. Both prove
-    their answer fresh and raise KeystoreError when they cannot.
+    """What the road asks the keystore. `find`: (access key id, b"YYYYMMDD"). `record`: access key id, where no
+    signature is verified. `tenure_of`: a bucket's name. All prove their answer fresh and raise KeystoreError when they
+    cannot; `find` NotKnownYet too, which passes: whoever can wait asks again.
     """
 
     find: Callable[[str, bytes], KnownKey | None]
+    record: Callable[[str], AccessKey | None]
     tenure_of: TenureOf
 
 
@@ -60,6 +62,8 @@ def admit(head: RequestHead, lookups: Lookups, now: float, rules: Rules, peer: s
         known = lookups.find(claim.access_key_id, claim.date)
         authenticated = authenticate(request, claim, known, now, rules.dummy_date_key)
         return authorize_holder(authenticated, lookups, rules)
+    except NotKnownYet:
+        raise
     except KeystoreError as error:
         raise unavailable(error) from error
 
@@ -68,18 +72,16 @@ def admit_again(authorized: Authorized, lookups: Lookups, rules: Rules) -> Autho
     """Before anything more of an admitted request is released: is the record it was admitted under still the one, and
     are the buckets still its account's?
 
-    What is unchanged costs a look-up for each. A changed record sends the request down the road again, as of when it
-    came: a revoked, deleted or narrowed key raises here. A key that merely expired since lets the transfer finish.
+    What is unchanged costs a look-up for each. A changed record is judged anew, as of when the request came: a revoked,
+    deleted or narrowed key raises here. A key that merely expired since lets the transfer finish.
     """
     authenticated = authorized.authenticated
-    claim = authenticated.claim
+    access_key = authenticated.access_key
     try:
-        known = lookups.find(claim.access_key_id, claim.date)
-        unchanged = known is not None and known.access_key is authenticated.access_key
-        if unchanged and still_granted(authorized, lookups.tenure_of):
+        found = lookups.record(access_key.access_key_id)
+        if found is access_key and still_granted(authorized, lookups.tenure_of):
             return authorized
-        again = authenticate(authenticated.request, claim, known, authenticated.at, rules.dummy_date_key)
-        return authorize_holder(again, lookups, rules)
+        return authorize_holder(renewed(authenticated, found), lookups, rules)
     except KeystoreError as error:
         raise unavailable(error) from error
 

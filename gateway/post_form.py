@@ -29,7 +29,7 @@ from gateway.sigv4.post_claim import read_post_claim
 from gateway.sigv4.terms import MAX_EXPIRES, Form
 from gateway.sigv4.verify import as_upload, authenticate
 from gateway.source import NOWHERE
-from keystore.errors import KeystoreError
+from keystore.errors import KeystoreError, NotKnownYet
 
 _POST: Final = b"POST"
 _FORM_TYPE: Final = b"multipart/form-data"
@@ -119,9 +119,11 @@ def admit_form(
     check_time(claim, now)
     try:
         known = lookups.find(claim.access_key_id, claim.date)
+        authenticated = authenticate(request, claim, known, now, rules.dummy_date_key)
+    except NotKnownYet:
+        raise
     except KeystoreError as error:
         raise unavailable(error) from error
-    authenticated = authenticate(request, claim, known, now, rules.dummy_date_key)
     policy = read_policy(claim.policy)
     expanded = expand(fields, filename)
     if claim.form is Form.POST_V2 and policy.expiration > now + MAX_EXPIRES:

@@ -11,8 +11,9 @@ from gateway.config import Config, SettingsError
 from gateway.forward import UpstreamTarget, plan_list_buckets
 from gateway.s3.errors import S3Error
 from gateway.s3.listing import ListedBucket, read_buckets
-from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
+from gateway.sigv4.signing import UpstreamSigner
 from gateway.wire.tls import upstream_context
+from keystore.derived import UpstreamCredential
 
 TIMEOUT: Final = 10.0  # seconds; a person waits
 MAX_PAGES: Final = 1000

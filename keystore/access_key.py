@@ -37,6 +37,8 @@ REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 BIDI_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
+NO_DATE: Final = b""  # where a signature has no date: what is looked up for it needs no kDate
+
 TenureOf = Callable[[str], Tenure]  # the exact name of a bucket → whose it is
 
 

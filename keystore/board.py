@@ -1,6 +1,6 @@
-"""Where the gateways of one machine say how far they have read the log, and what they cut: a file beside the keystore.
+"""Where the workers of one machine say how far they have read the log, and what they cut: a file beside the keystore.
 
-One slot for each gateway. Its lock byte is held while the process lives, stopped or not, and free within a millisecond
+One slot for each. Its lock byte is held while the process lives, stopped or not, and free within a millisecond
 of its death, so a slot is never believed after its owner. The lock is one of the open file description
 (https://man7.org/linux/man-pages/man2/fcntl_locking.2.html): closing another descriptor of the file does not drop it.
 """
@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from keystore.errors import KeystoreUnavailable
 from keystore.sqlite_file import answering
 
-SLOTS: Final = 64  # gateways of one keystore on one machine; one with a worker per core takes one each
+SLOTS: Final = 64  # workers of all gateways of one keystore on one machine
 SLOT_SIZE: Final = 4096
 RING: Final = 32  # changes that cut something and are still remembered; who revokes reads his within seconds
 IDENTITY_PERIOD: Final = 1.0  # seconds between two looks whether the file is still the one others open
@@ -28,12 +28,14 @@ MAX_NAMED: Final = 24  # transfers with the store that are named; more are count
 MAX_NAME: Final = 100  # characters of one of them
 MAX_KEKS: Final = 8  # kek_ids that are shown, the newest; more are loaded only while rotations are left unfinished
 
-_MAGIC: Final = 0x4E514231  # "NQB1"
+_MAGIC: Final = 0x4E514232  # "NQB2"
 _OWNER: Final = struct.Struct("=II4Q")  # magic, pid, then the identity
 _APPLIED: Final = struct.Struct("=Q")
 _ENTRY: Final = struct.Struct("=QIII4x")  # seq, cut, in store, settled
 _TEXT: Final = struct.Struct("=II")  # length, crc32
 _APPLIED_AT: Final = 40
+_GATEWAY_AT: Final = 48
+_GATEWAY: Final = struct.Struct("=I")
 _RING_AT: Final = 64
 _KEKS_AT: Final = 840
 _TEXT_AT: Final = 1024
@@ -67,12 +69,15 @@ NOTHING_CUT: Final = Cut(0, 0, 0)
 
 
 class Slot(NamedTuple):
-    """A gateway as its slot shows it. `in_store`: (seq, what) of requests that could not be cut and are unanswered.
+    """A worker as its slot shows it. `gateway`: the process whose workers together are one gateway.
+
+    `in_store`: (seq, what) of requests that could not be cut and are unanswered.
 
     `keks`: the kek_ids it can use, the newest last; () while that is being written.
     """
 
     pid: int
+    gateway: int
     identity: Identity
     applied: int
     cuts: dict[int, Cut]
@@ -120,12 +125,13 @@ class _File:
 
 
 class Seat:
-    """A gateway's own slot. Belongs to the thread that reads the log."""
+    """A worker's own slot. Belongs to the thread that reads the log. `gateway`: as in `Slot`; 0 = this process."""
 
-    def __init__(self, database: Path, identity: Identity, applied: int) -> None:
+    def __init__(self, database: Path, identity: Identity, applied: int, gateway: int = 0) -> None:
         self._database = database
         self._identity = identity
         self._applied = applied
+        self._gateway = gateway or os.getpid()
         self._in_store: list[tuple[int, str]] = []
         self._keks: tuple[str, ...] = ()
         self._looked = time.monotonic()
@@ -139,11 +145,12 @@ class Seat:
                 break
         else:
             file.close()
-            raise KeystoreUnavailable(f"{file.path}: {SLOTS} gateways have this keystore open already")
+            raise KeystoreUnavailable(f"{file.path}: {SLOTS} workers have this keystore open already")
         self._file = file
         self._at = slot * SLOT_SIZE
         self._file.map[self._at : self._at + SLOT_SIZE] = bytes(SLOT_SIZE)
         self._write(_APPLIED_AT, _APPLIED.pack(self._applied))
+        self._write(_GATEWAY_AT, _GATEWAY.pack(self._gateway))
         self.loaded(self._keks)
         self._write(0, _OWNER.pack(_MAGIC, os.getpid(), *self._identity))
 
@@ -220,8 +227,10 @@ class Watcher:
         if magic != _MAGIC:
             return None
         [applied] = _APPLIED.unpack_from(self._file.map, at + _APPLIED_AT)
+        [gateway] = _GATEWAY.unpack_from(self._file.map, at + _GATEWAY_AT)
         return Slot(
             pid,
+            gateway,
             Identity(*identity),
             applied,
             _read_ring(self._file.map, at),

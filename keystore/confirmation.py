@@ -20,7 +20,8 @@ POLL: Final = 0.001
 
 
 class Confirmation(NamedTuple):
-    """`gateways`: alive when the change was committed. `lapsed`: those that did not confirm it in time.
+    """`gateways`: of which a worker was alive when the change was committed. `lapsed`: of which one did not confirm it
+    in time.
 
     `elsewhere`: processes that have another file open than the one at the path. `in_store_unsettled`: requests of the
     key that were with the store already and have not been answered. `took_ms`: all of it, waiting included.
@@ -80,11 +81,13 @@ def confirm(
         seen = [watcher.read(slot) for slot in confirmed if watcher.alive(slot)]
         cuts = [one.cuts.get(seq, NOTHING_CUT) for one in seen if one is not None]
         names = [what for one in seen if one is not None for at, what in one.in_store if at == seq]
+        lapsed = {_gateway(shown[slot]) for slot in waited_for if slot not in confirmed}
+        gateways = {_gateway(shown[slot]) for slot in waited_for}
         return Confirmation(
-            gateways=len(waited_for),
-            confirmed=len(confirmed),
-            lapsed=len(waited_for) - len(confirmed),
-            elsewhere=tuple(one.pid for slot in sorted(elsewhere) if (one := shown[slot]) is not None),
+            gateways=len(gateways),
+            confirmed=len(gateways - lapsed),
+            lapsed=len(lapsed),
+            elsewhere=tuple(sorted({_gateway(shown[slot]) for slot in elsewhere})),
             transfers_cut=sum(cut.cut for cut in cuts),
             in_store_settled=sum(cut.settled for cut in cuts),
             in_store_unsettled=tuple(names),
@@ -92,6 +95,11 @@ def confirm(
         )
     finally:
         watcher.close()
+
+
+def _gateway(slot: Slot | None) -> int:
+    """One gateway may have several workers; it has confirmed when all of them have."""
+    return 0 if slot is None else slot.gateway
 
 
 def _at(path: Path) -> tuple[int, int]:

@@ -10,22 +10,24 @@ would pin the snapshot. The directory does not judge status or time, and never h
 """
 
 import contextlib
-import hmac
 import json
 import mmap
 import sqlite3
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from keystore.access_key import ACCESS_KEY_ID, AccessKey, KnownKey
+from keystore.access_key import ACCESS_KEY_ID, NO_DATE, AccessKey, KnownKey
+from keystore.accounts import Account
 from keystore.bucket_claims import BucketClaim, Tenure, tenure
 from keystore.chain import OF_A_BUCKET, OF_A_KEY, OF_AN_ACCOUNT, OF_SEALS, START, Change, StoreRow
+from keystore.derived import StoreCredential
 from keystore.errors import KeystoreError, KeystoreUnavailable, RecordRefused
-from keystore.record import AccessKeyRow
-from keystore.sealed_rows import enter_store
-from keystore.sealing import KekRing, Secret
+from keystore.means import Means, RingMeans
+from keystore.record import AccountRow
+from keystore.remembered import MAX_KNOWN, Held, Remembered
+from keystore.sealing import KekRing
 from keystore.sqlite_file import answering, keystore_path, refuse_remote, uri
 from keystore.sqlite_rows import (
     FIND_ACCESS_KEY,
@@ -45,30 +47,8 @@ OnChange = Callable[[int, str | None], None]
 # Readers wait for nobody in WAL mode, except while another process recovers the log after a crash. The event loop
 # stands still meanwhile, so it is short; then the answer is 503.
 BUSY_SECONDS: Final = 0.1
-MAX_KNOWN: Final = 100_000  # records and the buckets they name, together: about 100 MB when full
-MAX_ABSENT: Final = 10_000  # ids that do not exist; kept apart, so that guessing never displaces a live key
-MAX_TENURES: Final = 100_000  # names of buckets whose owner is remembered: about 20 MB when full
 MAX_CHASES: Final = 3  # looks at claims that are newer than the log that was followed; more is not a coincidence
-MAX_CREDENTIALS: Final = 10_000  # accounts of which it is remembered whether they have a credential at the store
 MAX_DATES: Final = 16  # per key: today and its neighbours, and the days of presigned URLs, which live for seven
-
-
-class _Held(KnownKey):
-    """A KnownKey with what is needed to derive for another day: the row, its secret still sealed."""
-
-    __slots__ = ("row", "weight")
-
-    def __init__(self, access_key: AccessKey, row: AccessKeyRow, hmac_sha1: Callable[[bytes], bytes]) -> None:
-        super().__init__(access_key, {}, hmac_sha1)
-        self.row = row
-        self.weight = 1 + len(access_key.grants or ())
-
-
-class StoreCredential(NamedTuple):
-    """An account's own credential at the store."""
-
-    access_key_id: str
-    secret: Secret
 
 
 class Directory:
@@ -77,7 +57,14 @@ class Directory:
     memory is up to date by then. `on_applied(seq)` follows, when all that is known to be in the log has been told.
     """
 
-    def __init__(self, connection: sqlite3.Connection, wal_index: WalIndex, path: Path, ring: KekRing) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        wal_index: WalIndex,
+        path: Path,
+        means: Means,
+        max_known: int = MAX_KNOWN,
+    ) -> None:
         self.on_change: OnChange | None = None
         self.on_applied: Callable[[int], None] | None = None
         self._connection = connection
@@ -85,19 +72,17 @@ class Directory:
         self._header: mmap.mmap | bytes = wal_index.header
         self._path = path
         self._lost = ""
-        self._known: dict[str, _Held] = {}
-        self._weight = 0
-        self._absent: dict[str, None] = {}
-        self._tenures: dict[str, Tenure] = {}
-        self._credentials: dict[str, StoreCredential | None] = {}
+        self._remembered = Remembered(max_known)
+        self._known = self._remembered.known
+        self._tenures = self._remembered.tenures
         self._written_at: dict[str, int] = {}  # of every name with a claim: the change that last wrote it
         self._applied = START
         self._epoch = b""  # the header before the last refresh; b"" equals nothing
         self._telling = False
         self._untold: deque[tuple[int, str | None]] = deque()
-        self._ring = ring
+        self._means = means
         self._store, _ = self._read_log()
-        self._rows = enter_store(ring, self._store)
+        self._rows = means.enter(self._store)
         self._refresh()
 
     # ---- the hot path ----
@@ -107,21 +92,28 @@ class Directory:
         return self._header[:HEADER] == self._epoch
 
     def find(self, access_key_id: str, date: bytes) -> KnownKey | None:
-        """The verified record with kDate of `date` (b"YYYYMMDD") in its date_keys; None for an id that does not exist.
+        """The verified record with kDate of `date` (b"YYYYMMDD", or NO_DATE) in its date_keys; None for an id that does
+        not exist.
 
-        Raises KeystoreUnavailable when freshness cannot be proven, the database fails or the record does not verify.
+        Raises KeystoreUnavailable when freshness cannot be proven, the database fails or the record does not verify;
+        NotKnownYet while another process is asked for kDate, as may `hmac_sha1` of what is returned.
         0.15 µs for a known key, about 80 µs for a cold one, 10 µs for an id that does not exist.
         """
         if self._header[:HEADER] != self._epoch:
             self._refresh()
-        held = self._known.get(access_key_id)
+        held = self._known.get(access_key_id) or self._look_up(access_key_id)
         if held is None:
-            held = self._look_up(access_key_id)
-            if held is None:
-                return None
+            return None
         if date not in held.date_keys:
             self._derive(held, date)
         return held
+
+    def record(self, access_key_id: str) -> AccessKey | None:
+        """As `find`, where no signature is to be verified: nobody else is asked. The same object until it changes."""
+        if self._header[:HEADER] != self._epoch:
+            self._refresh()
+        held = self._known.get(access_key_id) or self._look_up(access_key_id)
+        return None if held is None else held.access_key
 
     def tenure(self, bucket: str) -> Tenure:
         """Whose a bucket of this name is, whether or not there is one. Raises KeystoreUnavailable as `find`.
@@ -131,7 +123,7 @@ class Directory:
         if self._header[:HEADER] != self._epoch:
             self._refresh()
         known = self._tenures.get(bucket)
-        return self._remember_tenure(bucket, self.claim(bucket)) if known is None else known
+        return self._remembered.keep_tenure(bucket, tenure(self.claim(bucket))) if known is None else known
 
     def learn_tenures(self, buckets: list[str]) -> None:
         """Read at once what `tenure` will be asked for: 1,000 names one by one would hold the event loop up."""
@@ -140,7 +132,7 @@ class Directory:
         unknown = [bucket for bucket in buckets if bucket not in self._tenures]
         claims = self._look_up_claims(unknown) if unknown else {}
         for bucket in unknown:
-            self._remember_tenure(bucket, claims.get(bucket))
+            self._remembered.keep_tenure(bucket, tenure(claims.get(bucket)))
 
     def claim(self, bucket: str) -> BucketClaim | None:
         """The verified claim to a name, None where nobody ever claimed it; always read anew. Raises as `find`."""
@@ -151,13 +143,12 @@ class Directory:
     def store_credential(self, account: str) -> StoreCredential | None:
         """The account's own credential at the store; None: it uses the gateway's. The same object until it changes.
 
-        Raises KeystoreUnavailable as `find`, and for an account that does not exist.
+        Raises KeystoreUnavailable as `find`, and for an account that does not exist; NotKnownYet as `find`.
         """
         if self._header[:HEADER] != self._epoch:
             self._refresh()
-        if account not in self._credentials:
-            self._look_up_credential(account)
-        return self._credentials[account]
+        row, found = self._remembered.accounts.get(account) or self._look_up_account(account)
+        return None if found.upstream is None else self._means.credential(row, found)
 
     # ---- staying fresh ----
 
@@ -224,8 +215,8 @@ class Directory:
                 f"the keystore went back in time: change {self._applied.seq} was known, it now ends at {store.seq}"
             )
         if _terms(store) != _terms(self._store):
-            self._rows = enter_store(self._ring, store)
-            self._flush()
+            self._rows = self._means.enter(store)
+            self._remembered.forget_all()
             self._note(store.seq, None)
         self._store = store
 
@@ -234,29 +225,16 @@ class Directory:
         if change.bucket is not None:
             self._written_at[change.bucket] = change.seq
         if change.kind in OF_A_KEY and change.access_key_id is not None:
-            self._forget_key(change.access_key_id)
+            self._remembered.forget_key(change.access_key_id)
             self._note(change.seq, change.access_key_id)
         elif change.kind in OF_A_BUCKET and change.bucket is not None:
             self._tenures.pop(change.bucket, None)
             self._note(change.seq, None)
         elif change.kind in OF_AN_ACCOUNT:
-            self._credentials.pop(change.account, None)
+            self._remembered.accounts.pop(change.account, None)
         elif change.kind not in OF_SEALS:
-            self._flush()
+            self._remembered.forget_all()
             self._note(change.seq, None)
-
-    def _forget_key(self, access_key_id: str) -> None:
-        self._absent.pop(access_key_id, None)
-        held = self._known.pop(access_key_id, None)
-        if held is not None:
-            self._weight -= held.weight
-
-    def _flush(self) -> None:
-        self._known.clear()
-        self._absent.clear()
-        self._tenures.clear()
-        self._credentials.clear()
-        self._weight = 0
 
     def _note(self, seq: int, access_key_id: str | None) -> None:
         """Kept until the refresh has succeeded, also across failed ones: nobody is told before memory is the truth."""
@@ -265,30 +243,16 @@ class Directory:
 
     # ---- cold look-ups ----
 
-    def _look_up(self, access_key_id: str) -> _Held | None:
-        if access_key_id in self._absent or not ACCESS_KEY_ID.match(access_key_id):
+    def _look_up(self, access_key_id: str) -> Held | None:
+        if access_key_id in self._remembered.absent or not ACCESS_KEY_ID.match(access_key_id):
             return None
         [found] = self._select(FIND_ACCESS_KEY, access_key_id)
         row, last = read_found_key(found)
         access_key = self._rows.read_access_key(row, last)
         if row is None or access_key is None:
-            self._remember_absent(access_key_id)
+            self._remembered.keep_absent(access_key_id)
             return None
-        return self._remember(_Held(access_key, row, self._hmac_sha1(row)))
-
-    def _remember(self, held: _Held) -> _Held:
-        """The oldest go first; a live one comes back for the price of one look-up."""
-        self._known[held.access_key.access_key_id] = held
-        self._weight += held.weight
-        while self._weight > MAX_KNOWN:
-            oldest = self._known.pop(next(iter(self._known)))
-            self._weight -= oldest.weight
-        return held
-
-    def _remember_absent(self, access_key_id: str) -> None:
-        if len(self._absent) >= MAX_ABSENT:
-            del self._absent[next(iter(self._absent))]
-        self._absent[access_key_id] = None
+        return self._remembered.keep(Held(access_key, row, self._means.hmac_sha1(row, access_key)))
 
     def _look_up_claims(self, buckets: list[str]) -> dict[str, BucketClaim]:
         """Of those that have one. What the log said of a name when it was followed must be what is found now: a claim
@@ -305,40 +269,20 @@ class Directory:
                 raise RecordRefused(f"bucket {bucket}: its claim is not the one the log last told of")
         return claims
 
-    def _remember_tenure(self, bucket: str, claim: BucketClaim | None) -> Tenure:
-        if len(self._tenures) >= MAX_TENURES:
-            del self._tenures[next(iter(self._tenures))]
-        found = self._tenures[bucket] = tenure(claim)
-        return found
-
-    def _look_up_credential(self, account: str) -> None:
-        found = self._select(LIST_ACCOUNTS, account)
+    def _look_up_account(self, name: str) -> tuple[AccountRow, Account]:
+        found = self._select(LIST_ACCOUNTS, name)
         if not found:
-            raise RecordRefused(f"account {account}: its record was taken out")
+            raise RecordRefused(f"account {name}: its record was taken out")
         row, last = read_found_account(found[0])
-        upstream = self._rows.read_account(row, last).upstream
-        if len(self._credentials) >= MAX_CREDENTIALS:
-            del self._credentials[next(iter(self._credentials))]
-        own = None if upstream is None else StoreCredential(upstream, self._rows.open_upstream(row))
-        self._credentials[account] = own
+        account = self._rows.read_account(row, last)
+        self._remembered.keep_account(row, account)
+        return row, account
 
-    def _derive(self, held: _Held, date: bytes) -> None:
-        """kDate = HMAC-SHA256("AWS4" + secret, date).
-
-        https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
-        """
-        initial = b"AWS4" + self._rows.open_secret(held.row).expose().encode()
+    def _derive(self, held: Held, date: bytes) -> None:
+        date_key = b"" if date == NO_DATE else self._means.date_key(held.row, held.access_key, date)
         while len(held.date_keys) >= MAX_DATES:
             del held.date_keys[next(iter(held.date_keys))]
-        held.date_keys[date] = hmac.digest(initial, date, "sha256")
-
-    def _hmac_sha1(self, row: AccessKeyRow) -> Callable[[bytes], bytes]:
-        rows = self._rows
-
-        def hmac_sha1(string_to_sign: bytes) -> bytes:
-            return hmac.digest(rows.open_secret(row).expose().encode(), string_to_sign, "sha1")
-
-        return hmac_sha1
+        held.date_keys[date] = date_key
 
     # ---- the connection ----
 
@@ -353,23 +297,32 @@ class Directory:
         """Which files are open here (device and inode of the database and its wal-index), and the last change read."""
         return self._wal_index.identity, self._applied.seq
 
-    def use(self, ring: KekRing) -> None:
-        """Verify with these KEKs from now on. WrongKek, and nothing is changed, when one that is needed is missing."""
-        self._rows = enter_store(ring, self._store)
-        self._ring = ring
+    @property
+    def store_row(self) -> StoreRow:
+        """As it was at the last refresh."""
+        return self._store
+
+    def use(self, means: Means) -> None:
+        """Verify and derive with these from now on. WrongKek, and nothing is changed, when a KEK that is needed is
+        missing."""
+        self._rows = means.enter(self._store)
+        self._means = means
 
     def close(self) -> None:
         """The last thing done with this database in the process; every later find raises."""
         self._lost = "the directory was closed"
         self._epoch = b""
         self._header = b"closed"
-        self._flush()
+        self._remembered.forget_all()
         self._connection.close()
         self._wal_index.close()
 
 
-def open_directory(url_or_path: str | Path, ring: KekRing, *, on_change: OnChange | None = None) -> Directory:
-    """The directory of an existing keystore, its whole change log verified (about 15 µs a row).
+def open_directory(
+    url_or_path: str | Path, keys: KekRing | Means, *, on_change: OnChange | None = None, max_known: int = MAX_KNOWN
+) -> Directory:
+    """The directory of an existing keystore, its whole change log verified (about 15 µs a row). `max_known`: records,
+    with the buckets they name, that are kept in memory.
 
     Call it on the thread that will call find. Raises KeystoreUnavailable, WrongKek, RecordRefused.
     """
@@ -379,7 +332,8 @@ def open_directory(url_or_path: str | Path, ring: KekRing, *, on_change: OnChang
         connection = sqlite3.connect(uri(path, "ro"), uri=True, isolation_level=None, timeout=BUSY_SECONDS)
         try:
             _read_once(connection, path)
-            directory = Directory(connection, WalIndex(path), path, ring)
+            means = RingMeans(keys) if isinstance(keys, KekRing) else keys
+            directory = Directory(connection, WalIndex(path), path, means, max_known)
         except BaseException:
             connection.close()
             raise

@@ -1,5 +1,7 @@
 """What the keystore raises. Knows nobody; the gateway maps these at its border."""
 
+from collections.abc import Callable
+
 
 class KeystoreError(Exception):
     """Any failure of the keystore. The text says what happened and what to do; it holds no secret."""
@@ -7,6 +9,18 @@ class KeystoreError(Exception):
 
 class KeystoreUnavailable(KeystoreError):
     """The keystore cannot answer now: unreadable, freshness lost, KEK missing. The S3 side answers 503, never 403."""
+
+
+class NotKnownYet(KeystoreUnavailable):
+    """Somebody else has been asked. `when_told(callback)`: it is called once, later, on the same thread, with what went
+    wrong or None; then the same question is answered at once, if nothing has changed meanwhile.
+
+    Who cannot wait treats it as what it is, a keystore that cannot answer now.
+    """
+
+    def __init__(self, what: str, when_told: Callable[[Callable[[KeystoreError | None], None]], None]) -> None:
+        super().__init__(f"{what} is not known yet")
+        self.when_told = when_told
 
 
 class RecordRefused(KeystoreUnavailable):

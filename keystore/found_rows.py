@@ -10,7 +10,7 @@ from keystore.bucket_claims import BucketClaim
 from keystore.chain import GENESIS, Change, StoreRow
 from keystore.errors import RecordRefused
 from keystore.record import AccessKeyRow, AccountRow, BucketRow
-from keystore.sealed_rows import LastChange, SealedRows
+from keystore.verified_rows import LastChange, VerifiedRows
 
 FOLLOW_AT_MOST: Final = 1000  # rows of the log in one statement: bounds memory when a long log is read from its start
 
@@ -105,7 +105,7 @@ def read_found_bucket(row: tuple[object, ...]) -> tuple[BucketRow | None, LastCh
     return found, _last_change(row[width:])
 
 
-def read_claims(rows: SealedRows, found: list[tuple[object, ...]]) -> tuple[dict[str, BucketClaim], dict[str, int]]:
+def read_claims(rows: VerifiedRows, found: list[tuple[object, ...]]) -> tuple[dict[str, BucketClaim], dict[str, int]]:
     """Of FIND_BUCKETS and LIST_BUCKETS: name → verified claim, name → sequence number of the change that wrote it."""
     claims: dict[str, BucketClaim] = {}
     written_at: dict[str, int] = {}

@@ -17,9 +17,10 @@ from keystore.errors import Conflict, NotFound
 from keystore.found_rows import read_claims, read_found_account, read_found_key
 from keystore.record import AccessKeyRow, canonical_json
 from keystore.scope import scope_json
-from keystore.sealed_rows import LastChange, SealedRows
+from keystore.sealed_rows import SealedRows
 from keystore.sealing import Secret
 from keystore.statements import Hand, Statements
+from keystore.verified_rows import LastChange
 
 MINT_ATTEMPTS: Final = 5  # 16 of 36 letters collide never; a generator that does is broken
 

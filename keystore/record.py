@@ -220,14 +220,19 @@ def read_bucket(mac_key: bytes, store_id: str, row: BucketRow) -> BucketClaim:
     """The verified claim. RecordRefused when MAC, form or an index column does not hold."""
     if not hmac.compare_digest(bucket_mac(mac_key, store_id, row), row.mac):
         raise RecordRefused(f"bucket {row.name}: the stored record fails its MAC")
-    fields = _fields(row.record, BUCKET_FIELDS, f"bucket {row.name}")
-    try:
-        claim = BucketClaim(state=ClaimState(fields.pop("state")), **fields)
-    except (InvalidInput, ValueError, TypeError) as error:
-        raise RecordRefused(f"bucket {row.name}: the stored record is not understood: {error}") from error
+    claim = bucket_claim_of(row.record, row.name)
     if (claim.name, claim.account, claim.version) != row[:3]:
         raise RecordRefused(f"bucket {row.name}: the record and its index columns differ")
     return claim
+
+
+def bucket_claim_of(record: bytes, name: str = "") -> BucketClaim:
+    """What `bucket_record` wrote; nothing is verified. RecordRefused for another form."""
+    fields = _fields(record, BUCKET_FIELDS, f"bucket {name}")
+    try:
+        return BucketClaim(state=ClaimState(fields.pop("state")), **fields)
+    except (InvalidInput, ValueError, TypeError) as error:
+        raise RecordRefused(f"bucket {name}: the stored record is not understood: {error}") from error
 
 
 def _fields(

@@ -48,7 +48,7 @@ class KekUse(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A live gateway, and the kek_ids it can use, the newest last; the newest eight of them."""
+    """A live gateway, and the kek_ids that all its workers can use, the newest last; the newest eight of them."""
 
     pid: int
     keks: tuple[str, ...]
@@ -117,8 +117,11 @@ def loaded_by_gateways(database: Path, *, sleep: Callable[[float], None] = time.
     try:
         if watcher.made:  # gateways whose board was deleted look for it once in a period
             sleep(2 * IDENTITY_PERIOD)
-        shown = [watcher.read(slot) for slot in watcher.taken()]
-        return [Loaded(slot.pid, slot.keks) for slot in shown if slot is not None]
+        gateways: dict[int, tuple[str, ...]] = {}
+        for slot in filter(None, map(watcher.read, watcher.taken())):
+            common = gateways.get(slot.gateway, slot.keks)
+            gateways[slot.gateway] = tuple(kek_id for kek_id in slot.keks if kek_id in common)
+        return [Loaded(pid, keks) for pid, keks in gateways.items()]
     finally:
         watcher.close()
 

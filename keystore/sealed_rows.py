@@ -1,17 +1,15 @@
 """Rows written and read under the keys of one keystore: what every store and every reader of one shares.
 
-Knows no database. Writing: records become rows with seal and MAC. Reading: a row is judged together with the last
-change that names it, so that an older row put back, a deleted one put back, and one taken out are all refused.
+Knows no database. Writing: records become rows with seal and MAC. Opening: what was sealed is read again. How rows are
+judged is `verified_rows`.
 """
 
-import hmac
-from typing import Final, NamedTuple
+from typing import Final
 
 from keystore.access_key import AccessKey
 from keystore.accounts import Account
 from keystore.bucket_claims import BucketClaim
-from keystore.chain import START, Change, Kind, Position, StoreRow, follow, linked, record_digest, store_mac
-from keystore.errors import KeystoreUnavailable, RecordRefused
+from keystore.chain import START, Change, Position, StoreRow, linked, store_mac
 from keystore.record import (
     AccessKeyRow,
     AccountRow,
@@ -22,21 +20,11 @@ from keystore.record import (
     account_record,
     bucket_mac,
     bucket_record,
-    read_access_key,
-    read_account,
-    read_bucket,
 )
 from keystore.sealing import Binding, Kek, KekRing, MacKeys, Secret, check_canary, open_seal, seal, seal_canary
+from keystore.verified_rows import PROTOCOL, LastChange, VerifiedRows, check_protocol
 
-PROTOCOL: Final = 2  # 2: changes that name a bucket
 DEFAULT_LEASE_MS: Final = 4000
-
-
-class LastChange(NamedTuple):
-    """The newest change that names a record, and the MAC of the row before it (GENESIS before the first)."""
-
-    change: Change
-    previous_mac: bytes
 
 
 def secret_binding(account: str, access_key_id: str) -> Binding:
@@ -47,18 +35,17 @@ def upstream_binding(account: str) -> Binding:
     return Binding("upstream", account, account)
 
 
-class SealedRows:
+class SealedRows(VerifiedRows):
     """Rows of the keystore `store_id`, under the KEKs of `ring`: `sealing` seals, the newest unless said otherwise;
     all of them open.
     """
 
-    __slots__ = ("_macs", "_ring", "_sealing", "store_id")
+    __slots__ = ("_ring", "_sealing")
 
     def __init__(self, ring: KekRing, store_id: str, sealing: Kek | None = None) -> None:
+        super().__init__(MacKeys(ring, store_id), store_id)
         self._ring = ring
-        self._macs = MacKeys(ring, store_id)
         self._sealing = sealing or ring.newest
-        self.store_id = store_id
 
     def under_newest(self) -> "SealedRows":
         """To read the same, and seal under the newest loaded KEK: a store row of it makes every writer do so."""
@@ -134,51 +121,7 @@ class SealedRows:
         moved = row._replace(seq=position.seq, head=position.head, kek_id=kek.kek_id, canary=canary, protocol=PROTOCOL)
         return moved._replace(mac=store_mac(self._macs.store(kek.kek_id), moved))
 
-    # ---- reading; everything here raises RecordRefused, or WrongKek for a row under a KEK that is not loaded ----
-
-    def check_store_row(self, row: StoreRow) -> None:
-        if row.store_id != self.store_id:
-            raise KeystoreUnavailable("another keystore lies where this one was")
-        if not hmac.compare_digest(store_mac(self._macs.store(row.kek_id), row), row.mac):
-            raise RecordRefused("the store row fails its MAC")
-
-    def follow(self, position: Position, changes: list[Change]) -> Position:
-        return follow(position, changes, self.store_id, self._macs.chain)
-
-    def read_access_key(self, row: AccessKeyRow | None, last: LastChange | None) -> AccessKey | None:
-        """The verified record that `last` left, None for an id that never was or was deleted."""
-        what = "" if row is None else f"access key {row.access_key_id}"
-        if last is None:
-            if row is not None:
-                raise RecordRefused(f"{what}: no change wrote this record")
-            return None
-        change = self._checked(last)
-        if change.kind == Kind.KEY_DELETE.value:
-            if row is not None:
-                raise RecordRefused(f"{what}: was deleted, and its record is back")
-            return None
-        if row is None:
-            raise RecordRefused(f"access key {change.access_key_id}: its record was taken out")
-        self._check_newest(what, row.record, change)
-        return read_access_key(self._macs.record(row.kek_id), self.store_id, row)
-
-    def read_account(self, row: AccountRow, last: LastChange | None) -> Account:
-        if last is None:
-            raise RecordRefused(f"account {row.name}: no change wrote this record")
-        self._check_newest(f"account {row.name}", row.record, self._checked(last))
-        return read_account(self._macs.record(row.kek_id), self.store_id, row)
-
-    def read_bucket(self, row: BucketRow | None, last: LastChange | None) -> BucketClaim | None:
-        """The verified claim that `last` left, None for a name that nobody ever claimed. Claims are never deleted."""
-        if last is None:
-            if row is not None:
-                raise RecordRefused(f"bucket {row.name}: no change wrote this record")
-            return None
-        change = self._checked(last)
-        if row is None:
-            raise RecordRefused(f"bucket {change.bucket}: its record was taken out")
-        self._check_newest(f"bucket {row.name}", row.record, change)
-        return read_bucket(self._macs.record(row.kek_id), self.store_id, row)
+    # ---- opening ----
 
     def open_upstream(self, row: AccountRow) -> Secret:
         """The secret of the account's own credential at the store, in a row that was read and has one."""
@@ -190,14 +133,6 @@ class SealedRows:
         """The secret in a row whose MAC held."""
         kek = self._ring.named(row.kek_id)
         return Secret(open_seal(kek, secret_binding(row.account, row.access_key_id), row.secret_sealed).decode())
-
-    def _checked(self, last: LastChange) -> Change:
-        self.follow(Position(last.change.seq - 1, last.previous_mac), [last.change])
-        return last.change
-
-    def _check_newest(self, what: str, record: bytes, change: Change) -> None:
-        if not hmac.compare_digest(record_digest(record), change.record_sha256):
-            raise RecordRefused(f"{what}: the record is not the one last written; an older one may have been put back")
 
 
 def found_store(ring: KekRing, store_id: str) -> tuple[SealedRows, StoreRow]:
@@ -215,10 +150,12 @@ def enter_store(ring: KekRing, row: StoreRow) -> SealedRows:
     Raises WrongKek when the KEK is not the one it was sealed with, RecordRefused when the row fails its MAC,
     KeystoreUnavailable for a protocol this version does not know.
     """
-    if row.protocol > PROTOCOL:
-        raise KeystoreUnavailable(f"the keystore speaks protocol {row.protocol}, this gateway {PROTOCOL}: upgrade it")
+    check_protocol(row)
     check_canary(ring, row.kek_id, row.store_id, row.canary)
     ring = ring.since(row.min_kek)
     rows = SealedRows(ring, row.store_id, ring.named(row.kek_id))
     rows.check_store_row(row)
     return rows
+
+
+__all__ = ["PROTOCOL", "LastChange", "SealedRows", "enter_store", "found_store"]

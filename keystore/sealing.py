@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from keystore.errors import Conflict, KeystoreUnavailable, RecordRefused, WrongKek
 from keystore.record import length_prefixed
+from keystore.verified_rows import HandedMac
 
 SEAL_FORMAT: Final = 1
 SALT_LENGTH: Final = 16
@@ -150,6 +151,12 @@ class MacKeys:
 
     def store(self, kek_id: str) -> bytes:
         return self._mac_key("store mac", kek_id, self._ring.named)
+
+    def handed(self) -> tuple[HandedMac, ...]:
+        """All of them, the oldest KEK first: for a process that verifies and holds no KEK."""
+        retired = [HandedMac(kek.kek_id, b"", self.chain(kek.kek_id), b"") for kek in self._ring.retired]
+        usable = [kek.kek_id for kek in self._ring.keks]
+        return (*retired, *(HandedMac(one, self.record(one), self.chain(one), self.store(one)) for one in usable))
 
     def _mac_key(self, purpose: str, kek_id: str, named: Callable[[str], Kek]) -> bytes:
         found = self._derived.get((purpose, kek_id))

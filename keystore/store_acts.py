@@ -21,10 +21,11 @@ from keystore.key_acts import Edit, edit_json, restored, rolled, updated
 from keystore.mutation import Entry, Mutation
 from keystore.record import AccessKeyRow
 from keystore.reseal import reseal_page
-from keystore.sealed_rows import LastChange, SealedRows, enter_store, found_store
+from keystore.sealed_rows import SealedRows, enter_store, found_store
 from keystore.sealing import KekRing, Secret
 from keystore.statements import Hand, Statements
 from keystore.store import Claimed, Issued, NewKey, Place, Resealed, draft_key
+from keystore.verified_rows import LastChange
 
 FOUNDER: Final = "nqgate"  # the actor of the first change, which makes the default account
 

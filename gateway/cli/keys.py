@@ -14,8 +14,8 @@ from gateway.cli.output import Exit, confirm, say, show_json, show_rows, told_er
 from gateway.cli.reveal import Reveal
 from gateway.cli.shown import forget, shown_key, shown_keys, usage_of
 from gateway.config import load_config
-from gateway.serve import configured_policy
 from gateway.verdict import Question, Verdict, read_operation, verdict
+from gateway.wiring import configured_policy
 from keystore.access_key import RevokeReason
 from keystore.accounts import DEFAULT_ACCOUNT
 from keystore.bucket_claims import tenure

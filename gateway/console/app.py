@@ -38,7 +38,7 @@ async def _readyz(request: web.Request) -> web.Response:
     state = {
         "ready": fresh and serving,
         "keystore": "fresh" if fresh else "not answering",
-        "listeners": "serving" if serving else "draining",
+        "listeners": "serving" if serving else "not serving",
         "upstream": readiness.upstream_error() or "ok",
     }
     return web.json_response(state, status=200 if state["ready"] else 503)

@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
+from gateway.sigv4.signing import UpstreamSigner
+from keystore.derived import UpstreamCredential
 
 LOOPBACK: Final = "127.0.0.1"
 REGION: Final = "us-east-1"

@@ -13,7 +13,6 @@ from gateway.s3.header_names import literal, picker
 from gateway.s3.uri import encode
 
 ALGORITHM: Final = b"AWS4-HMAC-SHA256"
-TERMINATOR: Final = b"aws4_request"
 _BLANKS: Final = re.compile(rb"[ \t]+")
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, NoReturn
 
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.request import S3Request
-from gateway.sigv4.canonical import ALGORITHM, TERMINATOR
+from gateway.sigv4.canonical import ALGORITHM
 from gateway.sigv4.presigned_v2 import ACCESS_KEY_ID, read_presigned_v2
 from gateway.sigv4.presigned_v2 import NAMES as V2_NAMES
 from gateway.sigv4.terms import (
@@ -25,6 +25,7 @@ from gateway.sigv4.terms import (
     check_time,
     malformed_query,
 )
+from keystore.derived import TERMINATOR
 
 __all__ = ["Claim", "ClaimRules", "Form", "check_time", "read_claim"]
 

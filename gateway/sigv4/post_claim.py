@@ -11,8 +11,9 @@ from typing import Final, NoReturn
 from gateway.s3.errors import Code, S3Error
 from gateway.sigv4.canonical import ALGORITHM
 from gateway.sigv4.claim import LOWER_HEX, check_scope, read_credential, unix_seconds
-from gateway.sigv4.presigned_v2 import ACCESS_KEY_ID, NO_DATE
+from gateway.sigv4.presigned_v2 import ACCESS_KEY_ID
 from gateway.sigv4.terms import MAX_EXPIRES, UNSIGNED_PAYLOAD, USE_V4, Claim, ClaimRules, Form
+from keystore.access_key import NO_DATE
 
 # Lower case, as a form has them → the spelling S3 uses when one is missing.
 _V4: Final = {

@@ -11,8 +11,8 @@ from typing import Final
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.request import S3Request
 from gateway.sigv4.terms import UNSIGNED_PAYLOAD, USE_V4, Claim, ClaimRules, Form, malformed_query
+from keystore.access_key import NO_DATE
 
-NO_DATE: Final = b"00000000"  # there is no scope, and so no date in it
 NAMES: Final = frozenset({b"AWSAccessKeyId", b"Signature", b"Expires"})
 ACCESS_KEY_ID: Final = re.compile(rb"[A-Za-z0-9_-]{3,128}\Z")
 _UNIX: Final = re.compile(rb"[0-9]{1,12}\Z")

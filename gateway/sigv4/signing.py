@@ -1,4 +1,4 @@
-"""Keys derived from a secret, and our own signature on what goes to the store."""
+"""Our own signature on what goes to the store."""
 
 import hashlib
 import hmac
@@ -7,22 +7,11 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway.s3.header_names import literal
-from gateway.sigv4.canonical import ALGORITHM, TERMINATOR, Layout, canonical_block, canonical_request, layout
+from gateway.sigv4.canonical import ALGORITHM, Layout, canonical_block, canonical_request, layout
 from keystore.access_key import Keyed
+from keystore.derived import TERMINATOR, StoreCredential
 
 _ALWAYS: Final = (b"host", b"x-amz-date", b"x-amz-content-sha256")  # in the order of the values
-
-
-def derive_date_key(secret: bytes, date: bytes) -> bytes:
-    """kDate, 32 bytes. `date`: b"YYYYMMDD"."""
-    return hmac.digest(b"AWS4" + secret, date, "sha256")
-
-
-def derive_signing_key(date_key: bytes, region: bytes, service: bytes) -> bytes:
-    """kSigning, 32 bytes, from kDate."""
-    region_key = hmac.digest(date_key, region, "sha256")
-    service_key = hmac.digest(region_key, service, "sha256")
-    return hmac.digest(service_key, TERMINATOR, "sha256")
 
 
 def keyed_hmac(signing_key: bytes) -> Keyed:
@@ -33,25 +22,6 @@ def keyed_hmac(signing_key: bytes) -> Keyed:
     shell = hmac.new(signing_key, digestmod="sha256")
     inner: Keyed | None = getattr(shell, "_hmac", None)
     return inner or shell
-
-
-class UpstreamCredential:
-    """The store's own access key. Cannot be printed; reading the secret is spelled `expose()`."""
-
-    __slots__ = ("_secret", "access_key_id")
-
-    def __init__(self, access_key_id: str, secret: str) -> None:
-        self.access_key_id = access_key_id
-        self._secret = secret.encode()
-
-    def expose(self) -> bytes:
-        return self._secret
-
-    def __repr__(self) -> str:
-        return f"UpstreamCredential({self.access_key_id}, <hidden>)"
-
-    def __reduce__(self) -> str:
-        raise TypeError("a credential is not pickled")
 
 
 MAX_KEPT: Final = 2048  # octets of names; longer ones are laid out anew each time
@@ -91,7 +61,7 @@ class UpstreamSigner:
         "_timestamp",
     )
 
-    def __init__(self, credential: UpstreamCredential, region: bytes) -> None:
+    def __init__(self, credential: StoreCredential, region: bytes) -> None:
         self._credential = credential
         self._region = region
         self._second = -1
@@ -118,7 +88,7 @@ class UpstreamSigner:
         """The signed header lines, `authorization` last, each with its CRLF.
 
         `headers`: lower-case names, values without outer blanks; host, x-amz-date and x-amz-content-sha256 are added.
-        `now`: Unix seconds.
+        `now`: Unix seconds. Raises KeystoreUnavailable when the credential has no key for that day.
         """
         if not self._second <= now < self._second + 1:
             self._turn_to(int(now))
@@ -136,8 +106,7 @@ class UpstreamSigner:
         moment = datetime.fromtimestamp(second, UTC)
         date = moment.strftime("%Y%m%d").encode()
         if date != self._date:
-            date_key = derive_date_key(self._credential.expose(), date)
-            self._keyed = keyed_hmac(derive_signing_key(date_key, self._region, b"s3"))
+            self._keyed = keyed_hmac(self._credential.signing_key(date, self._region))
             scope = self._scope = b"%b/%b/s3/%b" % (date, self._region, TERMINATOR)
             identity = self._credential.access_key_id.encode()
             self._authorization = b"authorization: %b Credential=%b/%b, SignedHeaders=" % (ALGORITHM, identity, scope)

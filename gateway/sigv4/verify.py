@@ -16,9 +16,10 @@ from gateway.s3.errors import Code, S3Error
 from gateway.s3.request import S3Request
 from gateway.sigv4.canonical import Layout, canonical_block, canonical_query, canonical_request, layout, string_to_sign
 from gateway.sigv4.presigned_v2 import is_hoisted_v2, string_to_sign_v2
-from gateway.sigv4.signing import derive_signing_key, keyed_hmac
+from gateway.sigv4.signing import keyed_hmac
 from gateway.sigv4.terms import Claim, Form
 from keystore.access_key import AccessKey, Keyed, KnownKey, Status
+from keystore.derived import derive_signing_key
 
 MAX_KEYED: Final = 16  # per access key: days × regions in use; more are derived again
 _ACTIVE: Final = Status.ACTIVE  # an enum's member costs 0.08 µs each time it is looked up in its class
@@ -74,7 +75,7 @@ def authenticate(
     holds, canonical, text = compare(request, claim, known, dummy_date_key)
     # (3) the key exists: the generic answer, which a revoked key with a bad signature gets too
     if known is None:
-        raise S3Error(Code.INVALID_ACCESS_KEY_ID, f"unknown access key {claim.access_key_id}", extra=_named(claim))
+        raise _unknown(claim)
     access_key = known.access_key
     ended = unusable(access_key, now)
     # (4) the signature holds
@@ -86,14 +87,7 @@ def authenticate(
         raise _mismatch(claim, canonical, text)
     # (5) the key is usable now
     if ended:
-        error = S3Error(
-            Code.INVALID_ACCESS_KEY_ID,
-            f"{claim.access_key_id} {ended}",
-            message=f"The access key you provided {ended}.",
-            extra=_named(claim),
-        )
-        error.holder, error.bucket = claim.access_key_id, request.bucket
-        raise error
+        raise _ended(request, claim, ended)
     # (6) the payload mode
     payload = read_payload(claim.payload_line)
     keyed = None
@@ -106,6 +100,22 @@ def authenticate(
     return Authenticated(request, claim, access_key, payload, now, keyed)
 
 
+def renewed(authenticated: Authenticated, access_key: AccessKey | None) -> Authenticated:
+    """The same proof under the record as it is now, as of when the request came. The signature that held holds, for a
+    record has the same secret all its life.
+
+    S3Error INVALID_ACCESS_KEY_ID when there is none any more, it may not be used, or it has another secret after all.
+    """
+    claim = authenticated.claim
+    if access_key is None or access_key.secret_version != authenticated.access_key.secret_version:
+        raise _unknown(claim)
+    ended = unusable(access_key, authenticated.at)
+    if ended:
+        raise _ended(authenticated.request, claim, ended)
+    again = authenticated
+    return Authenticated(again.request, claim, access_key, again.payload, again.at, again.keyed)
+
+
 def as_upload(form: Authenticated, upload: S3Request) -> Authenticated:
     """The same proof, for the PutObject that a form asks for. The caller MUST have checked the form against its policy.
 
@@ -115,6 +125,22 @@ def as_upload(form: Authenticated, upload: S3Request) -> Authenticated:
     if form.claim.form not in (Form.POST, Form.POST_V2) or not put or upload.bucket != form.request.bucket:
         raise ValueError("not the upload of a form")
     return Authenticated(upload, form.claim, form.access_key, form.payload, form.at)
+
+
+def _unknown(claim: Claim) -> S3Error:
+    return S3Error(Code.INVALID_ACCESS_KEY_ID, f"unknown access key {claim.access_key_id}", extra=_named(claim))
+
+
+def _ended(request: S3Request, claim: Claim, ended: str) -> S3Error:
+    """Said only to who has proven to hold the secret."""
+    error = S3Error(
+        Code.INVALID_ACCESS_KEY_ID,
+        f"{claim.access_key_id} {ended}",
+        message=f"The access key you provided {ended}.",
+        extra=_named(claim),
+    )
+    error.holder, error.bucket = claim.access_key_id, request.bucket
+    return error
 
 
 def _named(claim: Claim) -> tuple[tuple[str, str], ...]:

@@ -1,10 +1,12 @@
 """What an exchange is made of, and every way in which it ends: answered, refused, cut, broken, left by its client."""
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 from gateway.authorize import Authorized
 from gateway.forward import UpstreamRequest
+from gateway.pipeline import unavailable
 from gateway.respond import error_reply
 from gateway.s3.errors import Code, S3Error
 from gateway.wire.cutting import named
@@ -13,8 +15,10 @@ from gateway.wire.heads import ParsedRequest
 from gateway.wire.reply import CLOSE
 from gateway.wire.roles import ClientSide, Sink, Upload
 from gateway.wire.upstream import UpstreamConnection
+from keystore.errors import KeystoreError, NotKnownYet
 
 NO_CHANGES: Final[tuple[int, ...]] = ()
+MAX_ASKED: Final = 8  # questions to the keeper for one request: kDate, a SigV2 signature, its account's credential
 
 
 class Ending:
@@ -28,6 +32,7 @@ class Ending:
     _waiting = False
     _fresh = True
     _done = False
+    _asked = 0
 
     def __init__(self, engine: Engine, client: ClientSide, parsed: ParsedRequest) -> None:
         self._engine = engine
@@ -96,7 +101,37 @@ class Ending:
     def failed(self, error: Exception) -> None:
         """Nothing more goes to the store; the client hears why."""
         self._abandon()
+        if isinstance(error, KeystoreError):
+            error = unavailable(error)
         self.refuse(error) if isinstance(error, S3Error) else self._bug()
+
+    # ---- what is not known yet ----
+
+    def later(self, unknown: NotKnownYet, again: Callable[[], None]) -> None:
+        """Go on with `again` once the keystore has been told; what it raises fails the exchange. S3Error when one
+        request has asked too often: what it needs changes faster than it is told."""
+        self._asked += 1
+        if self._asked > MAX_ASKED:
+            raise unavailable(unknown)
+        unknown.when_told(lambda error: self._told(error, again))
+
+    def _told(self, error: KeystoreError | None, again: Callable[[], None]) -> None:
+        if self._done:
+            return
+        try:
+            if error is not None:
+                raise error
+            again()
+        except NotKnownYet as unknown:
+            self._ask_again(unknown, again)
+        except Exception as failure:
+            self.failed(failure)
+
+    def _ask_again(self, unknown: NotKnownYet, again: Callable[[], None]) -> None:
+        try:
+            self.later(unknown, again)
+        except S3Error as error:
+            self.failed(error)
 
     def _bug(self) -> None:
         LOG.exception("%s failed", self.request_id.decode())

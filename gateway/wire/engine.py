@@ -18,7 +18,7 @@ from gateway.respond import ReplyRules, error_reply, reachable_buckets
 from gateway.s3.errors import S3Error
 from gateway.s3.listing import ListedBucket
 from gateway.s3.request import RequestHead
-from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
+from gateway.sigv4.signing import UpstreamSigner
 from gateway.spool import Budget, SpoolRoom
 from gateway.telemetry.request_log import RequestLog
 from gateway.usage import Tally
@@ -28,8 +28,9 @@ from gateway.wire.pool import Endpoint, UpstreamPool
 from gateway.wire.roles import Board, Running
 from gateway.wire.turn import Turn
 from keystore.bucket_claims import BucketClaim, Tenure
-from keystore.directory import Directory, StoreCredential
-from keystore.errors import KeystoreError
+from keystore.derived import StoreCredential
+from keystore.directory import Directory
+from keystore.errors import KeystoreError, NotKnownYet
 from keystore.store import Claimed
 
 T = TypeVar("T")
@@ -79,9 +80,11 @@ class Signers:
         self._own: dict[str, tuple[StoreCredential, UpstreamSigner]] = {}
 
     def of(self, account: str) -> UpstreamSigner:
-        """S3Error SERVICE_UNAVAILABLE when the keystore cannot answer."""
+        """S3Error SERVICE_UNAVAILABLE when the keystore cannot answer; NotKnownYet."""
         try:
             own = self._credential_of(account)
+        except NotKnownYet:
+            raise
         except KeystoreError as error:
             raise unavailable(error) from error
         if own is None:
@@ -99,7 +102,7 @@ class Signers:
     def _remember(self, account: str, own: StoreCredential) -> UpstreamSigner:
         if len(self._own) >= MAX_SIGNERS:
             self._own.clear()
-        signer = UpstreamSigner(UpstreamCredential(own.access_key_id, own.secret.expose()), self._region)
+        signer = UpstreamSigner(own, self._region)
         self._own[account] = (own, signer)
         return signer
 
@@ -171,7 +174,7 @@ class Engine:
         self.spool_room = SpoolRoom(self.memory, Budget(limits.spool_total, "the spool"), limits.spool_dir)
         self.draining = False
         self._directory = directory
-        self._lookups = Lookups(directory.find, directory.tenure)
+        self._lookups = Lookups(directory.find, directory.record, directory.tenure)
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[Client] = set()
         self._request_id = secrets.randbits(64)
@@ -193,6 +196,7 @@ class Engine:
     def admit_form(self, form: FormRequest, fields: Mapping[bytes, bytes], filename: bytes | None) -> AdmittedForm:
         now = time.time()
         admitted = admit_form(form, fields, filename, self._lookups, now, self.rules)
+        self.upstream.signers.of(admitted.authorized.access_key.account)  # as for any request with a body
         self.tally.used(admitted.authorized, now)
         return admitted
 

@@ -23,6 +23,7 @@ from gateway.wire.reply import choose_sink, declared
 from gateway.wire.roles import Sink
 from gateway.wire.upload import choose_upload
 from gateway.wire.upstream import UpstreamConnection
+from keystore.errors import NotKnownYet
 
 _RELAY: Final = ReplyAction.RELAY  # bound once: looking a member up in its class costs 0.08 µs each time
 
@@ -33,21 +34,30 @@ class Exchange(Ending):
     # ---- the way to the store ----
 
     def begin(self) -> None:
-        engine = self._engine
         try:
-            head, peer = self.parsed.head, self.client.peer
-            form = engine.open_form(head, peer) if head.method == b"POST" else None
-            if form is not None:
-                self._upload = FormUpload(engine, self, form, self.parsed.body)
-            else:
-                self._authorized = engine.admit(head, peer)
-                self._upload = choose_upload(engine, self, self._authorized, self.parsed.body)
-            if self._upload is None:
-                self._begin_without_body(self.authorized)
-            else:
-                self._upload.begin()
+            self._begin()
+        except NotKnownYet as unknown:
+            self._ask_again(unknown, self._begin)
         except Exception as error:
             self.failed(error)
+
+    def _begin(self) -> None:
+        engine = self._engine
+        head, peer = self.parsed.head, self.client.peer
+        form = engine.open_form(head, peer) if head.method == b"POST" else None
+        if form is not None:
+            self._upload = FormUpload(engine, self, form, self.parsed.body)
+        else:
+            self._authorized = authorized = engine.admit(head, peer)
+            if self.parsed.body:
+                engine.upstream.signers.of(authorized.access_key.account)  # it must be known when the body is here
+                if self._done:  # asking reads the log, and that has just ended this one
+                    return
+            self._upload = choose_upload(engine, self, authorized, self.parsed.body)
+        if self._upload is None:
+            self._begin_without_body(self.authorized)
+        else:
+            self._upload.begin()
 
     def _begin_without_body(self, authorized: Authorized) -> None:
         upstream = self._engine.upstream

@@ -1,13 +1,14 @@
 """An upload form: its fields are read first, for they hold the claim; then its file goes the way of any upload."""
 
 from gateway.post_form import FormRequest, form_payload
-from gateway.s3.form_data import FormReader
+from gateway.s3.form_data import Block, FormReader
 from gateway.wire.engine import Engine
 from gateway.wire.heads import ChunkedBody
 from gateway.wire.reply import FormAnswer
 from gateway.wire.roles import Asking, Outlet, Upload
 from gateway.wire.streamed import Streamed
 from gateway.wire.upload import hold_or_stream
+from keystore.errors import NotKnownYet
 
 
 class FormUpload:
@@ -37,10 +38,29 @@ class FormUpload:
             self._file.block(block, final=final)
             return
         begun = self._reader.feed(block)
-        if not self._reader.file_begun:
-            if final:
-                self._reader.finish()
-            return
+        if self._reader.file_begun:
+            self._admit(begun, final=final)
+        elif final:
+            self._reader.finish()
+
+    def _admit(self, begun: list[Block], *, final: bool) -> None:
+        try:
+            self._go_on(begun, final=final)
+        except NotKnownYet as unknown:
+            kept: list[Block] = [bytes(piece) for piece in begun]  # the read buffer is everybody's
+            self._exchange.client.pause_reading()
+            self._exchange.later(unknown, lambda: self._admit_now(kept, final=final))
+
+    def _admit_now(self, begun: list[Block], *, final: bool) -> None:
+        self._exchange.client.resume_reading()
+        try:
+            self._go_on(begun, final=final)
+        except NotKnownYet:
+            self._exchange.client.pause_reading()
+            raise
+
+    def _go_on(self, begun: list[Block], *, final: bool) -> None:
+        """The fields are here: whose form is it, and where does its file go?"""
         admitted = self._exchange.admit_form(self._form, self._reader.fields, self._reader.filename)
         self._exchange.foresee(FormAnswer(self._engine, self._exchange, admitted))
         limits = self._engine.limits

@@ -1,12 +1,13 @@
 """What the parts of the wire ask of each other: a client connection, an exchange, and the sinks of its reply."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from gateway.authorize import Authorized
 from gateway.forward import UpstreamRequest
 from gateway.post_form import AdmittedForm, FormRequest
 from gateway.wire.heads import ParsedReply, ParsedRequest
+from keystore.errors import NotKnownYet
 
 
 class Writing(Protocol):
@@ -53,6 +54,7 @@ class Uploading(Protocol):
     def pull_body(self) -> None: ...
     def pass_gate(self) -> Authorized: ...
     def admit_form(self, form: FormRequest, fields: Mapping[bytes, bytes], filename: bytes | None) -> AdmittedForm: ...
+    def later(self, unknown: NotKnownYet, again: Callable[[], None]) -> None: ...
     def ask(self, request: UpstreamRequest, body: bytes | bytearray = b"") -> None: ...
     def answer(self, head: bytes, body: bytes) -> None: ...
 

@@ -93,14 +93,18 @@ def _stale(exchange: Exchange) -> None:
 
 
 def test_a_get_is_tried_again_on_a_fresh_connection_and_a_put_is_not(recorded: Recorded) -> None:
-    recorded.upstream.reset(in_turn(canned(ok()), _stale, canned(ok(b"again"))))
-    assert recorded.ask(recorded.signer.head("GET", "/aaa/warm")).status == 200
-    assert recorded.ask(recorded.signer.head("GET", "/aaa/k")).body == b"again"
-    recorded.upstream.reset(in_turn(canned(ok()), _stale, canned(ok(b"again"))))
-    assert recorded.ask(recorded.signer.head("GET", "/aaa/warm")).status == 200
-    reply = recorded.ask(recorded.signer.head("PUT", "/aaa/k", body=b"body") + b"body")
-    assert reply.status == 503
-    assert len(recorded.upstream.requests) == 2
+    def ask(request: bytes) -> RawReply:
+        client.send(request)
+        return client.reply()
+
+    with recorded.connect() as client:  # one connection: each worker has a pool of its own
+        recorded.upstream.reset(in_turn(canned(ok()), _stale, canned(ok(b"again"))))
+        assert ask(recorded.signer.head("GET", "/aaa/warm")).status == 200
+        assert ask(recorded.signer.head("GET", "/aaa/k")).body == b"again"
+        recorded.upstream.reset(in_turn(canned(ok()), _stale, canned(ok(b"again"))))
+        assert ask(recorded.signer.head("GET", "/aaa/warm")).status == 200
+        assert ask(recorded.signer.head("PUT", "/aaa/k", body=b"body") + b"body").status == 503
+        assert len(recorded.upstream.requests) == 2
 
 
 def test_an_upstream_that_closes_without_an_answer_is_503(recorded: Recorded) -> None:

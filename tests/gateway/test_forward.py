@@ -21,7 +21,8 @@ from gateway.forward import (
 )
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.uri import encode
-from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
+from gateway.sigv4.signing import UpstreamSigner
+from keystore.derived import UpstreamCredential
 from keystore.scope import AllBuckets, Rights
 from tests.support.admitted import admit
 

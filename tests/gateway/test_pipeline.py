@@ -13,7 +13,7 @@ from keystore.bucket_claims import UNCLAIMED, Tenure
 from keystore.errors import KeystoreUnavailable, RecordRefused
 from keystore.scope import BucketGrant, Scope, SpecificBuckets
 from keystore.source_cidrs import read_networks
-from tests.support.admitted import unclaimed
+from tests.support.admitted import lookups_of
 from tests.support.requests import ADDRESSING, DUMMY, NOW, RULES, header_head, known_key
 
 ROAD = Rules(ADDRESSING, RULES, Policy(PROFILES["generic"], frozenset(), dot_segments=True), DUMMY)
@@ -35,7 +35,7 @@ class Directory:
 
     @property
     def lookups(self) -> Lookups:
-        return Lookups(self.find, lambda bucket: self.tenure)
+        return lookups_of(self.find, lambda bucket: self.tenure)
 
 
 def code(lookups: Lookups, now: float = NOW) -> Code:
@@ -79,7 +79,7 @@ def test_an_owner_that_cannot_be_proven_is_503_and_never_open(error: Exception) 
         raise error
 
     directory = Directory(known_key(DATE, scope=ONE))
-    broken = Lookups(directory.find, tenure_of)
+    broken = lookups_of(directory.find, tenure_of)
     assert code(broken) is Code.SERVICE_UNAVAILABLE
     authorized = admit(header_head(), directory.lookups, NOW, ROAD)
     with pytest.raises(S3Error) as caught:
@@ -93,7 +93,7 @@ def test_a_keystore_that_cannot_answer_is_503_with_retry_after(error: Exception)
         raise error
 
     with pytest.raises(S3Error) as caught:
-        admit(header_head(), Lookups(find, unclaimed), NOW, ROAD)
+        admit(header_head(), lookups_of(find), NOW, ROAD)
     assert (caught.value.code, caught.value.retry_after) == (Code.SERVICE_UNAVAILABLE, 1)
 
 

@@ -23,7 +23,7 @@ from gateway.s3.request import RequestHead
 from keystore.access_key import KnownKey, Status
 from keystore.errors import KeystoreUnavailable, RecordRefused
 from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets
-from tests.support.admitted import unclaimed
+from tests.support.admitted import lookups_of
 from tests.support.forms import form_body, form_fields, form_head
 from tests.support.requests import DUMMY, HOST, NOW, RULES, known_key
 
@@ -46,7 +46,7 @@ class Directory:
 
     @property
     def lookups(self) -> Lookups:
-        return Lookups(self.find, unclaimed)
+        return lookups_of(self.find)
 
 
 def opened(head: RequestHead, rules: Rules = ROAD) -> FormRequest:

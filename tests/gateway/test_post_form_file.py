@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authorize import Policy
-from gateway.pipeline import Lookups, Rules
+from gateway.pipeline import Rules
 from gateway.post_form import AdmittedForm, FormRequest, admit_form, form_payload, open_form
 from gateway.s3.addressing import Addressing
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.form_data import Block, FormReader
 from gateway.s3.profile import PROFILES
-from tests.support.admitted import unclaimed
+from tests.support.admitted import lookups_of
 from tests.support.forms import form_body, form_fields, form_head
 from tests.support.requests import DUMMY, NOW, RULES, known_key
 
@@ -35,9 +35,7 @@ def opened() -> FormRequest:
 
 
 def admitted(form: FormRequest, reader: FormReader) -> AdmittedForm:
-    return admit_form(
-        form, reader.fields, reader.filename, Lookups(lambda access_key_id, date: KNOWN, unclaimed), NOW, ROAD
-    )
+    return admit_form(form, reader.fields, reader.filename, lookups_of(lambda access_key_id, date: KNOWN), NOW, ROAD)
 
 
 def sent(

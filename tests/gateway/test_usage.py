@@ -16,14 +16,14 @@ from keystore.bucket_claims import Tenure
 from keystore.scope import BucketGrant, SpecificBuckets
 from keystore.usage import Denied, read_usage, usage_path
 from tests.gateway.test_pipeline import ROAD
-from tests.support.admitted import unclaimed
+from tests.support.admitted import lookups_of
 from tests.support.requests import NOW, header_head, known_key
 
 DATE = b"20260921"
 
 
 def lookups(known: KnownKey | None) -> Lookups:
-    return Lookups(lambda access_key_id, date: known, unclaimed)
+    return lookups_of(lambda access_key_id, date: known)
 
 
 def refusal(asking: Lookups, head: Any = None) -> S3Error:
@@ -57,7 +57,7 @@ def test_a_refusal_behind_a_good_signature_is_a_denial() -> None:
 
 
 def test_a_bucket_of_another_account_is_a_denial_too() -> None:
-    asking = Lookups(lambda access_key_id, date: known_key(DATE), lambda bucket: Tenure("tenant", 1))
+    asking = lookups_of(lambda access_key_id, date: known_key(DATE), lambda bucket: Tenure("tenant", 1))
     assert refusal(asking).holder
 
 

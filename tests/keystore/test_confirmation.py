@@ -35,6 +35,9 @@ def seat(database: Path) -> Iterator[Seat]:
     taken.leave()
 
 
+ANOTHER = 1  # the process of another gateway
+
+
 def after(count: int, act: Callable[[], None]) -> Callable[[float], None]:
     """A sleep that acts when it is called for the `count`-th time."""
     calls = 0
@@ -80,10 +83,25 @@ def test_success_waits_until_the_change_is_applied(database: Path, seat: Seat) -
 
 
 def test_a_gateway_that_does_not_apply_it_in_time_lapses(database: Path, seat: Seat) -> None:
-    other = Seat(database, files(database), 9)
+    other = Seat(database, files(database), 9, ANOTHER)
     found = confirm(database, 7, since=time.monotonic(), patience=0.05)
     assert (found.gateways, found.confirmed, found.lapsed, found.proven) == (2, 1, 1, False)
     other.leave()
+
+
+def test_a_gateway_has_confirmed_when_all_its_workers_have(database: Path, seat: Seat) -> None:
+    first, second = Seat(database, files(database), 7, ANOTHER), Seat(database, files(database), 6, ANOTHER)
+    first.tell(7, 1, [])
+    seat.applied(7)
+    lacking = confirm(database, 7, since=time.monotonic(), patience=0.05)
+    assert (lacking.gateways, lacking.confirmed, lacking.lapsed, lacking.proven) == (2, 1, 1, False)
+    second.tell(7, 2, [])
+    second.applied(7)
+    found = confirm(database, 7, since=time.monotonic())
+    assert (found.gateways, found.confirmed, found.lapsed, found.transfers_cut) == (2, 2, 0, 3)
+    assert found.proven
+    first.leave()
+    second.leave()
 
 
 def test_a_gateway_that_dies_meanwhile_has_confirmed(database: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from keystore import directory as directory_module
+from keystore import remembered
 from keystore.access_key import KnownKey, RevokeReason, Status
 from keystore.chain import Change, Position
 from keystore.directory import MAX_DATES, Directory, open_directory
@@ -257,19 +258,19 @@ async def test_a_change_of_an_unknown_kind_flushes_everything(
 def test_guessing_ids_neither_grows_memory_nor_displaces_a_live_key(
     directory: Directory, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directory_module, "MAX_ABSENT", 10)
+    monkeypatch.setattr(remembered, "MAX_ABSENT", 10)
     access_key_id = elsewhere("create", "backup")
     known = found(directory, access_key_id)
     for number in range(100):
         assert directory.find(f"NQAKguess{number}", TODAY) is None
-    assert len(directory._absent) == 10
+    assert len(directory._remembered.absent) == 10
     assert found(directory, access_key_id) is known
 
 
 async def test_known_records_are_bounded_by_the_buckets_they_name(
     directory: Directory, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directory_module, "MAX_KNOWN", 7)
+    directory._remembered._max_known = 7
     scope = SpecificBuckets((BucketGrant("photos"), BucketGrant("logs")))
     ids = [(await made(store, NewKey("default", "b", scope)))[0] for _ in range(5)]
     for access_key_id in ids:
@@ -277,7 +278,7 @@ async def test_known_records_are_bounded_by_the_buckets_they_name(
     assert list(directory._known) == ids[-2:]
     await store.revoke_key(ids[-1], RevokeReason.OTHER, "bob")
     directory.tick()
-    assert directory._weight == 3
+    assert directory._remembered._weight == 3
 
 
 # ---- the file is taken away ----

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from keystore import directory as directory_module
+from keystore import remembered
 from keystore.bucket_claims import UNCLAIMED, Tenure
-from keystore.directory import Directory, StoreCredential, open_directory
+from keystore.derived import StoreCredential, UpstreamCredential
+from keystore.directory import Directory, open_directory
 from keystore.errors import KeystoreUnavailable, RecordRefused
 from keystore.scope import BucketGrant, SpecificBuckets
 from keystore.sealing import KekRing, Secret
@@ -170,7 +172,7 @@ def test_what_was_learned_is_not_asked_for_again_until_it_changes(
 async def test_remembered_names_are_bounded(
     directory: Directory, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directory_module, "MAX_TENURES", 10)
+    monkeypatch.setattr(remembered, "MAX_TENURES", 10)
     await store.claim_bucket("photos", "team", "ann")
     for number in range(25):
         directory.tenure(f"guess-{number}")
@@ -186,7 +188,16 @@ async def test_remembered_names_are_bounded(
 
 
 def shown(credential: StoreCredential | None) -> tuple[str, str] | None:
-    return credential and (credential.access_key_id, credential.secret.expose())
+    """Its id, and the secret that it signs with, of those that are tried."""
+    if credential is None:
+        return None
+    signed = credential.signing_key(b"20250101", b"us-east-1")
+    [secret] = [
+        one
+        for one in (SECRET, "another", "t" * 40)
+        if UpstreamCredential("", one).signing_key(b"20250101", b"us-east-1") == signed
+    ]
+    return credential.access_key_id, secret
 
 
 def test_an_account_has_the_credential_that_was_given_last(directory: Directory, elsewhere: Elsewhere) -> None:
@@ -230,11 +241,11 @@ async def test_an_account_made_meanwhile_is_known(directory: Directory, store: S
 async def test_remembered_credentials_are_bounded(
     directory: Directory, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directory_module, "MAX_CREDENTIALS", 2)
+    monkeypatch.setattr(remembered, "MAX_ACCOUNTS", 2)
     for name in ("alpha", "beta", "gamma"):
         await store.create_account(name, "ann")
         assert directory.store_credential(name) is None
-    assert list(directory._credentials) == ["beta", "gamma"]
+    assert list(directory._remembered.accounts) == ["beta", "gamma"]
 
 
 # ---- the keystore is lost ----

@@ -240,7 +240,7 @@ async def test_an_account_taken_out_does_not_use_the_gateways_credential(
 ) -> None:
     directory.store_credential("alpha")
     hand("DELETE FROM account WHERE name = 'alpha'")
-    directory._credentials.clear()
+    directory._remembered.accounts.clear()
     with pytest.raises(RecordRefused):
         directory.store_credential("alpha")
     with pytest.raises(NotFound):

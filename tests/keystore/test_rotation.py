@@ -15,6 +15,7 @@ from keystore.board import MAX_KEKS, Identity, Seat, board_path
 from keystore.directory import Directory, open_directory
 from keystore.errors import Conflict, KeystoreUnavailable, RecordRefused, WrongKek
 from keystore.kek_file import add_kek, retire_lines
+from keystore.means import RingMeans
 from keystore.rotation import kek_status, kek_status_json, loaded_by_gateways, require_loaded, rotate
 from keystore.scope import AllBuckets
 from keystore.sealing import KekRing, load_kek_ring
@@ -101,7 +102,7 @@ def test_a_gateway_that_loaded_it_finds_every_key_before_during_and_after(
     rotating: Rotating, directory: Directory
 ) -> None:
     before = {each: found(directory, each) for each in rotating.ids}
-    directory.use(rotating.ring)
+    directory.use(RingMeans(rotating.ring))
     process = rotating.begin()
     looks = 0
     while process.poll() is None:
@@ -113,7 +114,7 @@ def test_a_gateway_that_loaded_it_finds_every_key_before_during_and_after(
     assert process.returncode == 0
     assert looks > 10
     retire_lines(rotating.kek_file, rotating.newest)
-    directory.use(rotating.ring)
+    directory.use(RingMeans(rotating.ring))
     other_day = {each: directory.find(each, b"20260102") for each in rotating.ids}
     assert {each: found(directory, each) for each in rotating.ids} == before
     assert None not in other_day.values()
@@ -122,7 +123,7 @@ def test_a_gateway_that_loaded_it_finds_every_key_before_during_and_after(
 def test_a_page_forgets_nothing_and_is_told_to_nobody_and_the_end_flushes(
     rotating: Rotating, directory: Directory
 ) -> None:
-    directory.use(rotating.ring)
+    directory.use(RingMeans(rotating.ring))
     known = directory.find(rotating.ids[0], DAY)
     told: list[str | None] = []
     directory.on_change = lambda _, access_key_id: told.append(access_key_id)
@@ -145,17 +146,17 @@ def test_a_gateway_that_did_not_load_it_refuses_everything_until_it_does(
             directory.find(each, DAY)
     directory.tick()
     assert not directory.fresh_or_refreshed()
-    directory.use(rotating.ring)
+    directory.use(RingMeans(rotating.ring))
     for each in rotating.ids:
         found(directory, each)
 
 
 def test_a_ring_without_what_is_needed_changes_nothing(rotating: Rotating, directory: Directory) -> None:
-    directory.use(rotating.ring)
+    directory.use(RingMeans(rotating.ring))
     assert rotating.run(3, "between") == -9
     directory.tick()
     with pytest.raises(WrongKek):
-        directory.use(rotating.old)
+        directory.use(RingMeans(rotating.old))
     assert found(directory, rotating.ids[0])
     assert rotating.run() == 0
     assert found(directory, rotating.ids[0])
@@ -219,7 +220,7 @@ def test_an_old_seal_under_the_new_id_of_a_kek_is_refused(
     directory: Directory, rotated: tuple[Rotating, dict[str, list[Any]]], hand: Hand
 ) -> None:
     rotating, before = rotated
-    directory.use(rotating.ring)
+    directory.use(RingMeans(rotating.ring))
     sealed = {row[0]: row[5] for row in before["access_key"]}
     each = rotating.ids[0]
     hand("UPDATE access_key SET secret_sealed = ? WHERE access_key_id = ?", sealed[each], each)
@@ -231,7 +232,7 @@ def test_an_old_bucket_and_account_put_back_are_refused(
     directory: Directory, rotated: tuple[Rotating, dict[str, list[Any]]], hand: Hand
 ) -> None:
     rotating, before = rotated
-    directory.use(rotating.ring)
+    directory.use(RingMeans(rotating.ring))
     put(hand, "bucket", before["bucket"][0])
     put(hand, "account", before["account"][0])
     with pytest.raises(KeystoreUnavailable):

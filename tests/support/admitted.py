@@ -1,17 +1,18 @@
 """An `Authorized` without a signature: parsed and authorized for real, for tests of what comes after verification."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from gateway.authorize import Authorized, Policy, authorize
 from gateway.payload.mode import EMPTY_SHA256, Payload, PayloadMode
+from gateway.pipeline import Lookups
 from gateway.respond import ReplyHead
 from gateway.s3.addressing import Addressing
 from gateway.s3.header_names import header_names
 from gateway.s3.profile import PROFILES
 from gateway.s3.request import RequestHead, S3Request, parse_request
 from gateway.sigv4.verify import Authenticated
-from keystore.access_key import AccessKey, Status, TenureOf
+from keystore.access_key import NO_DATE, AccessKey, KnownKey, Status, TenureOf
 from keystore.bucket_claims import UNCLAIMED, Tenure
 from keystore.scope import AllBuckets, Scope
 
@@ -25,6 +26,16 @@ def access_key(scope: Scope, account: str = "default") -> AccessKey:
 def unclaimed(bucket: str) -> Tenure:
     """Every bucket is the default account's."""
     return UNCLAIMED
+
+
+def lookups_of(find: Callable[[str, bytes], KnownKey | None], tenure_of: TenureOf = unclaimed) -> Lookups:
+    """Of a directory that is one function."""
+
+    def record(access_key_id: str) -> AccessKey | None:
+        known = find(access_key_id, NO_DATE)
+        return None if known is None else known.access_key
+
+    return Lookups(find, record, tenure_of)
 
 
 def parsed(

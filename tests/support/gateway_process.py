@@ -4,6 +4,8 @@ Every command runs in a process of its own: what the gateway learns from it, it 
 """
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -72,6 +74,11 @@ class Gateway:
 
     def stop(self) -> int:
         return self.process.stop()
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """To the supervisor first, then to its workers."""
+        for pid in family(self.process.pid):
+            os.kill(pid, number)
 
     def is_ready(self) -> bool:
         return self.readyz() == 200
@@ -175,8 +182,11 @@ class Gateway:
 
     def bytes_read(self) -> int:
         """By the gateway since its start, from sockets and files."""
-        counters = Path(f"/proc/{self.process.pid}/io").read_text().split()
-        return int(counters[counters.index("rchar:") + 1])
+        read = 0
+        for pid in family(self.process.pid):
+            counters = Path(f"/proc/{pid}/io").read_text().split()
+            read += int(counters[counters.index("rchar:") + 1])
+        return read
 
     @contextmanager
     def memory_watch(self) -> Iterator["MemoryWatch"]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
+from gateway.sigv4.signing import UpstreamSigner
+from keystore.derived import UpstreamCredential
 from tests.support.gateway_process import Gateway
 from tests.support.recording_upstream import RecordingUpstream
 

@@ -115,7 +115,10 @@ class RecordingUpstream:
         """The requests whose heads arrived, once there are `number` of them."""
         with self._changed:
             arrived = self._changed.wait_for(lambda: len(self.requests) >= number, timeout)
-            assert arrived, f"the upstream saw {len(self.requests)} requests, not {number}"
+            assert arrived, (
+                f"the upstream saw {len(self.requests)} requests on {self.connections} connections, not {number}: "
+                f"{[request.line for request in self.requests]}"
+            )
             return list(self.requests)
 
     def only_request(self) -> RecordedRequest:
@@ -153,9 +156,14 @@ class RecordingUpstream:
         thread.start()
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # the listener was shut down
-            while True:
+        while True:
+            try:
                 peer, _ = self._listener.accept()
+            except ConnectionAbortedError:  # reset before it was taken
+                continue
+            except OSError:  # the listener was shut down
+                return
+            with contextlib.suppress(OSError):
                 peer.settimeout(IDLE_SECONDS)
                 with self._changed:
                     self.connections += 1

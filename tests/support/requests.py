@@ -15,8 +15,8 @@ from gateway.s3.addressing import Addressing
 from gateway.s3.header_names import header_names
 from gateway.s3.request import RequestHead, S3Request, parse_request
 from gateway.sigv4.claim import Claim, ClaimRules, read_claim
-from gateway.sigv4.signing import derive_date_key
 from keystore.access_key import AccessKey, KnownKey, Status
+from keystore.derived import derive_date_key
 from keystore.scope import AllBuckets
 
 ACCESS_KEY_ID = "NQAK0123456789abcdef"

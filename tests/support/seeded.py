@@ -1,4 +1,4 @@
-"""A gateway with one bug put in on purpose: `python -m tests.support.seeded BUG [nqgate's words…]`.
+"""A gateway whose workers have one bug put in on purpose: `python -m tests.support.seeded BUG [nqgate's words…]`.
 
 The tests of revocation must see each of them; one that passes with a bug proves nothing without it.
 """
@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.cli import main as command
+from gateway.workers import supervisor, worker
 from keystore.directory import Directory
+from keystore.remembered import Remembered
 
 
 def _asked_once_a_tick() -> None:
@@ -56,7 +58,7 @@ def _unfinished_cursor() -> None:
 
 def _record_kept() -> None:
     """The change is read, and the record stays in memory."""
-    Directory._forget_key = lambda self, access_key_id: None  # type: ignore[method-assign]  # the bug
+    Remembered.forget_key = lambda self, access_key_id: None  # type: ignore[method-assign]  # the bug
 
 
 BUGS: dict[str, Callable[[], None]] = {
@@ -66,6 +68,14 @@ BUGS: dict[str, Callable[[], None]] = {
     "record-kept": _record_kept,
 }
 
+AS_WORKER = "as-worker"
+
 if __name__ == "__main__":
-    BUGS[sys.argv.pop(1)]()
-    command.main()
+    bug = sys.argv.pop(1)
+    BUGS[bug]()
+    if sys.argv[1] == AS_WORKER:
+        del sys.argv[1]
+        worker.main()
+    else:
+        supervisor.COMMAND[:] = [sys.executable, "-m", "tests.support.seeded", bug, AS_WORKER]
+        command.main()

@@ -24,15 +24,15 @@ from gateway.respond import ReplyRules
 from gateway.s3.addressing import Addressing
 from gateway.s3.profile import PROFILES
 from gateway.sigv4.claim import ClaimRules
-from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner
+from gateway.sigv4.signing import UpstreamSigner
 from gateway.telemetry.request_log import RequestLog
 from gateway.wire.engine import Engine
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint
 from gateway.wire.server import ClientConnection
-from keystore.access_key import AccessKey, KnownKey, Status
+from keystore.access_key import NO_DATE, AccessKey, KnownKey, Status
 from keystore.bucket_claims import BucketClaim, Tenure, claimed, released, tenure, undone
-from keystore.directory import StoreCredential
+from keystore.derived import StoreCredential, UpstreamCredential
 from keystore.errors import KeystoreUnavailable
 from keystore.scope import AllBuckets, Scope
 from keystore.store import Claimed
@@ -56,7 +56,7 @@ class OneKey:
     """Has what the engine uses of keystore.directory.Directory, and of the store that writes claims."""
 
     def __init__(self, scope: Scope) -> None:
-        self.record: AccessKey | None = AccessKey(
+        self.held: AccessKey | None = AccessKey(
             access_key_id=ACCESS_KEY_ID,
             account="default",
             label="test",
@@ -72,10 +72,14 @@ class OneKey:
     def find(self, access_key_id: str, date: bytes) -> KnownKey | None:
         if self.broken:
             raise KeystoreUnavailable("the test broke it")
-        if self.record is None or access_key_id != ACCESS_KEY_ID:
+        if self.held is None or access_key_id != ACCESS_KEY_ID:
             return None
         date_key = hmac.digest(b"AWS4" + SECRET.encode(), date, hashlib.sha256)
-        return KnownKey(self.record, {date: date_key}, lambda text: hmac.digest(SECRET.encode(), text, hashlib.sha1))
+        return KnownKey(self.held, {date: date_key}, lambda text: hmac.digest(SECRET.encode(), text, hashlib.sha1))
+
+    def record(self, access_key_id: str) -> AccessKey | None:
+        known = self.find(access_key_id, NO_DATE)
+        return None if known is None else known.access_key
 
     def tenure(self, bucket: str) -> Tenure:
         return tenure(self.claim(bucket))
@@ -103,8 +107,8 @@ class OneKey:
         self.claims[name] = released(self.claims.get(name), name, 1, actor)
 
     def revoke(self) -> None:
-        assert self.record is not None
-        self.record = replace(self.record, status=Status.REVOKED)
+        assert self.held is not None
+        self.held = replace(self.held, status=Status.REVOKED)
 
     def tick(self) -> None:
         pass

@@ -28,7 +28,7 @@ async def test_a_keystore_that_does_not_answer_is_named() -> None:
 
 async def test_a_draining_gateway_is_not_ready() -> None:
     status, state = await asked("/readyz", serving=False)
-    assert (status, state["listeners"]) == (503, "draining")
+    assert (status, state["listeners"]) == (503, "not serving")
 
 
 async def test_a_store_that_is_down_stands_in_the_body_only() -> None:

@@ -16,7 +16,7 @@ from gateway.sigv4.canonical import (
     layout,
     string_to_sign,
 )
-from gateway.sigv4.signing import derive_date_key, derive_signing_key
+from keystore.derived import derive_date_key, derive_signing_key
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html and …/sigv4-query-string-auth.html
 SECRET = b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

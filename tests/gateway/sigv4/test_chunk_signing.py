@@ -6,7 +6,8 @@ import pytest
 
 from gateway.s3.errors import Code, S3Error
 from gateway.sigv4.chunk_signing import ChunkChain
-from gateway.sigv4.signing import derive_date_key, derive_signing_key, keyed_hmac
+from gateway.sigv4.signing import keyed_hmac
+from keystore.derived import derive_date_key, derive_signing_key
 from tests.support.chunks import ChunkWriter
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

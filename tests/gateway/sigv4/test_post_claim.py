@@ -18,8 +18,8 @@ from gateway.s3.post_fields import as_put_headers, expand, object_key_of
 from gateway.s3.post_policy import LengthRange, check, read_policy
 from gateway.sigv4.claim import Claim, ClaimRules, check_time, unix_seconds
 from gateway.sigv4.post_claim import read_post_claim
-from gateway.sigv4.signing import derive_date_key, derive_signing_key
 from gateway.sigv4.terms import Form
+from keystore.derived import derive_date_key, derive_signing_key
 from tests.support.requests import ACCESS_KEY_ID, NOW, RULES, SECRET
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-post-example.html: the policy has CRLF line ends, and the page

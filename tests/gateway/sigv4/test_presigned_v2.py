@@ -10,9 +10,8 @@ from gateway.s3.uri import encode
 from gateway.sigv4.claim import ClaimRules, Form, read_claim
 from gateway.sigv4.presigned_v2 import NAMES
 from gateway.sigv4.verify import authenticate
+from keystore.access_key import NO_DATE
 from tests.support.requests import DUMMY, HOST, NOW, RULES, claimed, known_key, parsed, presigned_v2_head
-
-NO_DATE = b"00000000"
 
 
 def accepted(method: str, target: str, headers: dict[str, str] | None = None) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from gateway.s3.uri import encode
 from gateway.sigv4.canonical import canonical_query
-from gateway.sigv4.signing import UpstreamCredential, UpstreamSigner, derive_date_key, derive_signing_key
+from gateway.sigv4.signing import UpstreamSigner
+from keystore.derived import UpstreamCredential
 from tests.support.requests import NOW
 
 SECRET = "store-secret"
@@ -77,13 +78,6 @@ def test_midnight_turns_the_key_of_the_day() -> None:
     assert b"authorization: " + judged("GET", "/", "", {}, midnight).encode() in after
     again = signer.sign(b"GET", b"/", b"", b"store.example", [], LINE.encode(), midnight - 1)
     assert again == before
-
-
-def test_the_date_key_and_the_signing_key_are_aws_s() -> None:
-    # https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-examples.html
-    date_key = derive_date_key(b"wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", b"20150830")
-    signing_key = derive_signing_key(date_key, b"us-east-1", b"iam")
-    assert signing_key.hex() == "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9"
 
 
 def test_a_credential_cannot_be_printed_or_pickled() -> None:

@@ -11,9 +11,9 @@ from gateway.s3.request import S3Request
 from gateway.sigv4.canonical import canonical_request, string_to_sign
 from gateway.sigv4.claim import Form
 from gateway.sigv4.post_claim import read_post_claim
-from gateway.sigv4.signing import derive_signing_key
 from gateway.sigv4.verify import Authenticated, as_upload, authenticate
 from keystore.access_key import KnownKey, Status
+from keystore.derived import derive_signing_key
 from tests.support.forms import form_fields, form_head
 from tests.support.requests import ACCESS_KEY_ID, DUMMY, NOW, RULES, claimed, header_head, known_key, parsed
 

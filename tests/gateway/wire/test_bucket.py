@@ -8,10 +8,9 @@ from dataclasses import replace
 import pytest
 
 from keystore.bucket_claims import BucketClaim, ClaimState, Tenure, tenure
-from keystore.directory import StoreCredential
+from keystore.derived import UpstreamCredential
 from keystore.errors import Conflict, KeystoreUnavailable
 from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets
-from keystore.sealing import Secret
 from keystore.store import Claimed
 from tests.support.raw_client import RawReply
 from tests.support.recording_upstream import (
@@ -45,9 +44,9 @@ def make(gateway: RunningEngine, account: str = "default", scope: Scope | None =
 
 
 def become(gateway: RunningEngine, account: str, scope: Scope) -> None:
-    record = gateway.directory.record
+    record = gateway.directory.held
     assert record is not None
-    gateway.directory.record = replace(record, account=account, scope=scope)
+    gateway.directory.held = replace(record, account=account, scope=scope)
 
 
 def delete(gateway: RunningEngine) -> RawReply:
@@ -118,7 +117,7 @@ def test_whether_a_bucket_is_there_is_asked_as_whose_the_name_is(
     gateway: RunningEngine, upstream: RecordingUpstream, looked_as: bytes, *, held: bool
 ) -> None:
     """A credential of its own may not see the default's buckets, whose names would then be free to take."""
-    gateway.directory.credentials["tenant"] = StoreCredential("ITSOWN", Secret("own secret"))
+    gateway.directory.credentials["tenant"] = UpstreamCredential("ITSOWN", "own secret")
     if held:
         gateway.directory.claims["photos"] = replace(OTHERS, account="tenant")
     upstream.script = in_turn(ABSENT, MADE)

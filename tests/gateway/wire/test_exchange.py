@@ -125,7 +125,7 @@ def test_the_connection_serves_on_after_a_refusal_without_a_body(gateway: Runnin
 
 
 def test_a_bug_is_500_with_a_request_id_and_no_trace(gateway: RunningEngine) -> None:
-    gateway.engine._lookups = Lookups(None, None)  # type: ignore[arg-type]  # a bug
+    gateway.engine._lookups = Lookups(None, None, None)  # type: ignore[arg-type]  # a bug
     with gateway.connect() as client:
         client.send(gateway.signer.head("GET", "/bucket/k"))
         reply = client.reply()
@@ -148,9 +148,9 @@ def test_a_key_narrowed_while_its_request_waits_does_not_send_what_was_planned_b
         upstream.wait_for_requests(1)
         second.send(gateway.signer.head("PUT", "/newbucket", [("Content-Length", "0")]))
         wait_until(lambda: bool(gateway.call(lambda: len(gateway.engine.upstream.pool._waiting))))
-        record = gateway.directory.record
+        record = gateway.directory.held
         assert record is not None
-        gateway.directory.record = replace(record, scope=SpecificBuckets((BucketGrant("newbucket"),)))
+        gateway.directory.held = replace(record, scope=SpecificBuckets((BucketGrant("newbucket"),)))
         upstream.drop_connections()
         assert second.reply().status == 503
     assert all(not request.line.startswith(b"PUT") for request in upstream.requests)
@@ -170,9 +170,9 @@ def test_a_delete_of_many_that_waits_does_not_go_out_under_another_record(upstre
         upstream.wait_for_requests(1)
         second.send(gateway.signer.head("POST", "/bucket?delete=", [("Content-MD5", digest)], body=body) + body)
         wait_until(lambda: gateway.call(lambda: len(gateway.engine.upstream.pool._waiting)) == 1)
-        record = gateway.directory.record
+        record = gateway.directory.held
         assert record is not None
-        gateway.directory.record = replace(record, scope=SpecificBuckets((BucketGrant("bucket", prefix="team/"),)))
+        gateway.directory.held = replace(record, scope=SpecificBuckets((BucketGrant("bucket", prefix="team/"),)))
         upstream.drop_connections()
         assert second.reply().status == 503
     assert all(not request.line.startswith(b"POST") for request in upstream.requests)

@@ -1,0 +1,164 @@
+"""An engine and its listener, put together from the configuration: in each worker the same."""
+
+import logging
+import resource
+import secrets
+import ssl
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from gateway.authorize import Policy
+from gateway.config import Config, SettingsError
+from gateway.forward import UpstreamTarget
+from gateway.pipeline import Rules
+from gateway.respond import ReplyRules
+from gateway.s3.addressing import Addressing
+from gateway.s3.profile import PROFILES
+from gateway.sigv4.claim import ClaimRules
+from gateway.sigv4.signing import UpstreamSigner
+from gateway.telemetry.request_log import RequestLog
+from gateway.wire.engine import BucketWriter, Engine
+from gateway.wire.limits import Limits
+from gateway.wire.pool import Endpoint
+from gateway.wire.roles import Board
+from gateway.wire.tls import listener_context, upstream_context
+from keystore.derived import StoreCredential
+from keystore.directory import Directory
+from keystore.source_cidrs import read_networks
+
+LOG: Final = logging.getLogger("nqgate")
+SPARE_FILES: Final = 64  # keystore, log, control plane, resolver, and clients that are told to slow down
+
+
+def _reported_region(config: Config) -> str:
+    return next((region for region in config.s3.regions if region != "*"), "us-east-1")
+
+
+def configured_policy(config: Config) -> Policy:
+    """What the operator opened and the store offers."""
+    allowed = frozenset(config.s3.allow_operations)
+    return Policy(PROFILES[config.upstream.profile], allowed, config.upstream.dot_segments == "pass")
+
+
+def _rules(config: Config) -> Rules:
+    regions = config.s3.regions
+    dot_segments = config.upstream.dot_segments == "pass"
+    profile = PROFILES[config.upstream.profile]
+    return Rules(
+        addressing=Addressing(
+            domains=tuple(domain.encode() for domain in config.s3.domains),
+            reserved=profile.reserved,
+            dot_segments=dot_segments,
+        ),
+        claim=ClaimRules(
+            regions=None if "*" in regions else frozenset(region.encode() for region in regions),
+            sigv2_presigned=config.s3.sigv2_presigned,
+            reported_region=_reported_region(config).encode(),
+            echo=config.s3.echo_canonical_request,
+        ),
+        policy=configured_policy(config),
+        dummy_date_key=secrets.token_bytes(32),
+        trusted_proxies=read_networks(config.s3.trusted_proxies),
+    )
+
+
+class Parts(NamedTuple):
+    """What an engine works with that the configuration does not say. `credential`: the gateway's own at the store."""
+
+    directory: Directory
+    credential: StoreCredential
+    writer: BucketWriter
+    board: Board
+    limits: Limits
+
+
+def configured_limits(config: Config) -> Limits:
+    return Limits(**config.limits.model_dump())
+
+
+def build_engine(config: Config, parts: Parts) -> Engine:
+    """An engine on the running loop. Raises SettingsError when the upstream's settings cannot be used together."""
+    upstream = config.upstream
+    url = urlsplit(str(upstream.endpoint))
+    secure = url.scheme == "https"
+    host = url.hostname or ""
+    port = url.port or (443 if secure else 80)
+    host_header = url.netloc.rpartition("@")[2].encode()
+    try:
+        tls = upstream_context(upstream.ca_file) if secure else None
+    except OSError as error:
+        raise SettingsError(f"upstream.ca_file: {error}") from error
+    trailers = PROFILES[upstream.profile].trailers if upstream.trailers is None else upstream.trailers
+    _check_spool(config.limits.spool_dir)
+    return Engine(
+        limits=fit_open_files(parts.limits),
+        rules=_rules(config),
+        reply_rules=ReplyRules(
+            reported_region=_reported_region(config).encode(),
+            scheme=b"http" if config.s3.tls_key is None else b"https",
+            hidden=(host.lower(), upstream.access_key_id.lower()),
+        ),
+        directory=parts.directory,
+        endpoint=Endpoint(host, port, tls, host),
+        target=UpstreamTarget(host_header, url.path.rstrip("/").encode(), upstream.region.encode(), trailers),
+        signer=UpstreamSigner(parts.credential, upstream.region.encode()),
+        writer=parts.writer,
+        request_log=stderr_log(config),
+        board=parts.board,
+    )
+
+
+def stderr_log(config: Config) -> RequestLog:
+    """Where all lines go, from the level on that is configured."""
+
+    def write(lines: str) -> None:
+        sys.stderr.write(lines)
+        sys.stderr.flush()
+
+    return RequestLog(write if config.log.level in ("debug", "info") else None, config.log.format)
+
+
+def _check_spool(directory: Path | None) -> None:
+    try:
+        tempfile.TemporaryFile(dir=directory).close()
+    except OSError as error:
+        raise SettingsError(f"limits.spool_dir: no file can be made in {directory}: {error.strerror}") from error
+
+
+def fit_open_files(limits: Limits) -> Limits:
+    """No more client connections than the process may have files open, beside those to the store: strangers could take
+    every descriptor, and no connection to the store could be opened any more. Raises SettingsError when none is left.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard == resource.RLIM_INFINITY:
+        return limits
+    room = hard - limits.upstream_connections - SPARE_FILES
+    if room < 1:
+        raise SettingsError(f"limits.upstream_connections: the process may open {hard} files in all (ulimit -n)")
+    if limits.connections > room:
+        LOG.warning(
+            "limits.connections is %d, but only %d files may be open in all (ulimit -n): %d connections are accepted",
+            limits.connections,
+            hard,
+            room,
+        )
+        return limits._replace(connections=room)
+    return limits
+
+
+def s3_listener_context(config: Config) -> ssl.SSLContext | None:
+    """None for plain http. Raises SettingsError for files that cannot be used, or a key that others can read."""
+    certificate, private_key = config.s3.tls_certificate, config.s3.tls_key
+    if certificate is None or private_key is None:
+        return None
+    try:
+        if private_key.stat().st_mode & 0o077:
+            raise SettingsError(f"s3.tls_key: others can read {private_key}; run: chmod 600 {private_key}")
+        return listener_context(certificate, private_key)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"s3.tls_certificate, s3.tls_key: {error.strerror or error}") from error

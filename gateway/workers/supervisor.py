@@ -1,0 +1,243 @@
+"""Starts the workers, watches them, replaces one that died or hangs, and tells all of them what has changed.
+
+The listening sockets are made here and inherited: a connection that waits in one is served by whichever worker is free,
+so none is lost with a worker.
+"""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from gateway.config import Config, SettingsError
+from gateway.workers.keeper import Keeper, answer
+from gateway.workers.link import Link, Message
+from keystore.errors import KeystoreUnavailable
+from keystore.sealing import KekRing
+
+LOG: Final = logging.getLogger("nqgate")
+COMMAND: Final = [sys.executable, "-P", "-m", "gateway.workers.worker"]  # -P: not from the folder it is started in
+LOOK_EVERY: Final = 0.25  # seconds between two looks at the workers
+SILENT: Final = 10.0  # seconds without a sign of life: its loop hangs, or it was stopped
+BEHIND: Final = 2.0  # seconds that a worker may take to apply a change; it takes 0.02
+RENEW_EVERY: Final = 3600.0  # seconds; keys towards the store are handed out for yesterday, today and tomorrow
+START_SECONDS: Final = 30.0  # to become ready
+PAUSES: Final = (0.0, 0.2, 1.0, 5.0)  # seconds before one that ended too early is started again, longer each time
+SETTLED: Final = 10.0  # seconds a worker must have lived for its end not to be "too early"
+LAST_WORDS: Final = 5.0  # seconds beyond the drain for a worker to end by itself
+SECRET_SETTING: Final = "NQGATE_UPSTREAM__SECRET_ACCESS_KEY"  # noqa: S105 – its name
+
+
+class _Hand:
+    """One place for a worker, and whoever has it now."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.link: Link | None = None
+        self.process: asyncio.subprocess.Process | None = None
+        self.ready = False
+        self.failed: Message | None = None
+        self.upstream_error: str | None = None
+        self.applied = 0
+        self.heard_at = 0.0
+        self.due = 0  # the change that it should apply next
+        self.due_since = 0.0
+        self.early_ends = 0
+        self.cut: int | None = None
+
+
+class Supervisor:
+    """`applied`: the last change that the supervisor's own directory has read."""
+
+    def __init__(
+        self, config: Config, keeper: Keeper, ring: KekRing, database: str, applied: Callable[[], int]
+    ) -> None:
+        self._config = config
+        self._keeper = keeper
+        self._ring = ring
+        self._database = database
+        self._applied = applied
+        self._loop = asyncio.get_running_loop()
+        self._listeners: list[socket.socket] = []
+        self._hands: list[_Hand] = []
+        self._living: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ending = False
+
+    # ---- what others ask ----
+
+    @property
+    def serving(self) -> bool:
+        return not self._ending and any(hand.ready for hand in self._hands)
+
+    @property
+    def upstream_error(self) -> str | None:
+        return next((hand.upstream_error for hand in self._hands if hand.upstream_error), None)
+
+    def use(self, ring: KekRing) -> None:
+        """Every worker verifies with the MAC keys of these KEKs from now on."""
+        self._ring = ring
+        self._tell(self._keeper.macs(ring))
+
+    def _tell(self, message: Message) -> None:
+        for hand in self._hands:
+            if hand.link is not None:
+                hand.link.send(message)
+
+    # ---- starting ----
+
+    async def start(self, listeners: list[socket.socket], count: int) -> None:
+        """`count` workers, ready. Raises SettingsError or KeystoreUnavailable with what the first that failed said."""
+        self._listeners = listeners
+        self._hands = [_Hand(number) for number in range(count)]
+        started = [self._loop.create_future() for _ in self._hands]
+        pairs = zip(self._hands, started, strict=True)
+        self._living = [self._loop.create_task(self._keep_alive(hand, ready)) for hand, ready in pairs]
+        self._living.append(self._loop.create_task(self._watch()))
+        self._living.append(self._loop.create_task(self._renew()))
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await asyncio.gather(*started)
+        except TimeoutError:
+            raise KeystoreUnavailable(f"the workers were not ready after {START_SECONDS:.0f} seconds") from None
+
+    async def _keep_alive(self, hand: _Hand, started: "asyncio.Future[None]") -> None:
+        """A worker in this place, until the end; `started`: once the first is ready, or has failed."""
+        while True:
+            born = self._loop.time()
+            await self._run_one(hand, started)
+            if self._ending:
+                return
+            if not started.done():
+                started.set_exception(_why(hand))
+                return
+            hand.early_ends = 0 if self._loop.time() - born > SETTLED else hand.early_ends + 1
+            pause = PAUSES[min(hand.early_ends, len(PAUSES) - 1)]
+            LOG.error("worker %d ended; another takes its place%s", hand.number, f" in {pause:g} s" if pause else "")
+            await asyncio.sleep(pause)
+
+    async def _run_one(self, hand: _Hand, started: "asyncio.Future[None]") -> None:
+        ours, theirs = socket.socketpair()
+        inherited = [theirs.fileno(), *(listener.fileno() for listener in self._listeners)]
+        environment = {name: value for name, value in os.environ.items() if name.upper() != SECRET_SETTING}
+        with theirs:
+            hand.process = await asyncio.create_subprocess_exec(
+                *COMMAND, *map(str, inherited), pass_fds=inherited, stdin=asyncio.subprocess.DEVNULL, env=environment
+            )
+        hand.failed, hand.ready, hand.applied = None, False, 0
+        hand.heard_at = self._loop.time() + START_SECONDS  # it may take that long to speak
+        link = Link(functools.partial(self._take, hand, started), lambda: None)
+        await self._loop.create_connection(lambda: link, sock=ours)
+        hand.link = link
+        link.send(self._beginning())
+        await hand.process.wait()
+        await asyncio.sleep(0)  # for its last words
+        hand.link, hand.ready = None, False
+        link.close()
+
+    def _beginning(self) -> Message:
+        """Without secrets: what pydantic masks stays masked."""
+        return {
+            "begin": True,
+            "config": self._config.model_dump(mode="json"),
+            "database": self._database,
+            "gateway": os.getpid(),
+            "workers": len(self._hands),
+            "store_keys": self._keeper.store_keys(),
+            **self._keeper.macs(self._ring),
+        }
+
+    # ---- what workers say ----
+
+    def _take(self, hand: _Hand, started: "asyncio.Future[None]", message: Message) -> None:
+        if "number" in message and hand.link is not None:
+            task = self._loop.create_task(answer(self._keeper, message, hand.link.send))
+            self._tasks.add(task)
+            task.add_done_callback(self._answered)
+        elif "applied" in message:
+            hand.heard_at = self._loop.time()
+            hand.applied = message["applied"]
+            hand.upstream_error = message["upstream"]
+        elif "ready" in message:
+            hand.ready = True
+            if not started.done():
+                started.set_result(None)
+        elif "failed" in message:
+            hand.failed = message
+            LOG.error("worker %d cannot serve: %s", hand.number, message["failed"])
+        elif "drained" in message:
+            hand.cut = message["drained"]
+
+    def _answered(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            LOG.error("answering a worker failed", exc_info=task.exception())
+
+    # ---- watching ----
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            now, applied = self._loop.time(), self._applied()
+            for hand in self._hands:
+                if not hand.ready or hand.applied >= hand.due:  # then what has come since is due from now on
+                    hand.due, hand.due_since = applied, now
+                if now - hand.heard_at > SILENT:
+                    self._end(hand, f"gave no sign of life for {SILENT:.0f} s")
+                elif now - hand.due_since > BEHIND:
+                    self._end(hand, f"has not applied a change for {BEHIND:.0f} s")
+
+    def _end(self, hand: _Hand, why: str) -> None:
+        """What it had under way is reset. That is how it confirms: a dead worker accepts nothing."""
+        if hand.process is None or hand.process.returncode is not None:
+            return
+        LOG.error("worker %d (process %d) %s and is killed", hand.number, hand.process.pid, why)
+        with contextlib.suppress(ProcessLookupError):
+            hand.process.kill()
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_EVERY)
+            self._tell({"store_keys": self._keeper.store_keys()})
+
+    # ---- the end ----
+
+    async def drain(self) -> int:
+        """Let running requests finish; returns how many had to be cut."""
+        self._ending = True
+        for listener in self._listeners:
+            listener.close()
+        self._tell({"drain": True})
+        for hand in self._hands:
+            if hand.process is not None and hand.process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    hand.process.send_signal(signal.SIGCONT)
+        waiting = [hand.process.wait() for hand in self._hands if hand.process is not None]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._config.limits.drain_timeout + LAST_WORDS):
+                await asyncio.gather(*waiting)
+        await self.stop()
+        return sum(hand.cut or 0 for hand in self._hands)
+
+    async def stop(self) -> None:
+        """At once. Harmless when called again."""
+        self._ending = True
+        for hand in self._hands:
+            self._end(hand, "did not end by itself")
+        for task in self._living:
+            task.cancel()
+        await asyncio.gather(*self._living, return_exceptions=True)
+        for hand in self._hands:
+            if hand.process is not None:
+                await hand.process.wait()
+
+
+def _why(hand: _Hand) -> Exception:
+    said = hand.failed or {"failed": f"worker {hand.number} ended before it was ready; its words stand above"}
+    return (SettingsError if said.get("settings") else KeystoreUnavailable)(said["failed"])
