@@ -25,6 +25,8 @@ class Confirmation(NamedTuple):
 
     `elsewhere`: processes that have another file open than the one at the path. `in_store_unsettled`: requests of the
     key that were with the store already and have not been answered. `took_ms`: all of it, waiting included.
+    `out_of_lease`: of the lapsed, those on other machines that refuse every new request since their lease is over, and
+    release nothing more of old ones. That was inferred from time, and not confirmed.
     """
 
     gateways: int
@@ -35,10 +37,12 @@ class Confirmation(NamedTuple):
     in_store_settled: int
     in_store_unsettled: tuple[str, ...]
     took_ms: int
+    out_of_lease: int = 0
 
     @property
     def proven(self) -> bool:
-        return not self.lapsed and not self.elsewhere
+        """That no gateway accepts a request whose head is sent from now on."""
+        return self.lapsed == self.out_of_lease and not self.elsewhere
 
 
 def confirmation_json(confirmation: Confirmation) -> dict[str, object]:

@@ -42,7 +42,7 @@ def _change_or_none(values: Sequence[object]) -> Change | None:
     return None if values[0] is None else _typed(Change, values)
 
 
-def _last_change(values: Sequence[object]) -> LastChange | None:
+def read_last_change(values: Sequence[object]) -> LastChange | None:
     """From the columns of a change and the MAC of the one before."""
     change = _change_or_none(values[:-1])
     if change is None:
@@ -82,7 +82,7 @@ def read_log(result: list[tuple[object, ...]]) -> tuple[StoreRow, list[Change]]:
 
 def read_log_end(result: list[tuple[object, ...]]) -> tuple[StoreRow, LastChange | None]:
     """Of SELECT_LOG_END."""
-    return _store_row(result), _last_change(result[0][len(StoreRow._fields) :])
+    return _store_row(result), read_last_change(result[0][len(StoreRow._fields) :])
 
 
 def _store_row(result: list[tuple[object, ...]]) -> StoreRow:
@@ -95,14 +95,14 @@ def read_found_key(row: tuple[object, ...]) -> tuple[AccessKeyRow | None, LastCh
     """Of FIND_ACCESS_KEY and LIST_ACCESS_KEYS."""
     width = len(AccessKeyRow._fields)
     found = None if row[0] is None else _typed(AccessKeyRow, row[:width])
-    return found, _last_change(row[width:])
+    return found, read_last_change(row[width:])
 
 
 def read_found_bucket(row: tuple[object, ...]) -> tuple[BucketRow | None, LastChange | None]:
     """Of FIND_BUCKETS and LIST_BUCKETS."""
     width = len(BucketRow._fields)
     found = None if row[0] is None else _typed(BucketRow, row[:width])
-    return found, _last_change(row[width:])
+    return found, read_last_change(row[width:])
 
 
 def read_claims(rows: VerifiedRows, found: list[tuple[object, ...]]) -> tuple[dict[str, BucketClaim], dict[str, int]]:
@@ -121,4 +121,4 @@ def read_claims(rows: VerifiedRows, found: list[tuple[object, ...]]) -> tuple[di
 def read_found_account(row: tuple[object, ...]) -> tuple[AccountRow, LastChange | None]:
     """Of LIST_ACCOUNTS."""
     width = len(AccountRow._fields)
-    return _typed(AccountRow, row[:width]), _last_change(row[width:])
+    return _typed(AccountRow, row[:width]), read_last_change(row[width:])

@@ -14,6 +14,7 @@ from typing import Final
 from keystore.chain import Change
 from keystore.errors import KeystoreError, KeystoreUnavailable, WentBack
 from keystore.mutation import Mutation
+from keystore.postgres_gateways import CHANNEL
 from keystore.postgres_rows import LOCK_STORE, MAC_AT, MAC_OF_REQUEST, STATEMENTS
 from keystore.postgres_server import (
     BEGIN_READ,
@@ -34,6 +35,7 @@ from keystore.store_acts import StoreActs
 
 SETTLE_SECONDS: Final = 15.0  # for a server that restarts, to look up what became of a COMMIT
 SETTLE_PAUSE: Final = 0.2
+HINT_SECONDS: Final = 1.0
 UNSETTLED: Final[tuple[type[Exception], ...]] = (*FOREIGN, KeystoreUnavailable)
 NOT_PROVEN: Final = "the change was committed here, but it is not proven on the standby: run it again"
 NOT_DONE: Final = "the connection was lost at COMMIT and the change was not done: run it again"
@@ -60,6 +62,7 @@ class PostgresStore(StoreActs):
             await self._commit(hand, mutation.changes)
             self._committed = mutation.changes[-1]
             self.committed_seq = self._committed.seq
+            await self._hint()
 
     async def _read(self, statement: str, value: str | None) -> tuple[SealedRows, list[tuple[object, ...]]]:
         async with self._alone(), self._transaction(BEGIN_READ) as hand:
@@ -114,6 +117,21 @@ class PostgresStore(StoreActs):
             raise
         if not proven:
             raise KeystoreUnavailable(NOT_PROVEN)
+
+    async def _hint(self) -> None:
+        """Gateways read on at once; who does not hear it reads on with its next proof. In a transaction of its own,
+        which waits for no standby: a NOTIFY inside a mutation would make its COMMIT wait for those of others."""
+        if self._hand is None:
+            return
+        text = f"BEGIN; SET LOCAL synchronous_commit = off; NOTIFY {CHANNEL}, '{self.committed_seq}'; COMMIT"
+        try:
+            async with asyncio.timeout(HINT_SECONDS):
+                await self._hand.run(text)
+        except FOREIGN:
+            self._drop()
+        except BaseException:
+            self._drop()
+            raise
 
     async def _settle(self, changes: Sequence[Change], lost: Exception) -> None:
         """Return if the changes are there, and proven by a COMMIT of our own behind them.

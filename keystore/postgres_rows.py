@@ -34,9 +34,14 @@ SELECT_LOG: Final = (  # $1 = the last sequence number known
 )
 SELECT_LOG_END: Final = f"SELECT {STORE}, {CHANGE}, p.mac FROM {SCHEMA}.store s {_last('true')}"  # noqa: S608
 MAC_AT: Final = f"SELECT mac FROM {SCHEMA}.change WHERE seq = $1"  # noqa: S608
+FIND_CHANGE: Final = f"SELECT {CHANGE}, p.mac FROM {SCHEMA}.change c {_PREVIOUS} WHERE c.seq = $1::bigint"  # noqa: S608
 MAC_OF_REQUEST: Final = f"SELECT mac FROM {SCHEMA}.change WHERE request_id = $1"  # noqa: S608
 FIND_ACCESS_KEY: Final = (  # $1 = access_key_id; always one row
     f"SELECT {ACCESS_KEY}, {CHANGE}, p.mac FROM (SELECT $1::text AS id) q"  # noqa: S608
+    f" LEFT JOIN {SCHEMA}.access_key k ON k.access_key_id = q.id {_last('access_key_id = q.id')}"
+)
+FIND_ACCESS_KEYS: Final = (  # $1 = ids as a JSON array; one row for each
+    f"SELECT {ACCESS_KEY}, {CHANGE}, p.mac FROM json_array_elements_text($1::text::json) q (id)"  # noqa: S608
     f" LEFT JOIN {SCHEMA}.access_key k ON k.access_key_id = q.id {_last('access_key_id = q.id')}"
 )
 LIST_ACCESS_KEYS: Final = (  # $1 = account or NULL
@@ -63,6 +68,22 @@ LIST_CHANGES: Final = (  # $1 = access_key_id, $2 = bucket, $3 = account, each o
     " WHERE ($1::text IS NULL OR c.access_key_id = $1) AND ($2::text IS NULL OR c.bucket = $2)"
     " AND ($3::text IS NULL OR c.account = $3) ORDER BY c.seq DESC LIMIT $4"
 )
+
+
+def in_the_log(statement: str) -> str:
+    """`statement`, and in the same snapshot what says of which log it is a part: the store row, the MAC of change $2,
+    then the columns of `statement`, NULL where it returns nothing. On a standby no row."""
+    return (
+        f"SELECT {STORE}, m.mac, f.* FROM {SCHEMA}.store s"  # noqa: S608
+        f" LEFT JOIN {SCHEMA}.change m ON m.seq = $2 LEFT JOIN LATERAL ({statement}) f ON true"
+        " WHERE NOT pg_is_in_recovery()"
+    )
+
+
+KEY_IN_THE_LOG: Final = in_the_log(FIND_ACCESS_KEY)
+ACCOUNT_IN_THE_LOG: Final = in_the_log(LIST_ACCOUNTS)
+CHANGE_IN_THE_LOG: Final = in_the_log(FIND_CHANGE)
+BUCKETS_IN_THE_LOG: Final = in_the_log(FIND_BUCKETS)
 
 
 def _to_reseal(table: str, columns: str, alias: str, named: str, change: str) -> str:
@@ -121,25 +142,4 @@ STATEMENTS: Final = Statements(
     put_account=PUT_ACCOUNT,
     put_bucket=PUT_BUCKET,
     delete_access_key=DELETE_ACCESS_KEY,
-)
-
-# ---- gateways: a row for each incarnation of a keeper; $1 = its id, a UUID ----
-
-_OF_LIVE: Final = "id = $1 AND NOT fenced AND left_at IS NULL"
-
-ADD_GATEWAY: Final = _add("gateway", ("id", "name", "applied", "cut_seq", "keks", "protocol"))
-# $2 = the renewals it knows of, $3 = applied. Its row and the store's are of one moment; no row: it lost its place.
-RENEW_GATEWAY: Final = (
-    f"UPDATE {SCHEMA}.gateway SET renewals = renewals + 1, applied = $3 FROM {SCHEMA}.store s"  # noqa: S608
-    f" WHERE {_OF_LIVE} AND renewals = $2 AND NOT pg_is_in_recovery() RETURNING {STORE}"
-)
-# $2 = applied, $3 = the last change whose requests have ended, $4 = how many those were, $5 = in_store
-ACKNOWLEDGE: Final = f"UPDATE {SCHEMA}.gateway SET applied = $2, cut_seq = $3, cut = $4, in_store = $5 WHERE {_OF_LIVE}"  # noqa: S608
-LEAVE_GATEWAY: Final = f"UPDATE {SCHEMA}.gateway SET left_at = $2 WHERE {_OF_LIVE}"  # noqa: S608
-FENCE_GATEWAY: Final = (  # $2 = the renewals it was seen with a lease ago
-    f"UPDATE {SCHEMA}.gateway SET fenced = true WHERE {_OF_LIVE} AND renewals = $2"  # noqa: S608
-)
-LIVE_GATEWAYS: Final = (
-    "SELECT id, name, renewals, applied, cut_seq, cut, in_store, keks, protocol"  # noqa: S608
-    f" FROM {SCHEMA}.gateway WHERE NOT fenced AND left_at IS NULL ORDER BY name, id"
 )

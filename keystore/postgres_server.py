@@ -6,7 +6,7 @@ besides an answer is kept until it was looked at: a COMMIT that was not proven s
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -141,6 +141,11 @@ class PostgresHand:
             raise KeystoreUnavailable("the database took the change back: nothing was done, try again")
         return not self._warnings
 
+    async def listen(self, channel: str, heard: Callable[[], None]) -> None:
+        """`heard` is called for every notification, and when the connection is lost."""
+        self._connection.add_termination_listener(lambda _: heard())
+        await self._connection.add_listener(channel, lambda *_: heard())
+
     async def close(self) -> None:
         """Also while a statement runs, which is cancelled first."""
         try:
@@ -153,12 +158,12 @@ class PostgresHand:
         self._connection.terminate()
 
 
-async def connect(url: str, where: str) -> PostgresHand:
-    """KeystoreUnavailable for a server that cannot keep a keystore; any of FOREIGN when it is not reached."""
+async def connect(url: str, where: str, *, seconds: float = CONNECT_SECONDS) -> PostgresHand:
+    """KeystoreUnavailable for a server that cannot keep a keystore; any of FOREIGN when it is not reached in time."""
     try:
         connection = await asyncpg.connect(
             url,
-            timeout=CONNECT_SECONDS,
+            timeout=seconds,
             command_timeout=ANSWER_SECONDS,
             statement_cache_size=0,  # a pooler may give each transaction another session
             server_settings={"application_name": "nqgate"},

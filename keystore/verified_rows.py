@@ -115,7 +115,7 @@ class VerifiedRows:
             if row is not None:
                 raise RecordRefused(f"{what}: no change wrote this record")
             return None
-        change = self._checked(last)
+        change = self.checked(last)
         if change.kind == Kind.KEY_DELETE.value:
             if row is not None:
                 raise RecordRefused(f"{what}: was deleted, and its record is back")
@@ -128,7 +128,7 @@ class VerifiedRows:
     def read_account(self, row: AccountRow, last: LastChange | None) -> Account:
         if last is None:
             raise RecordRefused(f"account {row.name}: no change wrote this record")
-        self._check_newest(f"account {row.name}", row.record, self._checked(last))
+        self._check_newest(f"account {row.name}", row.record, self.checked(last))
         return read_account(self._macs.record(row.kek_id), self.store_id, row)
 
     def read_bucket(self, row: BucketRow | None, last: LastChange | None) -> BucketClaim | None:
@@ -137,13 +137,14 @@ class VerifiedRows:
             if row is not None:
                 raise RecordRefused(f"bucket {row.name}: no change wrote this record")
             return None
-        change = self._checked(last)
+        change = self.checked(last)
         if row is None:
             raise RecordRefused(f"bucket {change.bucket}: its record was taken out")
         self._check_newest(f"bucket {row.name}", row.record, change)
         return read_bucket(self._macs.record(row.kek_id), self.store_id, row)
 
-    def _checked(self, last: LastChange) -> Change:
+    def checked(self, last: LastChange) -> Change:
+        """The change, which was written by this keystore behind the one before it."""
         self.follow(Position(last.change.seq - 1, last.previous_mac), [last.change])
         return last.change
 

@@ -1,5 +1,4 @@
 from collections.abc import AsyncIterator
-from uuid import uuid4
 
 import pytest
 
@@ -9,6 +8,7 @@ from keystore.errors import RecordRefused
 from keystore.found_rows import (
     read_found_bucket,
     read_found_key,
+    read_last_change,
     read_listed_change,
     read_log,
     read_log_end,
@@ -73,6 +73,27 @@ async def test_a_record_comes_with_the_last_change_that_names_it(hand: PostgresH
     for unknown in ("NQAKtwo", "nqakone"):
         [found] = await hand.fetch(postgres_rows.FIND_ACCESS_KEY, unknown)
         assert read_found_key(found) == (None, None)
+
+
+@server
+async def test_several_records_come_one_for_each_id(hand: PostgresHand) -> None:
+    found = [read_found_key(row) for row in await hand.fetch(postgres_rows.FIND_ACCESS_KEYS, '["NQAKtwo", "NQAKone"]')]
+    assert sorted(found, key=repr) == [(KEY, (change(3, "NQAKone"), b"mac2")), (None, None)]
+
+
+@server
+async def test_a_record_in_the_log_comes_with_the_store_row_and_the_mac_of_a_known_change(hand: PostgresHand) -> None:
+    width = len(StoreRow._fields)
+    [found] = await hand.fetch(postgres_rows.KEY_IN_THE_LOG, "NQAKone", 2)
+    assert (read_store([found]), found[width]) == (STORE, b"mac2")
+    assert read_found_key(found[width + 1 :]) == (KEY, (change(3, "NQAKone"), b"mac2"))
+    for unknown, seq in (("NQAKtwo", 2), ("NQAKone", 9)):
+        [found] = await hand.fetch(postgres_rows.KEY_IN_THE_LOG, unknown, seq)
+        assert (found[width], found[width + 1]) in ((b"mac2", None), (None, "NQAKone"))
+    [found] = await hand.fetch(postgres_rows.BUCKETS_IN_THE_LOG, '["photos"]', 2)
+    assert set(found[width + 1 :]) == {None}
+    [found] = await hand.fetch(postgres_rows.CHANGE_IN_THE_LOG, 3, 3)
+    assert read_last_change(found[width + 1 :]) == (change(3, "NQAKone"), b"mac2")
 
 
 @server
@@ -160,38 +181,3 @@ async def test_the_hot_statements_scan_no_large_table(hand: PostgresHand, statem
     plan = await hand.fetch("EXPLAIN " + statement.replace("$1", value or ""))
     scans = [str(step) for (step,) in plan if "Seq Scan" in str(step) and " on store " not in str(step)]
     assert scans == []
-
-
-# ---- gateways ----
-
-APPLIED = "SELECT renewals, applied, cut_seq, cut, in_store, fenced, left_at FROM nqgate.gateway WHERE id = $1"
-
-
-@server
-async def test_a_gateway_joins_renews_acknowledges_and_leaves(hand: PostgresHand) -> None:
-    me, other = uuid4(), uuid4()
-    for one in (me, other):
-        await hand.execute(postgres_rows.ADD_GATEWAY, (one, f"host-{one}", 2, 2, "kek", 2))
-    assert read_store(await hand.fetch(postgres_rows.RENEW_GATEWAY, me, 0, 3)) == STORE
-    assert await hand.fetch(postgres_rows.RENEW_GATEWAY, me, 0, 3) == []
-    assert read_store(await hand.fetch(postgres_rows.RENEW_GATEWAY, me, 1, 3)) == STORE
-    await hand.execute(postgres_rows.ACKNOWLEDGE, (me, 3, 3, 1, "[]"))
-    assert await hand.fetch(APPLIED, me) == [(2, 3, 3, 1, "[]", False, None)]
-    assert {row[0] for row in await hand.fetch(postgres_rows.LIVE_GATEWAYS)} == {me, other}
-    await hand.execute(postgres_rows.LEAVE_GATEWAY, (me, 1_700_000_000))
-    assert [row[0] for row in await hand.fetch(postgres_rows.LIVE_GATEWAYS)] == [other]
-    assert await hand.fetch(postgres_rows.RENEW_GATEWAY, me, 2, 3) == []
-
-
-@server
-async def test_a_fenced_gateway_renews_no_more_and_one_that_renewed_is_not_fenced(hand: PostgresHand) -> None:
-    me = uuid4()
-    await hand.execute(postgres_rows.ADD_GATEWAY, (me, "host", 3, 3, "kek", 2))
-    await hand.fetch(postgres_rows.RENEW_GATEWAY, me, 0, 3)
-    await hand.execute(postgres_rows.FENCE_GATEWAY, (me, 0))
-    assert len(await hand.fetch(postgres_rows.LIVE_GATEWAYS)) == 1
-    await hand.execute(postgres_rows.FENCE_GATEWAY, (me, 1))
-    assert await hand.fetch(postgres_rows.LIVE_GATEWAYS) == []
-    assert await hand.fetch(postgres_rows.RENEW_GATEWAY, me, 1, 3) == []
-    await hand.execute(postgres_rows.ACKNOWLEDGE, (me, 9, 9, 9, "[]"))
-    assert await hand.fetch(APPLIED, me) == [(1, 3, 3, 0, "[]", True, None)]

@@ -8,7 +8,7 @@ from keystore.chain import START
 from keystore.found_rows import read_log
 from keystore.postgres import PostgresStore, open_postgres_store
 from keystore.postgres_rows import SELECT_LOG
-from keystore.postgres_server import connect
+from keystore.postgres_server import PostgresHand, connect
 from keystore.scope import AllBuckets
 from keystore.sealed_rows import enter_store
 from keystore.sealing import KekRing
@@ -49,3 +49,11 @@ async def log_holds(url: str, ring: KekRing) -> int:
     assert enter_store(ring, store).follow(START, changes) == (store.seq, store.head)
     assert [change.seq for change in changes] == list(range(1, store.seq + 1))
     return store.seq
+
+
+@pytest.fixture
+async def hand(store: PostgresStore, url: str) -> AsyncIterator[PostgresHand]:
+    """A connection of its own to the database of `store`."""
+    opened = await connect(url, "tests")
+    yield opened
+    await opened.close()
