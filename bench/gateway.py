@@ -65,8 +65,8 @@ def serving_gateway(
 ) -> Iterator[tuple[Contender, Credentials]]:
     """A gateway in front of the upstream, and its keys. Raises BenchError if it does not come up.
 
-    `name`: "gateway" runs compiled where `make native` was, "python" never; "gateway-2" has two workers. `keys`: the folder of a keystore that all
-    gateways of a run share, so that each takes the others' keys.
+    `name`: "gateway" runs compiled where `make native` was, "python" never; "gateway-2" has two workers. `keys`: the
+    folder of a keystore that all gateways of a run share, so that each takes the others' keys.
     """
     port, console_port = free_port(), free_port()
     folder.mkdir()

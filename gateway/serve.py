@@ -147,7 +147,7 @@ async def _open_afar(
     writer = await stack.enter_async_context(open_postgres_store(url, ring, create=True))
     feeds = Feeds(lambda number: stuck(number, STUCK))
     stack.callback(feeds.end)
-    keeper = PostgresKeeper(Secret(url), ring, feeds, name=socket.gethostname())
+    keeper = PostgresKeeper(Secret(url), ring, feeds, name=f"{socket.gethostname()} {config.s3.listen}")
     running = asyncio.get_running_loop().create_task(keeper.run())
     stack.push_async_callback(_cancelled, running)
     async with asyncio.timeout(JOIN_SECONDS):

@@ -186,6 +186,9 @@ class Engine:
     def admit(self, head: RequestHead, peer: str) -> Authorized:
         now = time.time()
         authorized = admit(head, self._lookups, now, self.rules, peer)
+        if authorized.operation.name == "CreateBucket":  # asks as its owner and as itself, once its document is here
+            for account in (self.tenure_of(authorized.request.bucket).account, authorized.access_key.account):
+                self.upstream.signers.of(account)
         self.tally.used(authorized, now)
         return authorized
 
@@ -211,15 +214,19 @@ class Engine:
     # ---- buckets ----
 
     def tenure_of(self, bucket: str) -> Tenure:
-        """Whose a bucket is. S3Error SERVICE_UNAVAILABLE when the keystore cannot answer, here and below."""
+        """Whose a bucket is. Here and below: S3Error SERVICE_UNAVAILABLE when the keystore cannot answer; NotKnownYet."""
         try:
             return self._directory.tenure(bucket)
+        except NotKnownYet:
+            raise
         except KeystoreError as error:
             raise unavailable(error) from error
 
     def claim_of(self, bucket: str) -> BucketClaim | None:
         try:
             return self._directory.claim(bucket)
+        except NotKnownYet:
+            raise
         except KeystoreError as error:
             raise unavailable(error) from error
 
