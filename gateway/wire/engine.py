@@ -214,7 +214,7 @@ class Engine:
     # ---- buckets ----
 
     def tenure_of(self, bucket: str) -> Tenure:
-        """Whose a bucket is. Here and below: S3Error SERVICE_UNAVAILABLE when the keystore cannot answer; NotKnownYet."""
+        """Whose a bucket is. Here and below: S3Error SERVICE_UNAVAILABLE when that cannot be answered; NotKnownYet."""
         try:
             return self._directory.tenure(bucket)
         except NotKnownYet:

@@ -20,7 +20,7 @@ from keystore.bucket_claims import BucketClaim, Tenure, tenure
 from keystore.derived import StoreCredential
 from keystore.directory import MAX_DATES, OnChange
 from keystore.errors import KeystoreError, KeystoreUnavailable, NotKnownYet
-from keystore.lease import expiry_of, fresh, seq_of
+from keystore.lease import SEQ_BITS, SEQ_MASK, expiry_of, fresh, seq_of
 from keystore.record import access_key_of, bucket_claim_of
 from keystore.remembered import Kept, Remembered
 
@@ -28,6 +28,7 @@ READ_SIZE: Final = 262_144
 MAX_CLAIMS: Final = 100_000  # names of buckets of which it is remembered whether they are claimed
 MAX_ACCOUNTS: Final = 10_000
 LOOK_EVERY: Final = 0.02  # seconds between two looks whether the lease has run out
+FAR_BEHIND: Final = 1 << (SEQ_BITS - 1)  # numbers of changes are compared modulo 2**20: further away is ahead
 EARLY_MS: Final = 40  # two of these looks
 
 
@@ -63,6 +64,7 @@ class LeasedDirectory:
         self._claims: dict[str, BucketClaim | None] = {}
         self._accounts: dict[str, object | None] = {}
         self._telling = False
+        self._told = applied
         self._untold: deque[tuple[int, str | None]] = deque()
 
     # ---- the hot path ----
@@ -124,7 +126,8 @@ class LeasedDirectory:
 
     def tick(self) -> None:
         """Whenever the feed has something, and every 20 ms. Raises nothing of the keystore's."""
-        self.fresh_or_refreshed()
+        if self.fresh_or_refreshed() and self._told != self._applied:  # it was known before it could be told
+            self._tell()
 
     def fresh_or_refreshed(self) -> bool:
         """Whether a find could be answered now."""
@@ -135,13 +138,16 @@ class LeasedDirectory:
         return True
 
     def _refresh(self) -> None:
-        """Take what is in the feed. KeystoreUnavailable when the lease has run out, or the word speaks of more."""
+        """Take what is in the feed. KeystoreUnavailable when the lease has run out, or the word speaks of more.
+
+        The feed may be ahead of the word: a change lies there before the word speaks of it, and to know it is no less
+        fresh. Nobody is told of a change while nothing can be answered: who runs could not be judged.
+        """
         self._take_feed()
         word, now = self._word[0], self._clock_ms()
         if now >= expiry_of(word):
-            self._tell()
             raise KeystoreUnavailable("the keystore's database has not proven in time that nothing was changed")
-        if seq_of(word) != seq_of(self._applied):
+        if 0 < (seq_of(word) - self._applied) & SEQ_MASK < FAR_BEHIND:
             raise KeystoreUnavailable("a change was announced and has not come yet")
         self._tell()
 
@@ -208,6 +214,7 @@ class LeasedDirectory:
         try:
             while self._untold and self.on_change is not None:
                 self.on_change(*self._untold.popleft())
+            self._told = self._applied
             if self.on_applied is not None:
                 self.on_applied(self._applied)
         finally:

@@ -9,25 +9,25 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.gateway_process import Gateway, IssuedKey
+from tests.support.hammer import Hammer, just_after, just_before, violations
 from tests.support.house import recorded_store
 from tests.support.partition import Partition
-from tests.support.postgres import Postgres, postgres, postgres_database
+from tests.support.postgres import Postgres, running
 from tests.support.raw_client import RawConnection
 from tests.support.recording_upstream import Exchange, RecordingUpstream, canned, never_answers, ok
 from tests.support.wire import wait_until
 
-__all__ = ["postgres", "postgres_database"]  # fixtures
-
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("fleet")]
 
 GATEWAYS = 3
+ROUNDS = 40
 LEASE = 4.0  # seconds
 
 
@@ -36,6 +36,7 @@ class Fleet:
     gateways: list[Gateway]
     cables: list[Partition]
     upstream: RecordingUpstream
+    url: str = field(repr=False)
 
     def create_key(self) -> IssuedKey:
         return self.gateways[0].create_key()
@@ -58,6 +59,13 @@ class Fleet:
 
 
 @pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    """One of its own, which may be restarted."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def fleet(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     postgres.sql("postgres", "CREATE DATABASE fleet")
     with ExitStack() as stack:
@@ -75,7 +83,7 @@ def fleet(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
             stack.callback(_ended, gateway)
             gateways.append(gateway)
             cables.append(cable)
-        yield Fleet(gateways, cables, upstream)
+        yield Fleet(gateways, cables, upstream, postgres.url("fleet"))
 
 
 def _is_reset(connection: RawConnection) -> bool:
@@ -149,6 +157,16 @@ def test_what_the_store_has_is_named_across_machines(fleet: Fleet) -> None:
         told = fleet.revoke(issued)
         assert told["in_store_unsettled"] == ["DeleteObject bucket/slow"]
         assert told["transfers_cut"] == 0
+
+
+def test_no_request_that_leaves_after_a_revoke_returned_is_accepted_on_any_machine(fleet: Fleet) -> None:
+    with Hammer(*fleet.gateways, url=fleet.url) as hammer:
+        rounds = [hammer.round() for _ in range(ROUNDS)]
+    assert violations(rounds, fleet.upstream) == []
+    assert just_after(rounds) >= ROUNDS // 2, "a vacuous run: hardly anything left just after a return"
+    assert just_before(rounds) >= 1, "a vacuous run: nothing was accepted before a return"
+    assert all(one.confirmed == GATEWAYS for one in rounds)
+    assert {sent.status for one in rounds for sent in one.sent} <= {200, 403}
 
 
 def test_a_machine_cut_off_from_the_database_refuses_in_time_and_heals_by_itself(fleet: Fleet) -> None:

@@ -27,7 +27,7 @@ def hammered(folder: Path, bug: str | None = None) -> Iterator[tuple[Hammer, Rec
         gateway = Gateway(folder, recorded_store(upstream), {"workers": {"count": workers}})
         if bug is not None:
             gateway.server = (sys.executable, "-m", "tests.support.seeded", bug)
-        with gateway, Hammer(gateway, upstream) as hammer:
+        with gateway, Hammer(gateway) as hammer:
             yield hammer, upstream
 
 

@@ -1,9 +1,9 @@
 """Many requests of a key around the moment its revoke returns, and a judge of what happened, on one clock.
 
 Every request has an object key of its own and its time of departure, taken before its first byte is sent. The revoke
-runs in another process, which says when its change was durable and when every gateway had confirmed it. The judge takes
-the first: from then on the key must be refused, also if whoever revokes dies there. CLOCK_MONOTONIC is one for all
-processes of the machine.
+runs in another process, which says when its change was durable and when every gateway had confirmed it. Of a keystore
+on this machine the judge takes the first: from then on the key must be refused, also if whoever revokes dies there. Of
+one on PostgreSQL the second. CLOCK_MONOTONIC is one for all processes of the machine.
 """
 
 import subprocess
@@ -50,6 +50,34 @@ async def act(database, kek_file):
 asyncio.run(act(*sys.argv[1:]))
 """
 
+REVOKING_AFAR = """
+import asyncio, sys, time
+from pathlib import Path
+from keystore.access_key import RevokeReason
+from keystore.postgres import open_postgres_store
+from keystore.postgres_confirmation import confirm_postgres
+from keystore.scope import AllBuckets
+from keystore.sealing import Secret, load_kek_ring
+from keystore.store import NewKey
+
+async def act(kek_file):
+    url = sys.stdin.readline().strip()
+    ring = load_kek_ring(Path(kek_file))
+    async with open_postgres_store(url, ring, create=False) as store:
+        for number, line in enumerate(sys.stdin):
+            if line == "create\\n":
+                access_key, secret = await store.create_key(NewKey("default", "hammered", AllBuckets()), "hammer")
+                await confirm_postgres(Secret(url), ring, store.committed_seq, since=0.0)
+                print(access_key.access_key_id, secret.expose(), flush=True)
+            else:
+                since = time.monotonic()
+                await store.revoke_key(access_key.access_key_id, RevokeReason.UNUSED, "hammer")
+                found = await confirm_postgres(Secret(url), ring, store.committed_seq, since=since)
+                print(time.monotonic_ns(), found.confirmed, flush=True)
+
+asyncio.run(act(*sys.argv[1:]))
+"""
+
 
 class Sent(NamedTuple):
     """`left`: ns, before its first byte. `status`: of the answer."""
@@ -69,16 +97,21 @@ class Round:
 
 
 class Hammer:
-    """Use as a context manager; `round` as often as wanted. The gateway's upstream is `upstream`."""
+    """Use as a context manager; `round` as often as wanted. `url`: of the PostgreSQL that the gateways share."""
 
-    def __init__(self, gateway: Gateway, upstream: RecordingUpstream) -> None:
-        self._gateway = gateway
-        self._upstream = upstream
-        self._names = 0
+    def __init__(self, *gateways: Gateway, url: str | None = None) -> None:
+        self._gateways = gateways
+        self._url = url
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-c", REVOKING, str(self._gateway.keystore), str(self._gateway.folder / "kek")]
+        first = self._gateways[0]
+        kek_file = str(first.folder / "kek")
+        here = [sys.executable, "-c", REVOKING, str(first.keystore), kek_file]
+        command = here if self._url is None else [sys.executable, "-c", REVOKING_AFAR, kek_file]
         self._revoker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        if self._url is not None:  # not on the command line, which others can read
+            assert self._revoker.stdin is not None
+            self._revoker.stdin.write(f"{self._url}\n")
         return self
 
     def __exit__(
@@ -97,7 +130,7 @@ class Hammer:
         access_key_id, secret = self._tell("create").split()
         done, found = threading.Event(), Round()
         threads = [
-            threading.Thread(target=self._send, args=(access_key_id, secret, number, done, found))
+            threading.Thread(target=self._send, args=(access_key_id, secret, number, done, found), daemon=True)
             for number in range(THREADS)
         ]
         for thread in threads:
@@ -113,9 +146,10 @@ class Hammer:
 
     def _send(self, access_key_id: str, secret: str, thread: int, done: threading.Event, found: Round) -> None:
         signer = UpstreamSigner(UpstreamCredential(access_key_id, secret), b"us-east-1")
-        host = self._gateway.host.encode()
+        gateway = self._gateways[thread % len(self._gateways)]
+        host = gateway.host.encode()
         number = 0
-        with self._gateway.connect() as connection:
+        with gateway.connect() as connection:
             while not done.is_set():
                 name = f"{access_key_id}-{thread}-{number}"
                 number += 1

@@ -240,13 +240,42 @@ def test_a_word_that_speaks_of_more_than_has_come_is_503_and_never_open(house: H
         house.directory.find(ID, TODAY)
 
 
-def test_a_change_that_comes_with_a_lease_that_ran_out_is_applied_all_the_same(house: House) -> None:
+def test_a_change_that_comes_when_the_lease_ran_out_is_told_when_it_can_be_judged(house: House) -> None:
     house.know()
     house.change(told(1, REVOKED))
     house.now = 9_000
     with pytest.raises(KeystoreUnavailable):
         house.directory.find(ID, TODAY)
+    house.directory.tick()
+    assert (house.told, house.applied) == ([], [])
+    house.feeds.word(pack(12_000, 1))
+    house.directory.tick()
     assert (house.told, house.applied) == ([(1, ID)], [1])
+
+
+def test_a_feed_that_is_ahead_of_the_word_is_served_from_and_told(house: House) -> None:
+    """Two changes, one after the other, and the word speaks of the first when both are taken."""
+    house.know()
+    house.feeds.ring([told(1, REVOKED)])
+    house.feeds.ring([told(2, replace(REVOKED, version=3))])
+    house.feeds.word(pack(4_000, 1))
+    record = house.directory.record(ID)
+    assert record is not None
+    assert record.version == 3
+    assert (house.told, house.applied) == ([(1, ID), (2, ID)], [2])
+    house.feeds.word(pack(4_000, 2))
+    assert house.directory.record(ID) is record
+    assert house.directory.fresh()
+
+
+def test_numbers_of_changes_are_compared_where_they_wrap(house: House) -> None:
+    house.know()
+    house.directory._applied = (1 << 20) - 1
+    house.feeds.word(pack(4_000, 1 << 20))
+    with pytest.raises(KeystoreUnavailable, match="announced"):
+        house.directory.find(ID, TODAY)
+    house.feeds.word(pack(4_000, (1 << 20) - 2))
+    assert house.directory.find(ID, TODAY) is not None
 
 
 def test_a_supervisor_that_is_gone_is_503(house: House) -> None:
