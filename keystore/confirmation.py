@@ -51,6 +51,7 @@ def confirmation_json(confirmation: Confirmation) -> dict[str, object]:
         "gateways": confirmation.gateways,
         "confirmed": confirmation.confirmed,
         "lapsed": confirmation.lapsed,
+        "out_of_lease": confirmation.out_of_lease,
         "transfers_cut": confirmation.transfers_cut,
         "in_store_settled": confirmation.in_store_settled,
         "in_store_unsettled": list(confirmation.in_store_unsettled),

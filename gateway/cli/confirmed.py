@@ -44,8 +44,10 @@ def in_words(confirmation: Confirmation) -> str:
     """The end of a sentence that says what was done."""
     told = confirmation
     if not told.gateways:
-        return "no gateway is running on this machine"
+        return "no gateway is running"
     words = f"confirmed by {told.confirmed} of {told.gateways} {_many('gateway', told.gateways)} in {told.took_ms} ms"
+    if told.out_of_lease:
+        words += f" ({told.out_of_lease} not reached: refusing since the lease ran out, which is inferred from time)"
     if told.transfers_cut:
         words += f", {told.transfers_cut} {_many('transfer', told.transfers_cut)} cut"
     if told.in_store_settled:

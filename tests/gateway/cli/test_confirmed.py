@@ -24,7 +24,12 @@ ALL = Confirmation(3, 3, 0, (), 0, 0, (), 12)
             "confirmed by 3 of 3 gateways in 12 ms, 1 request had reached the store, "
             "with the store and not answered yet: DeleteObject b/k",
         ),
-        (ALL._replace(gateways=0, confirmed=0), "no gateway is running on this machine"),
+        (ALL._replace(gateways=0, confirmed=0), "no gateway is running"),
+        (
+            ALL._replace(confirmed=2, lapsed=1, out_of_lease=1, transfers_cut=1),
+            "confirmed by 2 of 3 gateways in 12 ms (1 not reached: refusing since the lease ran out, which is inferred "
+            "from time), 1 transfer cut",
+        ),
     ],
 )
 def test_who_confirmed_is_said_in_words(confirmation: Confirmation, words: str) -> None:
@@ -35,6 +40,7 @@ def test_who_confirmed_is_said_in_words(confirmation: Confirmation, words: str) 
     ("confirmation", "said"),
     [
         (ALL._replace(confirmed=2, lapsed=1), "1 of 3 gateways did not confirm"),
+        (ALL._replace(confirmed=1, lapsed=2, out_of_lease=1), "2 of 3 gateways did not confirm"),
         (ALL._replace(confirmed=2, lapsed=1, elsewhere=(4711,)), "process 4711 has another file open"),
     ],
 )
@@ -49,4 +55,5 @@ def test_what_is_not_proven_is_never_a_success(
 
 def test_a_proof_ends_nothing() -> None:
     require_proof(ALL)
+    require_proof(ALL._replace(confirmed=2, lapsed=1, out_of_lease=1))
     require_proof(ALL._replace(gateways=0, confirmed=0))
