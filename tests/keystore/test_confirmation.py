@@ -144,6 +144,7 @@ def test_the_json_has_every_field_as_a_number_or_a_list(database: Path, seat: Se
         "gateways": 1,
         "confirmed": 1,
         "lapsed": 0,
+        "out_of_lease": 0,
         "transfers_cut": 0,
         "in_store_settled": 0,
         "in_store_unsettled": [],

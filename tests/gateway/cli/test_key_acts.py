@@ -17,7 +17,16 @@ from keystore.errors import KeystoreUnavailable
 from keystore.sqlite import open_sqlite_store
 
 Run = Callable[..., Result]
-CONFIRMATION = {"gateways", "confirmed", "lapsed", "transfers_cut", "in_store_settled", "in_store_unsettled", "took_ms"}
+CONFIRMATION = {
+    "gateways",
+    "confirmed",
+    "lapsed",
+    "out_of_lease",
+    "transfers_cut",
+    "in_store_settled",
+    "in_store_unsettled",
+    "took_ms",
+}
 
 
 def done(run: Run, *words: str) -> dict[str, Any]:
