@@ -2,6 +2,7 @@
 moment a revoke has returned, no gateway has a word that is good for who lacks the change."""
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -19,9 +20,11 @@ from keystore.sealing import Kek, KekRing, Secret
 from tests.support.keepers import LEASE_MS, FakeWorkers, Host, House, boot_ms, house_on
 from tests.support.keystore_on_postgres import made
 from tests.support.postgres import Postgres, running
+from tests.support.rough_proxy import RoughProxy, rough_proxy
 
 pytestmark = pytest.mark.server
 
+SECONDS = 5  # of bad weather
 LIVE = "SELECT count(*) FROM nqgate.gateway WHERE NOT fenced AND left_at IS NULL"
 
 
@@ -307,17 +310,25 @@ def crash(server: Postgres) -> None:
 # ---- any order of faults ----
 
 
-@pytest.mark.parametrize("seed", range(4))
-async def test_no_sequence_of_faults_lets_a_revoked_key_through(house: House, seed: int) -> None:
-    chance = random.Random(seed)
-    hosts = await three(house)
-    access_key_id = await made(house.store)
-    ended = boot_ms() + 5000
+class Weather:
+    """Faults in any order: of the networks of gateways and of the revoke, of gateways that die and others that join.
+    Any two clocks run at rates within 4:3; with 0.76 and 1.3 a janitor fenced a gateway that still served."""
 
-    async def faults() -> None:
-        while boot_ms() < ended:
-            proxy = chance.choice(hosts).proxy
-            match chance.randrange(6):
+    def __init__(self, house: House, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.house = house
+        self.ended = 0.0
+        self.died = 0
+
+    async def add(self) -> None:
+        await self.house.add(ready=False, rate=self.chance.choice((0.87, 1.0, 1.15)))
+
+    async def faults(self, revoker: RoughProxy) -> None:
+        chance = self.chance
+        while boot_ms() < self.ended:
+            host = chance.choice([one for one in self.house.hosts if not one.workers.dead])
+            proxy = revoker if chance.random() < 0.1 else host.proxy
+            match chance.randrange(8):
                 case 0:
                     proxy.blackhole()
                 case 1:
@@ -328,17 +339,36 @@ async def test_no_sequence_of_faults_lets_a_revoked_key_through(house: House, se
                     proxy.there.delay, proxy.back.delay = chance.uniform(0, 0.06), chance.uniform(0, 0.06)
                 case 4:
                     proxy.reset()
-                case 5:
+                case 5 | 6:
                     proxy.heal()
-            await asyncio.sleep(chance.uniform(0.0, 0.4))
+                case 7 if self.died < 2:
+                    self.died += 1
+                    host.kill()
+                    await self.add()
+            await asyncio.sleep(chance.uniform(0.0, 0.3))
+        for one in (revoker, *[host.proxy for host in self.house.hosts if not host.workers.dead]):
+            one.heal()
 
-    async def revoking() -> None:
-        while boot_ms() < ended:
-            await house.revoke(access_key_id)
-            await asyncio.sleep(chance.uniform(0.0, 0.1))
+    async def revokes(self, access_key_id: str) -> None:
+        while boot_ms() < self.ended:
+            seq = await self.house.commit_revoke(access_key_id)
+            with contextlib.suppress(KeystoreUnavailable):  # not proven: nothing was promised
+                await self.house.confirm(seq)
+            await asyncio.sleep(self.chance.uniform(0.0, 0.1))
 
-    await asyncio.gather(faults(), revoking())
-    for host in hosts:
-        host.proxy.heal()
-    await until(lambda: all(host.keeper.fresh() for host in hosts))
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_no_sequence_of_faults_lets_a_revoked_key_through(house: House, seed: int) -> None:
+    weather = Weather(house, seed)
+    for _ in range(3):
+        await weather.add()
+    access_key_id = await made(house.store)
+    async with rough_proxy(house.postgres.port) as revoker:
+        house.asked_at = Secret(house.postgres.url(house.database, revoker.port))
+        weather.ended = boot_ms() + SECONDS * 1000
+        await asyncio.gather(weather.faults(revoker), weather.revokes(access_key_id))
+        alive = [host for host in house.hosts if not host.workers.dead]
+        await until(lambda: all(host.keeper.fresh() for host in alive))
+        house.asked_at = house.url
+        assert (await house.revoke(access_key_id)).confirmed >= len(alive)
     assert len(house.returned) >= 4
