@@ -125,7 +125,7 @@ class _Asking:
             self._hand = await connect(self._url.expose(), self._where, seconds=ANSWER_SECONDS)
         if self._mac is None:
             self._mac = await self._verified(self._hand)
-        known = list(self._asked or ())
+        known = " ".join(str(one) for one in self._asked or ())
         seen = read_gateways(await self._hand.fetch(GATEWAYS_AFTER, known, self._seq))
         self._enter(seen.store)
         if seen.mac != self._mac:

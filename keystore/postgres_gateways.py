@@ -27,7 +27,10 @@ _MINE: Final = f"id = $1 AND {_LIVE}"
 # $1 = id, $2 = name, $3 = keks, $4 = protocol. It holds nothing yet: applied and cut_seq are 0.
 ADD_GATEWAY: Final = f"INSERT INTO {SCHEMA}.gateway (id, name, keks, protocol) VALUES ($1, $2, $3, $4)"  # noqa: S608
 # Those that have ended under this name: of a name there is one at most.
-FORGET_GATEWAYS: Final = f"DELETE FROM {SCHEMA}.gateway WHERE name = $1 AND NOT ({_LIVE})"  # noqa: S608
+FORGET_GATEWAYS: Final = (
+    f"DELETE FROM {SCHEMA}.gateway WHERE id IN (SELECT id FROM {SCHEMA}.gateway"  # noqa: S608
+    f" WHERE name = $1 AND NOT ({_LIVE}) FOR UPDATE SKIP LOCKED)"
+)
 # $2 = the renewals it knows of, $3 = applied. Its row and the store's are of one moment; no row: it lost its place.
 RENEW_GATEWAY: Final = (
     f"UPDATE {SCHEMA}.gateway SET renewals = renewals + 1, applied = $3 FROM {SCHEMA}.store s"  # noqa: S608
@@ -35,20 +38,22 @@ RENEW_GATEWAY: Final = (
 )
 # $2 = applied, $3 = cut_seq, $4 = told, $5 = keks
 ACKNOWLEDGE: Final = f"UPDATE {SCHEMA}.gateway SET applied = $2, cut_seq = $3, told = $4, keks = $5 WHERE {_MINE}"  # noqa: S608
-# $2 = the renewals it was seen with: where they have moved since, somebody has a lease under this row.
-LEAVE_GATEWAY: Final = (  # $3 = when, Unix seconds
-    f"UPDATE {SCHEMA}.gateway SET left_at = $3 WHERE {_MINE} AND renewals = $2"  # noqa: S608
-)
-FENCE_GATEWAY: Final = f"UPDATE {SCHEMA}.gateway SET fenced = true WHERE {_MINE} AND renewals = $2"  # noqa: S608
+# $2 = the renewals it was seen with: where they have moved since, somebody has a lease under this row. Where it is
+# locked somebody is about to, or was cut off in the middle of that; nobody waits for him.
+_UNMOVED: Final = f"id = (SELECT id FROM {SCHEMA}.gateway WHERE {_MINE} AND renewals = $2 FOR UPDATE SKIP LOCKED)"  # noqa: S608
+LEAVE_GATEWAY: Final = f"UPDATE {SCHEMA}.gateway SET left_at = $3 WHERE {_UNMOVED}"  # noqa: S608  # $3 = Unix seconds
+FENCE_GATEWAY: Final = f"UPDATE {SCHEMA}.gateway SET fenced = true WHERE {_UNMOVED}"  # noqa: S608
 RENEWALS: Final = f"SELECT id, renewals FROM {SCHEMA}.gateway WHERE {_LIVE}"  # noqa: S608
 
 SHOWN: Final = ("id", "name", "applied", "cut_seq", "told", "keks", "fenced", "left_at")
 _SHOWN: Final = ", ".join(f"g.{name}" for name in SHOWN)
 LIVE_GATEWAYS: Final = f"SELECT {_SHOWN} FROM {SCHEMA}.gateway g WHERE {_LIVE} ORDER BY name, id"  # noqa: S608
-# $1 = ids, whose rows come whatever has become of them. $2 = a change: its MAC comes with every row, and the store row.
+# $1 = ids, separated by blanks, whose rows come whatever has become of them. $2 = a change: its MAC comes with every
+# row, and so does the store row.
 GATEWAYS_AFTER: Final = (
     f"SELECT {STORE}, m.mac, {_SHOWN} FROM {SCHEMA}.store s LEFT JOIN {SCHEMA}.change m ON m.seq = $2"  # noqa: S608
-    f" LEFT JOIN {SCHEMA}.gateway g ON ({_LIVE}) OR g.id = ANY($1::uuid[]) WHERE NOT pg_is_in_recovery()"
+    f" LEFT JOIN {SCHEMA}.gateway g ON ({_LIVE}) OR g.id = ANY(string_to_array($1, ' ')::uuid[])"
+    " WHERE NOT pg_is_in_recovery()"
 )
 
 

@@ -35,6 +35,12 @@ SHORTEST_CONNECT: Final = 0.5  # seconds, where a quarter of the lease is less
 LEAVE_SECONDS: Final = 2.0
 TROUBLE: Final[tuple[type[Exception], ...]] = (KeystoreError, *FOREIGN)
 
+# Of what needs no proof, and may be lost; whatever a role's defaults are.
+SESSION: Final = (
+    "SET synchronous_commit = off; SET default_transaction_isolation = 'read committed';"
+    " SET default_transaction_read_only = off"
+)
+
 T = TypeVar("T")
 
 
@@ -77,6 +83,7 @@ class PostgresKeeper:
         self._heard = False
         self._back: WentBack | None = None
         self._failures = 0
+        self._complained = ""
 
     def fresh(self) -> bool:
         return lease.fresh(self._word, self.applied, self._clock_ms())
@@ -127,19 +134,38 @@ class PostgresKeeper:
             while True:
                 try:
                     async with self._connected() as hand:
-                        await self._serve(hand)
-                except (WentBack, PlaceLost) as error:
-                    self._stop_serving()
-                    LOG.error("this gateway serves nothing for now: %s", error)
+                        await self._serve_or_leave(hand)
                 except TROUBLE as error:
-                    why = str(error) if isinstance(error, KeystoreError) else said(error)
-                    LOG.warning("the keystore on %s is not followed: %s", self._where, why)
+                    self._complain(error)
                 self._lease.doubt_acknowledged()
                 await self._pause()
         finally:
             self._stop_serving()
             await self._lookups.close()
             await self._leave()
+
+    async def _serve_or_leave(self, hand: PostgresHand) -> None:
+        """Where the keystore is not what it was nothing is served from it, and no revoke has to wait for that."""
+        try:
+            await self._serve(hand)
+        except PlaceLost:
+            self._stop_serving()
+            raise
+        except WentBack:
+            self._stop_serving()
+            with contextlib.suppress(*TROUBLE):
+                await self._within_a_proof(self._lease.leave(hand))
+            raise
+
+    def _complain(self, error: Exception) -> None:
+        """Once, until the next proof."""
+        why = str(error) if isinstance(error, KeystoreError) else said(error)
+        if why != self._complained:
+            self._complained = why
+            LOG.log(
+                logging.ERROR if isinstance(error, WentBack) else logging.WARNING,
+                "the keystore on %s is not followed: %s", self._where, why,
+            )  # fmt: skip
 
     async def _serve(self, hand: PostgresHand) -> None:
         """Until the connection, or the place, is lost, which is raised."""
@@ -165,6 +191,8 @@ class PostgresKeeper:
             await self._rest(hand, min(proof_at, look_at))
 
     async def _join(self, hand: PostgresHand) -> None:
+        async with asyncio.timeout(READ_SECONDS):
+            await self._log.begin(hand)  # one that cannot be read is joined by nobody: a revoke would wait in vain
         self._stop_serving()
         await self._within_a_proof(self._lease.join(hand, self._keks))
         async with asyncio.timeout(READ_SECONDS):
@@ -182,6 +210,7 @@ class PostgresKeeper:
         self._lease_ms = lease.checked_lease(store.lease_ms)
         self._say(lease.extended(self._word, lease.Proof(t0_ms, store.seq, self._lease_ms), self.applied))
         self._failures = 0
+        self._complained = ""
         self._proven.set()
         return t0_ms
 
@@ -236,11 +265,12 @@ class PostgresKeeper:
     async def _connected(self) -> AsyncIterator[PostgresHand]:
         hand = await self._reach()
         try:
-            # For what may be lost; proofs say otherwise.
-            await self._within_a_proof(hand.run("SET synchronous_commit = off"))
+            await self._within_a_proof(hand.run(SESSION))
             yield hand
-        finally:
+        except BaseException:
             hand.drop()
+            raise
+        await hand.close()
 
     async def _reach(self) -> PostgresHand:
         seconds = max(SHORTEST_CONNECT, lease.proof_every_ms(self._lease_ms) / 1000)

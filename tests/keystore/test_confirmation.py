@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from keystore.board import Identity, Seat, board_path
-from keystore.confirmation import confirm, confirmation_json
+from keystore.confirmation import Confirmation, confirm, confirmation_json
 from keystore.sqlite_file import shm_path
 from keystore.wal_index import identity_of
 
@@ -133,6 +133,12 @@ def test_what_the_store_does_not_answer_is_named(database: Path, seat: Seat) -> 
     found = confirm(database, 7, since=time.monotonic(), settle=0.05)
     assert (found.in_store_settled, found.in_store_unsettled) == (1, ("DeleteObject b/k",))
     assert found.proven
+
+
+def test_who_lapsed_is_no_obstacle_where_its_lease_is_over() -> None:
+    three = Confirmation(3, 1, 2, (), 0, 0, (), 1000)
+    assert [three._replace(out_of_lease=count).proven for count in (0, 1, 2)] == [False, False, True]
+    assert not three._replace(out_of_lease=2, elsewhere=(7,)).proven
 
 
 def test_the_json_has_every_field_as_a_number_or_a_list(database: Path, seat: Seat) -> None:

@@ -10,6 +10,8 @@ from keystore import postgres_server
 from keystore.access_key import AccessKey, RevokeReason
 from keystore.errors import KeystoreUnavailable
 from keystore.postgres import PostgresStore, open_postgres_store
+from keystore.postgres_gateways import CHANNEL
+from keystore.postgres_server import PostgresHand, connect
 from keystore.sealing import KekRing
 from tests.support.keystore_on_postgres import SESSIONS, Sql, log_holds, made, sql, store, url
 from tests.support.lossy_proxy import Loss, LossyProxy, lossy_proxy
@@ -128,6 +130,41 @@ async def test_a_found_change_that_somebody_edited_is_not_reported_as_done(
     proxy.loss = Loss.ANSWER
     with pytest.raises(KeystoreUnavailable, match="not proven"):
         await revoke(far, access_key_id)
+
+
+# ---- the hint that something was committed ----
+
+
+async def test_every_commit_is_followed_by_a_hint_in_a_transaction_of_its_own(store: PostgresStore, url: str) -> None:
+    listener = await connect(url, "tests")
+    heard: list[int] = []
+    await listener.listen(CHANNEL, lambda: heard.append(store.committed_seq))
+    access_key_id = await made(store)
+    await revoke(store, access_key_id)
+    async with asyncio.timeout(5):
+        while len(heard) < 2:
+            await asyncio.sleep(0.01)
+    assert heard[0] >= 2  # it was committed before it was told
+    await listener.close()
+
+
+async def test_a_hint_that_is_not_answered_changes_nothing(
+    far: PostgresStore, proxy: LossyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keystore.postgres.HINT_SECONDS", 0.2)
+    access_key_id = await made(far)
+    run = PostgresHand.run
+
+    async def silent(self: PostgresHand, text: str) -> str:
+        if "NOTIFY" in text:
+            await asyncio.sleep(10)
+        return await run(self, text)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PostgresHand, "run", silent)
+        await revoke(far, access_key_id)
+    assert far.committed_seq == 3
+    assert await status(far, access_key_id) == "revoked"
 
 
 # ---- a standby that does not answer ----

@@ -121,14 +121,14 @@ async def test_who_was_asked_is_shown_whatever_has_become_of_it(hand: PostgresHa
         await hand.execute(postgres_gateways.ADD_GATEWAY, (one, "host", "kek", 2))
     for one in (asked, gone):
         await hand.execute(postgres_gateways.FENCE_GATEWAY, (one, 0))
-    seen = read_gateways(await hand.fetch(postgres_gateways.GATEWAYS_AFTER, [asked, uuid4()], 9))
+    seen = read_gateways(await hand.fetch(postgres_gateways.GATEWAYS_AFTER, f"{asked} {uuid4()}", 9))
     assert (seen.store, seen.mac, set(seen.gateways)) == (STORE, None, {asked, live_one})
     assert seen.gateways[asked].row.fenced
     await hand.run("DELETE FROM nqgate.gateway")
-    assert read_gateways(await hand.fetch(postgres_gateways.GATEWAYS_AFTER, [asked], 9)).gateways == {}
+    assert read_gateways(await hand.fetch(postgres_gateways.GATEWAYS_AFTER, str(asked), 9)).gateways == {}
     await hand.run("DELETE FROM nqgate.store")
     with pytest.raises(RecordRefused, match="store row"):
-        read_gateways(await hand.fetch(postgres_gateways.GATEWAYS_AFTER, [], 9))
+        read_gateways(await hand.fetch(postgres_gateways.GATEWAYS_AFTER, "", 9))
 
 
 @server

@@ -1,16 +1,16 @@
 """A gateway's row on a real server, and when its place is given up."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from keystore.board import Cut
 from keystore.errors import KeystoreUnavailable
 from keystore.postgres import PostgresStore
-from keystore.postgres_gateways import Acknowledgement
+from keystore.postgres_gateways import RENEW_GATEWAY, Acknowledgement
 from keystore.postgres_lease import Janitor, PlaceLost, PostgresLease, boottime_ms
-from keystore.postgres_server import PostgresHand
+from keystore.postgres_server import PostgresHand, connect
 from tests.support.keystore_on_postgres import Sql, hand, sql, store, url
 
 __all__ = ["hand", "sql", "store", "url"]  # fixtures
@@ -189,3 +189,45 @@ async def test_who_renews_between_the_look_and_the_fence_is_not_fenced(
     monkeypatch.setattr(PostgresHand, "execute", late)
     await janitor.look(hand, 1000, None)
     assert sql("SELECT fenced FROM nqgate.gateway") == [["f"]]
+
+
+# ---- a row that somebody was cut off from in the middle of a proof ----
+
+
+@pytest.fixture
+async def cut_off(lease: PostgresLease, hand: PostgresHand, url: str) -> AsyncIterator[PostgresHand]:
+    """It has renewed the row and will never commit."""
+    other = await connect(url, "tests")
+    await other.run("BEGIN")
+    await other.fetch(RENEW_GATEWAY, lease.gateway_id, 0, 1)
+    yield other
+    await other.close()
+
+
+async def test_the_janitor_waits_for_nobody_who_holds_the_row(
+    lease: PostgresLease, hand: PostgresHand, cut_off: PostgresHand, sql: Sql
+) -> None:
+    now = 0
+    janitor = Janitor(lambda: now)
+    await janitor.look(hand, 1000, None)
+    now = 2000
+    async with asyncio.timeout(2):
+        await janitor.look(hand, 1000, None)
+    assert sql(ROWS) == [["0", "0", "0", "f", "f"]]
+    await cut_off.run("ROLLBACK")
+    await janitor.look(hand, 1000, None)
+    assert sql(ROWS) == [["0", "0", "0", "t", "f"]]
+
+
+async def test_a_new_incarnation_waits_for_nobody_who_holds_the_former_row(
+    lease: PostgresLease, hand: PostgresHand, cut_off: PostgresHand, sql: Sql
+) -> None:
+    async with asyncio.timeout(2):
+        await lease.join(hand, "kek")
+    assert sql("SELECT count(*) FROM nqgate.gateway WHERE left_at IS NULL") == [["2"]]
+    await cut_off.run("COMMIT")
+    await lease.leave(hand)
+    assert [row[4] for row in sql(ROWS)] == [
+        "t",
+        "f",
+    ]  # the renewal came through: whoever it was, the janitors see to it

@@ -177,6 +177,18 @@ async def test_a_warning_at_commit_is_no_proof(hand: PostgresHand) -> None:
 
 
 @server
+async def test_what_is_listened_for_is_heard_and_so_is_the_loss_of_the_connection(hand: PostgresHand, sql: Sql) -> None:
+    heard = asyncio.Event()
+    await hand.listen("news", heard.set)
+    for deed in ("NOTIFY news", f"SELECT pg_terminate_backend({hand._connection.get_server_pid()})"):
+        sql(deed)
+        async with asyncio.timeout(5):
+            await heard.wait()
+        heard.clear()
+    assert hand.closed
+
+
+@server
 async def test_a_commit_that_rolls_back_is_said_to_be_one(hand: PostgresHand) -> None:
     await hand.run(BEGIN_WRITE)
     with pytest.raises(KeystoreUnavailable), answering("tests"):

@@ -134,13 +134,14 @@ class Host:
 
 
 class House:
-    """One keystore on a real server, its gateways, and revokes that wait for them. `kind`: the keepers' class."""
+    """One keystore on a real server, its gateways, and revokes that wait for them. `kind`: the keepers' class.
+    `asked_at`: where a revoke asks who has taken it."""
 
     def __init__(
         self, postgres: Postgres, database: str, ring: KekRing, store: PostgresStore, stack: contextlib.AsyncExitStack
     ) -> None:
         self.postgres = postgres
-        self.url = Secret(postgres.url(database))
+        self.url = self.asked_at = Secret(postgres.url(database))
         self.ring = ring
         self.store = store
         self.database = database
@@ -176,7 +177,7 @@ class House:
         return self.store.committed_seq
 
     async def confirm(self, seq: int, since: float | None = None, **more: Callable[[], int] | float) -> Confirmation:
-        told = await confirm_postgres(self.url, self.ring, seq, since=since or time.monotonic(), **more)  # type: ignore[arg-type]  # as named
+        told = await confirm_postgres(self.asked_at, self.ring, seq, since=since or time.monotonic(), **more)  # type: ignore[arg-type]  # as named
         self.returned.append(Returned(boot_ms(), seq, told))
         return told
 

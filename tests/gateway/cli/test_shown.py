@@ -28,7 +28,8 @@ def shown(run: Run, *words: str) -> dict[str, Any]:
 
 
 CONFIRMED = {
-    "gateways", "confirmed", "lapsed", "out_of_lease", "transfers_cut", "in_store_settled", "in_store_unsettled", "took_ms",
+    "gateways", "confirmed", "lapsed", "out_of_lease", "transfers_cut", "in_store_settled", "in_store_unsettled",
+    "took_ms",
 }  # fmt: skip
 
 
