@@ -129,7 +129,7 @@ async def _open_here(stack: contextlib.AsyncExitStack, config: Config, ring: Kek
     """A file on this machine, which workers read by themselves."""
     path = config.keystore.path
     writer = await stack.enter_async_context(open_sqlite_store(path, ring, create=True))
-    directory = open_directory(path, ring, max_known=MAX_KNOWN)
+    directory = open_directory(path, ring, max_known=MAX_KNOWN, believed=True)
     stack.callback(directory.close)
     water = HighWater(path, ring, config.keystore.state_file)
     await stack.enter_async_context(kept(water, lambda: directory.where()[1], LOG.warning))

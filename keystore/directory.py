@@ -21,7 +21,7 @@ from typing import Final
 from keystore.access_key import ACCESS_KEY_ID, NO_DATE, AccessKey, KnownKey
 from keystore.accounts import Account
 from keystore.bucket_claims import BucketClaim, Tenure, tenure
-from keystore.chain import OF_A_BUCKET, OF_A_KEY, OF_AN_ACCOUNT, OF_SEALS, START, Change, StoreRow
+from keystore.chain import OF_A_BUCKET, OF_A_KEY, OF_AN_ACCOUNT, OF_SEALS, START, Change, Position, StoreRow
 from keystore.derived import StoreCredential
 from keystore.errors import KeystoreError, KeystoreUnavailable, RecordRefused
 from keystore.means import Means, RingMeans
@@ -33,12 +33,16 @@ from keystore.sqlite_rows import (
     FIND_ACCESS_KEY,
     FIND_BUCKETS,
     FOLLOW_AT_MOST,
+    LAST_OF_BUCKETS,
     LIST_ACCOUNTS,
     SELECT_LOG,
+    SELECT_LOG_END,
     read_claims,
     read_found_account,
     read_found_key,
     read_log,
+    read_log_end,
+    read_written_at,
 )
 from keystore.wal_index import HEADER, WalIndex
 
@@ -64,6 +68,8 @@ class Directory:
         path: Path,
         means: Means,
         max_known: int = MAX_KNOWN,
+        *,
+        believed: bool = False,
     ) -> None:
         self.on_change: OnChange | None = None
         self.on_applied: Callable[[int], None] | None = None
@@ -83,6 +89,8 @@ class Directory:
         self._means = means
         self._store, _ = self._read_log()
         self._rows = means.enter(self._store)
+        if believed:
+            self._begin_at_the_end()
         self._refresh()
 
     # ---- the hot path ----
@@ -241,6 +249,21 @@ class Directory:
         if self.on_change is not None:
             self._untold.append((seq, access_key_id))
 
+    def _begin_at_the_end(self) -> None:
+        """The store row under its MAC says where the log ends, and the last change under its own is there. What lies
+        before it is somebody else's to verify."""
+        store, last = read_log_end(self._select(SELECT_LOG_END))
+        self._rows.check_store_row(store)
+        at = (
+            START
+            if last is None
+            else self._rows.follow(Position(last.change.seq - 1, last.previous_mac), [last.change])
+        )
+        if at != (store.seq, store.head):
+            raise RecordRefused(f"the change log ends at row {at.seq}, the store row says {store.seq}")
+        self._applied = at
+        self._written_at = read_written_at(self._select(LAST_OF_BUCKETS))
+
     # ---- cold look-ups ----
 
     def _look_up(self, access_key_id: str) -> Held | None:
@@ -289,9 +312,9 @@ class Directory:
     def _read_log(self) -> tuple[StoreRow, list[Change]]:
         return read_log(self._select(SELECT_LOG, self._applied.seq))
 
-    def _select(self, statement: str, value: str | int) -> list[tuple[object, ...]]:
+    def _select(self, statement: str, *values: str | int) -> list[tuple[object, ...]]:
         with answering(self._path):
-            return self._connection.execute(statement, (value,)).fetchall()
+            return self._connection.execute(statement, values).fetchall()
 
     def where(self) -> tuple[tuple[int, int, int, int], int]:
         """Which files are open here (device and inode of the database and its wal-index), and the last change read."""
@@ -319,10 +342,16 @@ class Directory:
 
 
 def open_directory(
-    url_or_path: str | Path, keys: KekRing | Means, *, on_change: OnChange | None = None, max_known: int = MAX_KNOWN
+    url_or_path: str | Path,
+    keys: KekRing | Means,
+    *,
+    on_change: OnChange | None = None,
+    max_known: int = MAX_KNOWN,
+    believed: bool = False,
 ) -> Directory:
-    """The directory of an existing keystore, its whole change log verified (about 15 µs a row). `max_known`: records,
-    with the buckets they name, that are kept in memory.
+    """The directory of an existing keystore, its whole change log verified (about 15 µs a row); or only its end, where
+    that is `believed`, because somebody else verifies the rest. `max_known`: records, with the buckets they name, that
+    are kept in memory.
 
     Call it on the thread that will call find. Raises KeystoreUnavailable, WrongKek, RecordRefused.
     """
@@ -333,7 +362,7 @@ def open_directory(
         try:
             _read_once(connection, path)
             means = RingMeans(keys) if isinstance(keys, KekRing) else keys
-            directory = Directory(connection, WalIndex(path), path, means, max_known)
+            directory = Directory(connection, WalIndex(path), path, means, max_known, believed=believed)
         except BaseException:
             connection.close()
             raise

@@ -7,6 +7,7 @@ the store row with the log behind a position. Knows no connection.
 from typing import Final
 
 from keystore.chain import Change, StoreRow
+from keystore.errors import RecordRefused
 from keystore.found_rows import ACCESS_KEY, ACCOUNT, BUCKET, CHANGE, STORE
 
 # What reads a SQLite keystore finds here what its statements return, as types.
@@ -23,6 +24,7 @@ from keystore.found_rows import read_store as read_store
 from keystore.record import AccessKeyRow, AccountRow, BucketRow
 from keystore.statements import Statements
 
+LAST_OF_BUCKETS: Final = "SELECT bucket, max(seq) FROM change WHERE bucket IS NOT NULL GROUP BY bucket"
 PAGE: Final = 1000  # rows of any table in one statement, when all of them are read
 
 _PREVIOUS: Final = "LEFT JOIN change p ON p.seq = c.seq - 1"
@@ -139,3 +141,13 @@ STATEMENTS: Final = Statements(
     put_bucket=PUT_BUCKET,
     delete_access_key=DELETE_ACCESS_KEY,
 )
+
+
+def read_written_at(result: list[tuple[object, ...]]) -> dict[str, int]:
+    """Of LAST_OF_BUCKETS: name → sequence number of the last change that names it."""
+    found: dict[str, int] = {}
+    for name, seq in result:
+        if not isinstance(name, str) or not isinstance(seq, int):
+            raise RecordRefused("a change names no bucket where it should")
+        found[name] = seq
+    return found

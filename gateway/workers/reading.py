@@ -74,7 +74,7 @@ def reading_here(stack: contextlib.AsyncExitStack, begin: Message, keys: AskingK
     """Raises as `open_directory`."""
     database = Path(begin["database"])
     macs = handed_macs(begin)
-    directory = open_directory(database, AskingMeans(macs, keys))
+    directory = open_directory(database, AskingMeans(macs, keys), believed=True)
     stack.callback(directory.close)
     files, applied = directory.where()
     seat = Seat(database, Identity(*files), applied, begin["gateway"])

@@ -386,3 +386,54 @@ def test_after_the_kek_changed_keys_of_both_are_found(
         "new one",
     }
     opened.close()
+
+
+# ---- begun at the end of the log ----
+
+
+async def test_a_directory_that_believes_the_log_begins_at_its_end_and_goes_on_from_there(
+    database: Path, store: SqliteStore, ring: KekRing, hand: Hand
+) -> None:
+    await made(store)
+    access_key_id, _ = await made(store)
+    await store.claim_bucket("photos", "default", "ann")
+    hand("DELETE FROM change WHERE seq = 1")  # which a directory that reads everything would refuse
+    opened = open_directory(database, ring, believed=True)
+    assert opened.where()[1] == 4
+    assert found(opened, access_key_id).access_key.status is Status.ACTIVE
+    assert opened.tenure("photos").account == "default"
+    await store.revoke_key(access_key_id, RevokeReason.OTHER, "bob")
+    assert found(opened, access_key_id).access_key.status is Status.REVOKED
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "DELETE FROM change WHERE seq = (SELECT max(seq) FROM change)",
+        "UPDATE change SET at = 9 WHERE seq = (SELECT max(seq) FROM change)",
+        "UPDATE change SET mac = x'00' WHERE seq = (SELECT max(seq) FROM change) - 1",
+        "UPDATE store SET seq = seq - 1",
+    ],
+)
+async def test_an_end_that_does_not_hold_is_not_believed(
+    database: Path, store: SqliteStore, ring: KekRing, hand: Hand, act: str
+) -> None:
+    await made(store)
+    hand(act)
+    with pytest.raises(KeystoreUnavailable):
+        open_directory(database, ring, believed=True)
+
+
+async def test_a_claim_that_vanished_with_all_that_tells_of_it_is_refused_where_its_log_was_believed_too(
+    database: Path, store: SqliteStore, ring: KekRing, hand: Hand
+) -> None:
+    await store.create_account("team", "ann")
+    await store.claim_bucket("photos", "team", "ann")
+    await made(store)
+    opened = open_directory(database, ring, believed=True)
+    hand("DELETE FROM bucket")
+    hand("UPDATE change SET bucket = NULL WHERE bucket = 'photos'")
+    with pytest.raises(KeystoreUnavailable):
+        opened.tenure("photos")
+    opened.close()
