@@ -51,6 +51,13 @@ def why_back(mark: Mark, store: StoreRow, mac_there: object) -> str:
 # ---- what is remembered ----
 
 
+def together(own: Mark, remembered: tuple[Ended, ...]) -> Mark:
+    """The mark of a keystore by itself, and what else was remembered of it before."""
+    named = {one.access_key_id for one in own.ended}
+    others = tuple(one for one in remembered if one.access_key_id not in named)
+    return own._replace(ended=(*others, *own.ended)[-MAX_REMEMBERED:])
+
+
 def remember(known: Iterable[Ended], changes: Iterable[Change]) -> tuple[Ended, ...]:
     """The last MAX_REMEMBERED keys that were ended. A restore takes its key out; COMPROMISED is final."""
     ended = {one.access_key_id: one for one in known}

@@ -28,7 +28,7 @@ def accept(context: typer.Context, yes: Yes = False, json: Json = False) -> None
         ring = load_kek_ring(settings.kek_file)
         water = HighWater(settings.path, ring, settings.state_file)
         async with open_sqlite_store(settings.path, ring, create=False) as store:
-            case = consider(water)
+            case = await consider(water)
             if not case.why:
                 return case, None
             confirm(settings.path.name, _question(case), yes=yes)
