@@ -11,9 +11,9 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from keystore.chain import START, Position, StoreRow
-from keystore.errors import KeystoreUnavailable, RecordRefused, WentBack
-from keystore.mark import Ended, Mark, remember, together, why_back
+from keystore.chain import StoreRow
+from keystore.errors import KeystoreUnavailable, WentBack
+from keystore.mark import WENT_BACK, Ended, Mark, Rising, together, why_back
 from keystore.mark_file import MarkFile, raised_while_running, read_mark
 from keystore.sealed_rows import SealedRows, enter_store
 from keystore.sealing import KekRing
@@ -48,7 +48,7 @@ class HighWater:
                 store, rows = self._entered(connection)
                 why = "" if mark is None else why_back(mark, store, mac_at(connection, mark.seq))
                 if why:
-                    raise WentBack(f"the keystore went back in time: {why}: `nqgate keystore adopt` accepts it")
+                    raise WentBack(WENT_BACK.format(why))
                 if mark is not None and mark.seq == store.seq:
                     return
                 raised = _followed(connection, store, rows, mark)
@@ -96,17 +96,12 @@ class HighWater:
 
 def _followed(connection: sqlite3.Connection, store: StoreRow, rows: SealedRows, mark: Mark | None) -> Mark:
     """The mark at the end of the log, which is verified on the way there from `mark`."""
-    at = START if mark is None else Position(mark.seq, mark.head)
-    ended = () if mark is None else mark.ended
+    rising = Rising(rows.follow, mark)
     while True:
-        _, changes = read_log(connection.execute(SELECT_LOG, (at.seq,)).fetchall())
-        at = rows.follow(at, changes)
-        ended = remember(ended, changes)
+        _, changes = read_log(connection.execute(SELECT_LOG, (rising.at.seq,)).fetchall())
+        rising.take(changes)
         if len(changes) < FOLLOW_AT_MOST:
-            break
-    if at != (store.seq, store.head):
-        raise RecordRefused(f"the change log ends at row {at.seq}, the store row says {store.seq}")
-    return Mark(store.store_id, store.generation, at.seq, at.head, ended)
+            return rising.risen(store)
 
 
 def mac_at(connection: sqlite3.Connection, seq: int) -> object:
