@@ -32,7 +32,7 @@ PURE_FLOORS = [
 # ---- the waterline: everything above is pure, everything below does IO, reads clocks or draws randomness ----
 DEEP_FLOORS = [
     ["keystore.minting", "keystore.sealing", "gateway.config", "gateway.telemetry", "gateway.spool"],
-    ["keystore.sealed_rows", "keystore.store"],
+    ["keystore.sealed_rows", "keystore.store", "keystore.kek_use"],
     ["keystore.sqlite_file", "keystore.sqlite_rows", "keystore.postgres_rows", "keystore.means", "keystore.remembered"],
     ["keystore.mutation"],
     ["keystore.mark_file", "keystore.reseal", "keystore.kek_file", "keystore.postgres_server"],
@@ -47,6 +47,7 @@ DEEP_FLOORS = [
         "keystore.postgres_high_water",
         "keystore.adoption",
         "keystore.rotation",
+        "keystore.postgres_rotation",
     ],
     ["keystore.usage"],
     ["gateway.usage"],
