@@ -165,8 +165,8 @@ class KeystoreSettings(_Section):
     state_file: Path | None = Field(
         None,
         description="File that remembers how far the keystore had come, so that an older copy put back is noticed; "
-        "beside it, with `.state` behind its name, when absent. Keep it out of backups; on another disk it also "
-        "survives what takes the keystore's.",
+        "beside it, with `.state` behind its name, when absent; for PostgreSQL, where every host has one of its own, "
+        "beside the KEK file. Keep it out of backups; on another disk it also survives what takes the keystore's.",
     )
 
     @field_validator("url")
@@ -182,6 +182,11 @@ class KeystoreSettings(_Section):
     def remote(self) -> bool:
         """Whether it is a database that other machines share."""
         return not self.url.get_secret_value().startswith("sqlite:///")
+
+    @property
+    def host_state_file(self) -> Path:
+        """Where this host remembers how far a database that other machines share had come."""
+        return self.state_file or self.kek_file.with_name(self.kek_file.name + ".state")
 
     @property
     def path(self) -> Path:

@@ -5,13 +5,14 @@ is raised, under its MACs and in its log, and the mark moves to it. Stopped anyw
 What the mark does not know is not brought back: keys made since, scopes narrowed since, buckets given away since.
 """
 
-from typing import Final, NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
 
 from keystore.access_key import Status
 from keystore.errors import MarkUnreadable, NotFound, RecordRefused, WrongKek
-from keystore.high_water import HighWater, read_mark
 from keystore.mark import Ended, Mark
-from keystore.sqlite import SqliteStore
+from keystore.mark_file import read_mark
+from keystore.store_acts import StoreActs
 
 ACTOR: Final = "adopt"  # of the revokes; the adoption itself is somebody's
 
@@ -31,19 +32,38 @@ class Adopted(NamedTuple):
     refused: tuple[str, ...]
 
 
-def consider(water: HighWater) -> Case:
+class Water(Protocol):
+    """The mark of a keystore, whatever database that is in."""
+
+    @property
+    def path(self) -> Path: ...
+
+    async def judge(self, mark: Mark) -> str:
+        """`why_back` of the keystore as it is now."""
+
+    async def survey(self, remembered: tuple[Ended, ...]) -> Mark:
+        """The mark that the keystore as it is now would have, its whole log verified, and what else is remembered.
+
+        RecordRefused when the log does not hold.
+        """
+
+    async def rewrite(self, remembered: tuple[Ended, ...]) -> None:
+        """The mark is where the keystore is now, whatever was known before."""
+
+
+async def consider(water: Water) -> Case:
     """KeystoreUnavailable when the keystore or the mark cannot be read."""
     try:
         mark = read_mark(water.path)
     except MarkUnreadable as error:
         return Case(str(error), None)
-    return Case("" if mark is None else water.judge(mark), mark)
+    return Case("" if mark is None else await water.judge(mark), mark)
 
 
-async def adopt(store: SqliteStore, water: HighWater, case: Case, actor: str) -> Adopted:
+async def adopt(store: StoreActs, water: Water, case: Case, actor: str) -> Adopted:
     """RecordRefused, and nothing done, when the keystore's log does not hold."""
     remembered = () if case.mark is None else case.mark.ended
-    water.survey(remembered)
+    await water.survey(remembered)
     revoked: list[Ended] = []
     refused: list[str] = []
     for one in remembered:
@@ -59,5 +79,5 @@ async def adopt(store: SqliteStore, water: HighWater, case: Case, actor: str) ->
             revoked.append(one)
     told: dict[str, object] = {"why": case.why, "revoked_again": len(revoked)}
     generation = await store.adopt(0 if case.mark is None else case.mark.generation, actor, told)
-    water.rewrite(remembered)
+    await water.rewrite(remembered)
     return Adopted(generation, tuple(revoked), tuple(refused))

@@ -4,15 +4,17 @@ Pure. Holds no secret.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 from keystore.access_key import RevokeReason
-from keystore.chain import Change, Kind, StoreRow
+from keystore.chain import START, Change, Kind, Position, StoreRow
+from keystore.errors import RecordRefused
 
 FORMAT: Final = 1
 MAX_REMEMBERED: Final = 1000  # keys that were ended last: 200 KB at most, written once for each change
 MAX_STATE_FILE: Final = 1 << 20
+WENT_BACK: Final = "the keystore went back in time: {}: `nqgate keystore adopt` accepts it"
 
 
 class Ended(NamedTuple):
@@ -48,7 +50,34 @@ def why_back(mark: Mark, store: StoreRow, mac_there: object) -> str:
     return ""
 
 
+class Rising:
+    """A mark on its way to the end of the log. `follow` verifies the next changes and says where they end."""
+
+    def __init__(self, follow: Callable[[Position, list[Change]], Position], mark: Mark | None) -> None:
+        self.at = START if mark is None else Position(mark.seq, mark.head)
+        self._ended = () if mark is None else mark.ended
+        self._follow = follow
+
+    def take(self, changes: list[Change]) -> None:
+        """Those behind `at`."""
+        self.at = self._follow(self.at, changes)
+        self._ended = remember(self._ended, changes)
+
+    def risen(self, store: StoreRow) -> Mark:
+        """RecordRefused unless the log ends where the store row of the same moment says."""
+        if self.at != (store.seq, store.head):
+            raise RecordRefused(f"the change log ends at row {self.at.seq}, the store row says {store.seq}")
+        return Mark(store.store_id, store.generation, *self.at, self._ended)
+
+
 # ---- what is remembered ----
+
+
+def together(own: Mark, remembered: tuple[Ended, ...]) -> Mark:
+    """The mark of a keystore by itself, and what else was remembered of it before."""
+    named = {one.access_key_id for one in own.ended}
+    others = tuple(one for one in remembered if one.access_key_id not in named)
+    return own._replace(ended=(*others, *own.ended)[-MAX_REMEMBERED:])
 
 
 def remember(known: Iterable[Ended], changes: Iterable[Change]) -> tuple[Ended, ...]:

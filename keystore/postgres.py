@@ -31,6 +31,7 @@ from keystore.postgres_server import (
 )
 from keystore.sealed_rows import SealedRows
 from keystore.sealing import KekRing, Secret
+from keystore.statements import Hand
 from keystore.store_acts import StoreActs
 
 SETTLE_SECONDS: Final = 15.0  # for a server that restarts, to look up what became of a COMMIT
@@ -65,11 +66,17 @@ class PostgresStore(StoreActs):
             await self._hint()
 
     async def _read(self, statement: str, value: str | None) -> tuple[SealedRows, list[tuple[object, ...]]]:
-        async with self._alone(), self._transaction(BEGIN_READ) as hand:
+        async with self.snapshot() as hand:
             rows, _, _ = await self._end_of_log(hand)
             found = await hand.fetch(statement, value)
+        return rows, found
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Hand]:
+        """All that is read on it is of one moment. Nobody else uses this store meanwhile."""
+        async with self._alone(), self._transaction(BEGIN_READ) as hand:
+            yield hand
             await hand.run("COMMIT")
-            return rows, found
 
     async def prepare(self, *, create: bool) -> None:
         """Bring the schema up, found the keystore if the database has none, and prove the KEK. What needs no writing

@@ -12,6 +12,7 @@ from keystore.record import AccessKeyRow, AccountRow, BucketRow
 from keystore.statements import Statements
 
 SCHEMA: Final = "nqgate"
+PAGE: Final = 1000  # rows of any table in one statement, when all of them are read
 
 _PREVIOUS: Final = f"LEFT JOIN {SCHEMA}.change p ON p.seq = c.seq - 1"
 
@@ -100,6 +101,25 @@ BUCKETS_TO_RESEAL: Final = _to_reseal("bucket", BUCKET, "b", "name", "bucket = b
 COUNT_BY_KEK: Final = " UNION ALL ".join(
     f"SELECT '{table}', kek_id, count(*) FROM {SCHEMA}.{table} GROUP BY kek_id"  # noqa: S608
     for table in ("access_key", "account", "bucket", "change")
+)
+
+
+def _page(table: str, columns: str, alias: str, named: str, of: str = "text") -> str:
+    """$1 = the primary key behind which the page begins, NULL = from the first on; it comes before the columns."""
+    at = f"{alias}.{named}"
+    return (
+        f"SELECT {at}, {columns} FROM {SCHEMA}.{table} {alias}"  # noqa: S608
+        f" WHERE $1::{of} IS NULL OR {at} > $1 ORDER BY {at} LIMIT {PAGE}"
+    )
+
+
+PAGE_OF_CHANGES: Final = _page("change", CHANGE, "c", "seq", "bigint")
+PAGE_OF_ACCESS_KEYS: Final = _page("access_key", ACCESS_KEY, "k", "access_key_id")
+PAGE_OF_ACCOUNTS: Final = _page("account", ACCOUNT, "a", "name")
+PAGE_OF_BUCKETS: Final = _page("bucket", BUCKET, "b", "name")
+COUNT_ROWS: Final = " UNION ALL ".join(
+    f"SELECT '{table}', count(*) FROM {SCHEMA}.{table}"  # noqa: S608
+    for table in ("change", "access_key", "account", "bucket")
 )
 
 

@@ -3,6 +3,7 @@
 Every mutation is one transaction: the rows, one change row, the head. When a call returns, the mutation is durable.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
@@ -119,6 +120,9 @@ class Store(Protocol):
 
     async def assign_bucket(self, name: str, account: str, actor: str) -> BucketClaim:
         """Give the name to `account`, whoever holds it. NotFound for the account, InvalidInput for the name."""
+
+    async def claims(self, names: Iterable[str]) -> dict[str, BucketClaim]:
+        """By name: of these, as many as were ever claimed. Costs what they are, not what the keystore has."""
 
     async def list_claims(self, account: str | None) -> dict[str, BucketClaim]:
         """By name: of those the account holds, or held last; None = all. What nobody claimed is not among them."""

@@ -5,8 +5,9 @@ own words. Knows no database.
 """
 
 import contextlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -180,6 +181,10 @@ class StoreActs(ABC):
             claim = assigned(await mutation.claim(name), name, account, mutation.now, actor)
             await mutation.put_claim(Kind.BUCKET_ASSIGN, claim)
         return claim
+
+    async def claims(self, names: Iterable[str]) -> dict[str, BucketClaim]:
+        wanted = json.dumps(list(dict.fromkeys(names)))
+        return read_claims(*await self._read(self._statements.find_buckets, wanted))[0]
 
     async def list_claims(self, account: str | None) -> dict[str, BucketClaim]:
         return read_claims(*await self._read(self._statements.list_buckets, account))[0]

@@ -1,5 +1,6 @@
 """`nqgate audit`: verify, list. Both only read."""
 
+import asyncio
 import json as json_text
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +11,13 @@ import typer
 from gateway.cli.keys import Json
 from gateway.cli.opened import config_path
 from gateway.cli.output import Exit, progress, say, show_json, show_rows, told_errors
-from gateway.config import load_config
+from gateway.config import KeystoreSettings, load_config
 from keystore.access_key import LATEST, rfc3339
-from keystore.audit import Finding, printable
-from keystore.sealing import load_kek_ring
-from keystore.sqlite_audit import Listed, Progress, Wanted, audit_keystore, list_changes
+from keystore.audit import Finding, Report, printable
+from keystore.audited_rows import Listed, Progress, Wanted
+from keystore.postgres_audit import audit_postgres, list_postgres_changes
+from keystore.sealing import KekRing, Secret, load_kek_ring
+from keystore.sqlite_audit import audit_keystore, list_changes
 
 audit = typer.Typer(no_args_is_help=True, help="The change log: who did what, and whether all of the keystore holds.")
 
@@ -28,7 +31,7 @@ def verify(context: typer.Context, json: Json = False) -> None:
         keystore = load_config(config_path(context)).keystore
         ring = load_kek_ring(keystore.kek_file)
         with _progress() as tell:
-            report = audit_keystore(keystore.path, ring, keystore.state_file, tell)
+            report = _audited(keystore, ring, tell)
     if json:
         show_json(report.json())
     elif report.findings:
@@ -40,6 +43,13 @@ def verify(context: typer.Context, json: Json = False) -> None:
         say(f"{read}. Findings: {report.found}{f', {more} of them not shown' if more else ''}. Nothing was changed.")
         raise typer.Exit(Exit.FAILURE)
     say(f"{read}: all of it holds.")
+
+
+def _audited(keystore: KeystoreSettings, ring: KekRing, tell: Progress) -> Report:
+    if not keystore.remote:
+        return audit_keystore(keystore.path, ring, keystore.state_file, tell)
+    url = Secret(keystore.url.get_secret_value())
+    return asyncio.run(audit_postgres(url, ring, keystore.host_state_file, tell))
 
 
 def _cells(finding: Finding) -> tuple[str, str, str]:
@@ -68,7 +78,7 @@ def list_log(
     with told_errors():
         keystore = load_config(config_path(context)).keystore
         ring = load_kek_ring(keystore.kek_file)
-        listed = list_changes(keystore.path, ring, Wanted(access_key_id, bucket, account, limit))
+        listed = _listed(keystore, ring, Wanted(access_key_id, bucket, account, limit))
     if json:
         show_json([_shown(one) for one in listed])
     else:
@@ -77,6 +87,12 @@ def list_log(
     if broken:
         say(f"Not written by this keystore: {', '.join(broken[:10])}. `nqgate audit verify` says more.")
         raise typer.Exit(Exit.FAILURE)
+
+
+def _listed(keystore: KeystoreSettings, ring: KekRing, wanted: Wanted) -> list[Listed]:
+    if not keystore.remote:
+        return list_changes(keystore.path, ring, wanted)
+    return asyncio.run(list_postgres_changes(Secret(keystore.url.get_secret_value()), ring, wanted))
 
 
 def _shown(listed: Listed) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def assign(
     """Give a bucket to an account. Keys of the account that had it reach it no longer, now or when it comes back."""
 
     async def owner(store: Store) -> str:
-        return tenure((await store.list_claims(None)).get(bucket)).account
+        return tenure((await store.claims([bucket])).get(bucket)).account
 
     had = with_store(context, owner)
     if had not in (account, DEFAULT_ACCOUNT):

@@ -95,7 +95,7 @@ def update(
         known = await store.get_key(access_key_id)
         others = [one for one in await store.list_keys(known.account) if one.access_key_id != access_key_id]
         after = await store.update_key(access_key_id, edit, actor())
-        lost = unreachable_buckets(known, await store.list_claims(None))
+        lost = unreachable_buckets(known, await store.claims(known.grants or ()))
         shown = await shown_key(context, store, after)
         twin = label is not None and any(other.label == after.label for other in others)
         return shown, twin, [name for name in lost if name in _reached(shown)]

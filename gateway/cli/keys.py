@@ -162,7 +162,7 @@ def ask_for_verdict(
         policy = configured_policy(load_config(config_path(context)))
 
     async def work(store: Store) -> Verdict:
-        known, claims = await store.get_key(access_key_id), await store.list_claims(None)
+        known, claims = await store.get_key(access_key_id), await store.claims([bucket])
         return verdict(known, question, policy, time.time(), lambda name: tenure(claims.get(name)))
 
     allowed, rule = with_store(context, work)

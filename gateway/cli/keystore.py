@@ -6,15 +6,13 @@ from typing import Any
 import typer
 
 from gateway.cli.keys import Json, Yes
-from gateway.cli.opened import actor, config_path
+from gateway.cli.opened import actor, config_path, opened_keystore
 from gateway.cli.output import confirm, say, show_json, show_rows, told_errors
-from gateway.config import load_config
+from gateway.config import KeystoreSettings, load_config
 from keystore.access_key import rfc3339
 from keystore.adoption import Adopted, Case, adopt, consider
-from keystore.high_water import HighWater
 from keystore.mark import Ended
-from keystore.sealing import load_kek_ring
-from keystore.sqlite import open_sqlite_store
+from keystore.postgres_server import server_name
 
 keystore = typer.Typer(no_args_is_help=True, help="The keystore as a whole.")
 
@@ -24,17 +22,15 @@ def accept(context: typer.Context, yes: Yes = False, json: Json = False) -> None
     """Accept a keystore that went back in time, as after restoring a backup. Keys ended since are revoked again."""
 
     async def run() -> tuple[Case, Adopted | None]:
-        settings = load_config(config_path(context)).keystore
-        ring = load_kek_ring(settings.kek_file)
-        water = HighWater(settings.path, ring, settings.state_file)
-        async with open_sqlite_store(settings.path, ring, create=False) as store:
-            case = consider(water)
+        async with opened_keystore(settings, create=False) as opened:
+            case = await consider(opened.water)
             if not case.why:
                 return case, None
-            confirm(settings.path.name, _question(case), yes=yes)
-            return case, await adopt(store, water, case, actor())
+            confirm(_name(settings), _question(case), yes=yes)
+            return case, await adopt(opened.store, opened.water, case, actor())
 
     with told_errors():
+        settings = load_config(config_path(context)).keystore
         case, adopted = asyncio.run(run())
     if json:
         show_json(_shown(case, adopted))
@@ -48,6 +44,16 @@ def accept(context: typer.Context, yes: Yes = False, json: Json = False) -> None
                 f"Note: the record of {access_key_id} does not hold; it opens nothing. `nqgate audit verify` says more."
             )
         say("A gateway that runs on it answers 503 until it is started again.")
+        if settings.remote:
+            say("Every other host has a mark of its own, and refuses the keystore until it is adopted there, too.")
+
+
+def _name(settings: KeystoreSettings) -> str:
+    """What is to be typed: of the file, or of the database."""
+    if not settings.remote:
+        return settings.path.name
+    where = server_name(settings.url.get_secret_value())
+    return where.rpartition("/")[2] or where
 
 
 def _question(case: Case) -> str:

@@ -5,17 +5,18 @@ import getpass
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import typer
 
 from gateway.cli.output import say, told_errors
-from gateway.config import load_config
+from gateway.config import KeystoreSettings, load_config
 from keystore.errors import KeystoreError
 from keystore.high_water import HighWater
-from keystore.postgres import open_postgres_store
+from keystore.postgres import PostgresStore, open_postgres_store
+from keystore.postgres_high_water import PostgresHighWater
 from keystore.sealing import load_kek_ring
-from keystore.sqlite import open_sqlite_store
+from keystore.sqlite import SqliteStore, open_sqlite_store
 from keystore.sqlite_file import keystore_path
 from keystore.store import Store
 
@@ -41,27 +42,46 @@ def actor() -> str:
         return "cli"
 
 
+class Opened(NamedTuple):
+    """A keystore open for writing, and its mark, which `meet` holds it against and raises."""
+
+    store: SqliteStore | PostgresStore
+    water: HighWater | PostgresHighWater
+    meet: Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def opened_keystore(settings: KeystoreSettings, *, create: bool) -> AsyncIterator[Opened]:
+    """Not held against its mark yet. Raises as `open_sqlite_store` and `open_postgres_store`."""
+    ring = load_kek_ring(settings.kek_file)
+    if settings.remote:
+        async with open_postgres_store(settings.url.get_secret_value(), ring, create=create) as afar:
+            kept = PostgresHighWater(afar, ring, settings.host_state_file, settings.kek_file)
+            yield Opened(afar, kept, kept.meet)
+        return
+    water = HighWater(settings.path, ring, settings.state_file)
+
+    async def meet() -> None:
+        water.meet()
+
+    async with open_sqlite_store(settings.path, ring, create=create) as here:
+        yield Opened(here, water, meet)
+
+
 @asynccontextmanager
 async def opened_store(named: Path | None) -> AsyncIterator[Store]:
     """Held against its high-water mark, which is raised afterwards: what was done stands, also if that fails."""
-    config = load_config(named)
-    ring = load_kek_ring(config.keystore.kek_file)
-    if config.keystore.remote:
-        async with open_postgres_store(config.keystore.url.get_secret_value(), ring, create=True) as store:
-            yield store
-        return
-    water = HighWater(config.keystore.path, ring, config.keystore.state_file)
-    async with open_sqlite_store(config.keystore.path, ring, create=True) as store:
-        water.meet()
+    async with opened_keystore(load_config(named).keystore, create=True) as opened:
+        await opened.meet()
         try:
-            yield store
+            yield opened.store
         finally:
-            _raise_mark(water)
+            await _raise_mark(opened)
 
 
-def _raise_mark(water: HighWater) -> None:
+async def _raise_mark(opened: Opened) -> None:
     try:
-        water.meet()
+        await opened.meet()
     except KeystoreError as error:
         say(f"Note: what was done is not in the high-water mark yet: {error}.")
 

@@ -20,7 +20,7 @@ Shown = dict[str, Any]
 async def shown_key(context: typer.Context, store: Store, access_key: AccessKey) -> Shown:
     """One key, with the buckets it does not reach and when it was last used."""
     usage = usage_of(context, access_key.access_key_id)
-    claims = await store.list_claims(None)
+    claims = await store.claims(access_key.grants or ())
     return {
         **access_key_json(access_key, time.time(), claims),
         **usage_json(usage.get(access_key.access_key_id, NEVER)),
@@ -29,10 +29,10 @@ async def shown_key(context: typer.Context, store: Store, access_key: AccessKey)
 
 async def shown_keys(context: typer.Context, store: Store, access_keys: Iterable[AccessKey]) -> list[Shown]:
     """Many, of one moment."""
-    now, usage, claims = time.time(), usage_of(context, None), await store.list_claims(None)
-    return [
-        {**access_key_json(one, now, claims), **usage_json(usage.get(one.access_key_id, NEVER))} for one in access_keys
-    ]
+    many = list(access_keys)
+    named = dict.fromkeys(name for one in many for name in one.grants or ())
+    now, usage, claims = time.time(), usage_of(context, None), await store.claims(named)
+    return [{**access_key_json(one, now, claims), **usage_json(usage.get(one.access_key_id, NEVER))} for one in many]
 
 
 def usage_of(context: typer.Context, access_key_id: str | None) -> dict[str, Usage]:

@@ -12,13 +12,15 @@ import pytest
 from keystore import adoption
 from keystore.access_key import RevokeReason, Status
 from keystore.adoption import Adopted, adopt, consider
+from keystore.audited_rows import Wanted
 from keystore.directory import open_directory
 from keystore.errors import Conflict, NotFound, RecordRefused, WentBack
-from keystore.high_water import HighWater, read_mark
+from keystore.high_water import HighWater
+from keystore.mark_file import read_mark
 from keystore.scope import AllBuckets
 from keystore.sealing import KekRing
 from keystore.sqlite import SqliteStore, migrate, open_sqlite_store
-from keystore.sqlite_audit import Wanted, audit_keystore, list_changes
+from keystore.sqlite_audit import audit_keystore, list_changes
 from keystore.store import NewKey
 
 
@@ -35,7 +37,7 @@ class Rolled:
 
     async def adopt(self) -> Adopted:
         async with self.opened() as store:
-            return await adopt(store, self.water, consider(self.water), "ann")
+            return await adopt(store, self.water, await consider(self.water), "ann")
 
 
 @pytest.fixture
@@ -66,12 +68,12 @@ async def rolled(database: Path, ring: KekRing, tmp_path: Path) -> Rolled:
 async def test_it_is_refused_until_it_is_adopted(rolled: Rolled) -> None:
     with pytest.raises(WentBack):
         rolled.water.meet()
-    why, mark = consider(rolled.water)
+    why, mark = await consider(rolled.water)
     assert why == "change 16 was known, it ends at 8"
     assert mark is not None
     await rolled.adopt()
     rolled.water.meet()
-    assert consider(rolled.water).why == ""
+    assert (await consider(rolled.water)).why == ""
 
 
 async def test_keys_that_were_ended_since_are_revoked_again_for_their_old_reason(rolled: Rolled) -> None:
@@ -165,7 +167,7 @@ async def test_a_record_that_does_not_hold_is_passed_over_and_told(
 
 async def test_a_damaged_mark_is_written_anew(rolled: Rolled) -> None:
     rolled.water.path.write_text("{")
-    case = consider(rolled.water)
+    case = await consider(rolled.water)
     assert "damaged" in case.why
     assert case.mark is None
     adopted = await rolled.adopt()
@@ -183,9 +185,9 @@ async def test_another_keystore_is_adopted_and_what_is_remembered_of_the_old_one
 
 async def test_nothing_is_behind_without_a_mark_or_with_its_own(database: Path, ring: KekRing) -> None:
     water = HighWater(database, ring)
-    assert consider(water) == ("", None)
+    assert await consider(water) == ("", None)
     water.meet()
-    assert consider(water).why == ""
+    assert (await consider(water)).why == ""
 
 
 async def test_a_gateway_that_runs_looks_everything_up_again_or_refuses(

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from keystore import high_water
+from keystore import high_water, mark_file
 from keystore.access_key import RevokeReason
 from keystore.errors import KeystoreUnavailable, MarkUnreadable, RecordRefused, WentBack, WrongKek
-from keystore.high_water import MAX_REMEMBERED, MAX_STATE_FILE, Ended, HighWater, Mark, read_mark
+from keystore.high_water import HighWater
+from keystore.mark import MAX_REMEMBERED, MAX_STATE_FILE, Ended, Mark
+from keystore.mark_file import read_mark
 from keystore.scope import AllBuckets
 from keystore.sealing import Kek, KekRing
 from keystore.sqlite import SqliteStore, migrate
@@ -147,13 +149,13 @@ async def test_a_process_never_opens_another_file_in_the_place_of_the_one_it_kno
         ({"head": b"x" * 32}, "another one stands there"),
     ],
 )
-def test_each_part_of_the_mark_is_held_against_the_keystore(
+async def test_each_part_of_the_mark_is_held_against_the_keystore(
     water: HighWater, changed: dict[str, Any], says: str
 ) -> None:
     water.meet()
     mark = known(water)
-    assert water.judge(mark) == ""
-    water._write(mark._replace(**changed))
+    assert await water.judge(mark) == ""
+    water.file.write(mark._replace(**changed))
     with pytest.raises(WentBack, match=says):
         water.meet()
 
@@ -184,7 +186,7 @@ async def test_the_file_stays_within_its_bound_and_reads_back(water: HighWater) 
     water.meet()
     ended = tuple(Ended("x" * 128, 2**40, RevokeReason.COMPROMISED, n, "r" * 32) for n in range(MAX_REMEMBERED))
     mark = known(water)._replace(ended=ended)
-    water._write(mark)
+    water.file.write(mark)
     assert water.path.stat().st_size < MAX_STATE_FILE / 2
     assert known(water) == mark
 
@@ -211,7 +213,7 @@ async def test_a_crash_at_any_step_of_writing_leaves_the_old_mark_or_the_new(
 
     with monkeypatch.context() as broken:
         if step == "write":
-            broken.setattr(high_water, "mark_text", crash)
+            broken.setattr(mark_file, "mark_text", crash)
         elif step == "fsync":
             broken.setattr(os, "fsync", crash)
         elif step == "replace":
@@ -266,7 +268,7 @@ def test_what_cannot_be_read_or_made_is_a_clear_error(database: Path, ring: KekR
 
 
 def test_one_process_at_a_time(water: HighWater, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(high_water, "PATIENCE", 0.05)
+    monkeypatch.setattr(mark_file, "PATIENCE", 0.05)
     lock = os.open(f"{water.path}.lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from keystore import high_water
+from keystore import mark_file
 from keystore.errors import WentBack
-from keystore.high_water import HighWater, kept, read_mark
+from keystore.high_water import HighWater, kept
 from keystore.mark import Mark
+from keystore.mark_file import read_mark
 from keystore.scope import AllBuckets
 from keystore.sqlite import SqliteStore
 from keystore.store import NewKey
@@ -29,7 +30,7 @@ async def made(store: SqliteStore) -> None:
 async def test_a_gateway_raises_it_while_changes_come_and_at_its_end(
     water: HighWater, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(high_water, "RAISE_EVERY", 0.01)
+    monkeypatch.setattr(mark_file, "RAISE_EVERY", 0.01)
     told: list[Any] = []
     met: list[int] = []
     meet = HighWater.meet
@@ -46,7 +47,7 @@ async def test_a_gateway_raises_it_while_changes_come_and_at_its_end(
                 break
             await asyncio.sleep(0.01)
         assert known(water).seq == 2
-        monkeypatch.setattr(high_water, "RAISE_EVERY", 60)
+        monkeypatch.setattr(mark_file, "RAISE_EVERY", 60)
         await asyncio.sleep(0.05)
         await made(store)
     assert known(water).seq == 3
@@ -55,7 +56,7 @@ async def test_a_gateway_raises_it_while_changes_come_and_at_its_end(
 
 async def test_a_gateway_does_not_start_on_a_keystore_that_went_back(water: HighWater) -> None:
     water.meet()
-    water._write(known(water)._replace(seq=7))
+    water.file.write(known(water)._replace(seq=7))
     with pytest.raises(WentBack):
         async with kept(water, lambda: 1, print):
             raise AssertionError("started")
@@ -64,11 +65,11 @@ async def test_a_gateway_does_not_start_on_a_keystore_that_went_back(water: High
 async def test_what_fails_while_a_gateway_runs_is_told_and_tried_again(
     water: HighWater, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(high_water, "RAISE_EVERY", 0.01)
+    monkeypatch.setattr(mark_file, "RAISE_EVERY", 0.01)
     told: list[Any] = []
     async with kept(water, lambda: store.committed_seq, lambda *words: told.append(words)):
         with monkeypatch.context() as broken:
-            broken.setattr(high_water, "PATIENCE", 0.01)
+            broken.setattr(mark_file, "PATIENCE", 0.01)
             lock = os.open(f"{water.path}.lock", os.O_RDWR)
             fcntl.flock(lock, fcntl.LOCK_EX)
             await made(store)

@@ -6,8 +6,20 @@ from typing import Any
 import pytest
 
 from keystore.access_key import RevokeReason
-from keystore.chain import Change, StoreRow
-from keystore.mark import MAX_REMEMBERED, MAX_STATE_FILE, Ended, Mark, mark_text, parse_mark, remember, why_back
+from keystore.chain import START, Change, Position, StoreRow
+from keystore.errors import RecordRefused
+from keystore.mark import (
+    MAX_REMEMBERED,
+    MAX_STATE_FILE,
+    Ended,
+    Mark,
+    Rising,
+    mark_text,
+    parse_mark,
+    remember,
+    together,
+    why_back,
+)
 
 MARK = Mark("store-1", 2, 7, b"head", ())
 
@@ -101,3 +113,35 @@ def test_a_mark_reads_back() -> None:
     assert parse_mark(json.dumps({**GOOD, "ended": [ONE]}).encode()) == Mark("s", 1, 1, b"\x00", (ended,))
     mark = MARK._replace(ended=(ended,))
     assert parse_mark(mark_text(mark)) == mark
+
+
+# ---- on its way ----
+
+
+def test_a_mark_rises_to_where_the_store_row_says_and_nowhere_else() -> None:
+    asked: list[Position] = []
+
+    def follow(at: Position, changes: list[Change]) -> Position:
+        asked.append(at)
+        return Position(at.seq + len(changes), b"head")
+
+    rising = Rising(follow, None)
+    rising.take([change(1, "x", None), change(2, "key.revoke", "NQAKa", '{"reason": "unused"}')])
+    rising.take([])
+    assert asked == [START, Position(2, b"head")]
+    store = StoreRow("store-1", 4, 2, b"head", 4000, "kek", 2, "kek", b"", b"")
+    risen = rising.risen(store)
+    assert risen[:4] == ("store-1", 4, 2, b"head")
+    assert [one.access_key_id for one in risen.ended] == ["NQAKa"]
+    assert Rising(follow, risen).risen(store) == risen
+    for elsewhere in (store._replace(seq=3), store._replace(head=b"other")):
+        with pytest.raises(RecordRefused, match="the change log ends at row 2"):
+            rising.risen(elsewhere)
+
+
+def test_what_was_remembered_before_stands_before_what_the_keystore_says_itself() -> None:
+    old, own = Ended("NQAKa", 1, RevokeReason.OTHER, 2, "r"), Ended("NQAKb", 5, RevokeReason.UNUSED, 3, "r")
+    again = Ended("NQAKb", 9, RevokeReason.COMPROMISED, 9, "r")
+    assert together(MARK._replace(ended=(own,)), (old, again)).ended == (old, own)
+    many = tuple(old._replace(access_key_id=f"NQAK{number}") for number in range(MAX_REMEMBERED))
+    assert together(MARK._replace(ended=(own,)), many).ended == (*many[1:], own)

@@ -15,8 +15,9 @@ from keystore.board import MAX_KEKS, Identity, Seat, board_path
 from keystore.directory import Directory, open_directory
 from keystore.errors import Conflict, KeystoreUnavailable, RecordRefused, WrongKek
 from keystore.kek_file import add_kek, retire_lines
+from keystore.kek_use import kek_status_json
 from keystore.means import RingMeans
-from keystore.rotation import kek_status, kek_status_json, loaded_by_gateways, require_loaded, rotate
+from keystore.rotation import kek_status, loaded_by_gateways, require_loaded, rotate
 from keystore.scope import AllBuckets
 from keystore.sealing import KekRing, load_kek_ring
 from keystore.sqlite import SqliteStore, open_sqlite_store
@@ -327,7 +328,7 @@ def test_where_the_board_was_deleted_its_gateways_are_given_time(rotating: Rotat
 def test_of_many_keks_a_gateway_shows_the_newest(rotating: Rotating, seat: Seat) -> None:
     seat.loaded([f"{number:016x}" for number in range(20)])
     [shown] = loaded_by_gateways(rotating.database)
-    assert shown == (os.getpid(), tuple(f"{number:016x}" for number in range(20 - MAX_KEKS, 20)))
+    assert shown == (os.getpid(), None, tuple(f"{number:016x}" for number in range(20 - MAX_KEKS, 20)))
 
 
 # ---- status ----
@@ -341,7 +342,7 @@ def test_status_counts_what_stands_under_each(rotating: Rotating, seat: Seat) ->
     assert (old["access_keys"], old["accounts"], old["buckets"], old["changes"]) == (KEYS, 1, 1, KEYS + 2)
     assert (old["seals"], old["newest"], old["retired"], old["loaded"]) == (True, False, False, True)
     assert (new["access_keys"], new["seals"], new["newest"], new["retired"]) == (0, False, True, False)
-    assert shown["gateways"] == [{"pid": os.getpid(), "keks": [rotating.newest]}]
+    assert shown["gateways"] == [{"pid": os.getpid(), "name": None, "keks": [rotating.newest]}]
 
 
 def test_status_names_a_kek_that_only_rows_tell_of(rotating: Rotating, hand: Hand) -> None:

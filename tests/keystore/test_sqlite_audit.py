@@ -11,7 +11,8 @@ import pytest
 from keystore.access_key import RevokeReason
 from keystore.chain import START, Change
 from keystore.errors import KeystoreUnavailable, WrongKek
-from keystore.high_water import HighWater, read_mark
+from keystore.high_water import HighWater
+from keystore.mark_file import read_mark
 from keystore.record import AccessKeyRow, AccountRow, BucketRow
 from keystore.scope import AllBuckets
 from keystore.sealed_rows import SealedRows
@@ -314,7 +315,7 @@ def test_a_whole_keystore_rolled_back_holds_in_itself_and_is_found_by_its_mark(
     assert audited() == []
     mark = read_mark(water.path)
     assert mark is not None
-    water._write(mark._replace(seq=mark.seq + 1))
+    water.file.write(mark._replace(seq=mark.seq + 1))
     [(table, row_id, what)] = audited()
     assert (table, row_id) == ("store", store_id)
     assert what == "the keystore went back in time: change 11 was known, it ends at 10"

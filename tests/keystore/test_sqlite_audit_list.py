@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from keystore.access_key import RevokeReason
+from keystore.audited_rows import Wanted
 from keystore.errors import KeystoreUnavailable, WrongKek
 from keystore.scope import AllBuckets
 from keystore.sealing import Kek, KekRing
 from keystore.sqlite import SqliteStore
-from keystore.sqlite_audit import Wanted, list_changes
+from keystore.sqlite_audit import list_changes
 from keystore.store import NewKey
 
 Hand = Callable[..., list[Any]]

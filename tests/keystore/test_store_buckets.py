@@ -133,6 +133,16 @@ async def test_claims_are_listed_by_who_holds_or_held_them(store: Store) -> None
     assert await store.list_claims("nobody") == {}
 
 
+async def test_claims_are_found_by_name_and_only_those_that_were_asked_for(store: Store) -> None:
+    photos, _ = await store.claim_bucket("photos", "team", "ann")
+    logs, _ = await store.claim_bucket("logs", "default", "ann")
+    await store.release_bucket("photos", photos.version, "ann")
+    assert await store.claims(["logs", "never", "logs"]) == {"logs": logs}
+    assert not (await store.claims(iter(["photos"])))["photos"].held
+    assert await store.claims([]) == {}
+    assert await store.claims("'\"%_") == {}
+
+
 async def test_a_key_is_granted_each_bucket_in_the_generation_of_its_account(store: Store) -> None:
     await store.create_account("team", "ann")
     await store.claim_bucket("photos", "team", "ann")

@@ -6,6 +6,9 @@ from typer.testing import CliRunner, Result
 
 from gateway.cli.main import app
 from keystore.sealing import create_kek_file
+from tests.support.postgres import Postgres, postgres, postgres_database
+
+__all__ = ["postgres", "postgres_database"]  # fixtures: one server for all the tests of a process
 
 Run = Callable[..., Result]
 
@@ -31,3 +34,11 @@ def run(folder: Path) -> Run:
         return CliRunner().invoke(app, list(words), input=stdin)
 
     return invoke
+
+
+@pytest.fixture
+def remote(folder: Path, postgres: Postgres, postgres_database: str) -> Callable[[str], list[list[str]]]:
+    """The keystore of the configuration is in a database of its own on a PostgreSQL; → a hand on it, without a KEK."""
+    config = folder / "gateway.toml"
+    config.write_text(config.read_text().replace("sqlite:///keys.db", postgres.url(postgres_database)))
+    return lambda statement: postgres.sql(postgres_database, statement)

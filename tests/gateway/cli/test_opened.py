@@ -7,7 +7,7 @@ from typer.testing import Result
 
 from gateway.cli.opened import actor
 from keystore.errors import KeystoreUnavailable
-from keystore.high_water import HighWater, read_mark
+from keystore.mark_file import MarkFile, read_mark
 
 
 def test_the_change_log_names_the_user() -> None:
@@ -31,7 +31,7 @@ def test_what_was_done_stands_when_the_mark_cannot_be_raised(
     def full(*_: object) -> None:
         raise KeystoreUnavailable("the state file cannot be used: No space left on device")
 
-    monkeypatch.setattr(HighWater, "_write", full)
+    monkeypatch.setattr(MarkFile, "write", full)
     result = run("keys", "create", "--label", "x", "--all-buckets", "--json")
     assert result.exit_code == 0
     assert "secret_access_key" in result.stdout
