@@ -33,6 +33,7 @@ from keystore.sqlite_rows import (
     FIND_ACCESS_KEY,
     FIND_BUCKETS,
     FOLLOW_AT_MOST,
+    KEKS_OF_THE_LOG,
     LAST_OF_BUCKETS,
     LIST_ACCOUNTS,
     SELECT_LOG,
@@ -261,6 +262,7 @@ class Directory:
         )
         if at != (store.seq, store.head):
             raise RecordRefused(f"the change log ends at row {at.seq}, the store row says {store.seq}")
+        self._rows.require_log_keys(str(kek_id) for [kek_id] in self._select(KEKS_OF_THE_LOG))
         self._applied = at
         self._written_at = read_written_at(self._select(LAST_OF_BUCKETS))
 

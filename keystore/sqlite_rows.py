@@ -24,6 +24,7 @@ from keystore.found_rows import read_store as read_store
 from keystore.record import AccessKeyRow, AccountRow, BucketRow
 from keystore.statements import Statements
 
+KEKS_OF_THE_LOG: Final = "SELECT DISTINCT kek_id FROM change"
 LAST_OF_BUCKETS: Final = "SELECT bucket, max(seq) FROM change WHERE bucket IS NOT NULL GROUP BY bucket"
 PAGE: Final = 1000  # rows of any table in one statement, when all of them are read
 

@@ -5,6 +5,7 @@ one taken out are all refused. Knows no database.
 """
 
 import hmac
+from collections.abc import Iterable
 from typing import Final, NamedTuple, Protocol
 
 from keystore.access_key import AccessKey
@@ -104,6 +105,11 @@ class VerifiedRows:
             raise KeystoreUnavailable("another keystore lies where this one was")
         if not hmac.compare_digest(store_mac(self._macs.store(row.kek_id), row), row.mac):
             raise RecordRefused("the store row fails its MAC")
+
+    def require_log_keys(self, kek_ids: Iterable[str]) -> None:
+        """WrongKek when a part of the log was written under a KEK that is not loaded, retired or not."""
+        for kek_id in kek_ids:
+            self._macs.chain(kek_id)
 
     def follow(self, position: Position, changes: list[Change]) -> Position:
         return follow(position, changes, self.store_id, self._macs.chain)
