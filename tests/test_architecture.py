@@ -50,6 +50,7 @@ DEEP_FLOORS = [
         "keystore.postgres_rotation",
     ],
     ["keystore.usage"],
+    ["keystore.postgres_usage"],
     ["gateway.usage"],
     ["gateway.wire", "gateway.console"],
     ["gateway.wiring", "gateway.store_buckets"],
