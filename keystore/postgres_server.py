@@ -53,6 +53,8 @@ BEGIN_WRITE: Final = (
     "SET LOCAL synchronous_commit = on;"
     "SET LOCAL client_min_messages = warning;" + _LIMITS
 )
+# Of what may be lost: it waits neither for a disk nor for a standby.
+BEGIN_LOOSE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; SET LOCAL synchronous_commit = off;" + _LIMITS
 BEGIN_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;" + _LIMITS
 
 FOREIGN: Final[tuple[type[Exception], ...]] = (

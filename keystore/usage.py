@@ -7,11 +7,11 @@ write lock, and it may be lost: deleting the file costs the dates in it.
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from keystore.access_key import rfc3339
+from keystore.access_key import LATEST, rfc3339
 from keystore.sqlite_file import answering
 
 MAX_TEXT: Final = 200  # characters of a user agent or a reason
@@ -102,12 +102,13 @@ def write_usage(database: Path, used: dict[str, Used], denied: dict[str, Denied]
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(_SCHEMA)
-        connection.executemany(_USED, [(key, *_short(used[key])) for key in sorted(used)])
-        connection.executemany(_DENIED, [(key, *_short(denied[key])) for key in sorted(denied)])
+        connection.executemany(_USED, [(key, *shortened(used[key])) for key in sorted(used)])
+        connection.executemany(_DENIED, [(key, *shortened(denied[key])) for key in sorted(denied)])
         connection.execute("COMMIT")
 
 
-def _short(row: Used | Denied) -> list[object]:
+def shortened(row: Used | Denied) -> list[object]:
+    """Field by field, long texts cut."""
     return [value[:MAX_TEXT] if isinstance(value, str) else value for value in row]
 
 
@@ -122,12 +123,17 @@ def read_usage(database: Path, access_key_id: str | None = None) -> dict[str, Us
     with _opened(path, "ro") as connection:
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'usage'").fetchall():
             return {}
-        return {row[0]: _usage(row) for row in connection.execute(_READ, (access_key_id,)).fetchall()}
+        return {row[0]: read_row(row) for row in connection.execute(_READ, (access_key_id,)).fetchall()}
 
 
-def _usage(row: tuple[Any, ...]) -> Usage:
-    used = None if row[1] is None else Used(*row[1:7])
-    return Usage(used, None if row[7] is None else Denied(*row[7:]))
+def read_row(row: Sequence[Any]) -> Usage:
+    """The access key id, then the fields of both. A date that no calendar has is none."""
+    used = Used(*row[1:7]) if _is_date(row[1]) else None
+    return Usage(used, Denied(*row[7:]) if _is_date(row[7]) else None)
+
+
+def _is_date(moment: object) -> bool:
+    return isinstance(moment, int) and 0 <= moment <= LATEST
 
 
 def forget_usage(database: Path, access_key_id: str) -> None:

@@ -1,5 +1,6 @@
 """`nqgate keys`: create, list, get, test, revoke, delete. What changes a key is in key_acts."""
 
+import asyncio
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -178,7 +179,7 @@ def ask_for_verdict(
 
 def _evidence(context: typer.Context, access_key_id: str) -> str:
     """What speaks for or against it."""
-    used = usage_of(context, access_key_id).get(access_key_id, NEVER).used
+    used = asyncio.run(usage_of(context, access_key_id)).get(access_key_id, NEVER).used
     if used is None:
         return "It was never used. "
     ago = max(0, int(time.time()) - used.at) // 60

@@ -1,16 +1,20 @@
 """An access key as every command shows it: one JSON object, with the same fields everywhere."""
 
+import asyncio
 import time
 from collections.abc import Iterable
 from typing import Any
 
 import typer
 
-from gateway.cli.opened import config_path, database
+from gateway.cli.opened import config_path
 from gateway.cli.output import say
 from gateway.config import load_config
 from keystore.access_key import AccessKey, access_key_json
 from keystore.errors import KeystoreError
+from keystore.postgres_usage import forget_usage_postgres, read_usage_postgres
+from keystore.sealing import Secret
+from keystore.sqlite_file import keystore_path
 from keystore.store import Store
 from keystore.usage import NEVER, Usage, forget_usage, read_usage, usage_json
 
@@ -19,7 +23,7 @@ Shown = dict[str, Any]
 
 async def shown_key(context: typer.Context, store: Store, access_key: AccessKey) -> Shown:
     """One key, with the buckets it does not reach and when it was last used."""
-    usage = usage_of(context, access_key.access_key_id)
+    usage = await usage_of(context, access_key.access_key_id)
     claims = await store.claims(access_key.grants or ())
     return {
         **access_key_json(access_key, time.time(), claims),
@@ -31,16 +35,17 @@ async def shown_keys(context: typer.Context, store: Store, access_keys: Iterable
     """Many, of one moment."""
     many = list(access_keys)
     named = dict.fromkeys(name for one in many for name in one.grants or ())
-    now, usage, claims = time.time(), usage_of(context, None), await store.claims(named)
+    now, usage, claims = time.time(), await usage_of(context, None), await store.claims(named)
     return [{**access_key_json(one, now, claims), **usage_json(usage.get(one.access_key_id, NEVER))} for one in many]
 
 
-def usage_of(context: typer.Context, access_key_id: str | None) -> dict[str, Usage]:
-    """Of one key or of all. A file that cannot be read is said, and is no reason to fail: it holds dates only."""
-    if load_config(config_path(context)).keystore.remote:
-        return {}  # nobody writes it there yet
+async def usage_of(context: typer.Context, access_key_id: str | None) -> dict[str, Usage]:
+    """Of one key or of all. Dates that cannot be read are said, and are no reason to fail: nothing decides by them."""
+    settings = load_config(config_path(context)).keystore
     try:
-        return read_usage(database(context), access_key_id)
+        if settings.remote:
+            return await read_usage_postgres(Secret(settings.url.get_secret_value()), access_key_id)
+        return read_usage(keystore_path(settings.path), access_key_id)
     except KeystoreError as error:
         say(f"Note: when keys were last used is not known: {error}.")
         return {}
@@ -48,9 +53,11 @@ def usage_of(context: typer.Context, access_key_id: str | None) -> dict[str, Usa
 
 def forget(context: typer.Context, access_key_id: str) -> None:
     """The dates of a key that is gone; as `usage_of` where that fails."""
-    if load_config(config_path(context)).keystore.remote:
-        return
+    settings = load_config(config_path(context)).keystore
     try:
-        forget_usage(database(context), access_key_id)
+        if settings.remote:
+            asyncio.run(forget_usage_postgres(Secret(settings.url.get_secret_value()), access_key_id))
+        else:
+            forget_usage(keystore_path(settings.path), access_key_id)
     except KeystoreError as error:
         say(f"Note: when {access_key_id} was last used is still stored: {error}.")

@@ -89,6 +89,14 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert config.keystore.state_file == folder / "mark"
 
 
+def test_what_a_host_remembers_of_a_database_lies_beside_its_kek_file_unless_said_otherwise(tmp_path: Path) -> None:
+    text = SMALLEST + '[keystore]\nurl = "postgresql://ann:s3cr3t@db/keys"\nkek_file = "kek"\n'
+    assert load_config(written(tmp_path, text)).keystore.host_state_file == tmp_path / "kek.state"
+    elsewhere = load_config(written(tmp_path, text + 'state_file = "mark"\n')).keystore
+    assert elsewhere.host_state_file == tmp_path / "mark"
+    assert "s3cr3t" not in repr(elsewhere)
+
+
 def test_an_absolute_keystore_stays_where_it_is(tmp_path: Path) -> None:
     text = SMALLEST + f'[keystore]\nurl = "sqlite:///{tmp_path}/keys.db"\nkek_file = "{tmp_path}/kek"\n'
     assert load_config(written(tmp_path, text)).keystore.path == tmp_path / "keys.db"

@@ -389,24 +389,3 @@ async def test_another_kek_is_said_and_nothing_judged(url: str, made: Made, stat
         await audit_postgres(Secret(url), other, state_file)
     with pytest.raises(WrongKek):
         await list_postgres_changes(Secret(url), other, Wanted(None, None, None, 1))
-
-
-# ---- the log, listed ----
-
-
-async def test_the_log_is_listed_newest_last_and_by_what_it_names(
-    url: str, ring: KekRing, made: Made, sql: Sql
-) -> None:
-    async def seqs(*wanted: object) -> list[int]:
-        listed = await list_postgres_changes(Secret(url), ring, Wanted(*wanted))  # type: ignore[arg-type]  # any of them
-        assert all(one.verified for one in listed)
-        return [one.change.seq for one in listed]
-
-    assert await seqs(None, None, None, 100) == list(range(1, 11))
-    assert await seqs(None, None, None, 3) == [8, 9, 10]
-    assert await seqs(made.revoked, None, None, 100) == [4, 9]
-    assert await seqs(None, "photos", None, 100) == [8]
-    assert await seqs(None, None, "team", 100) == [6, 7, 8]
-    sql("UPDATE nqgate.change SET actor = 'eve' WHERE seq = 2; DELETE FROM nqgate.change WHERE seq = 4")
-    listed = await list_postgres_changes(Secret(url), ring, Wanted(None, None, None, 100))
-    assert [one.change.seq for one in listed if not one.verified] == [2, 5]

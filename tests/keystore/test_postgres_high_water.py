@@ -17,7 +17,8 @@ from keystore.postgres import PostgresStore, open_postgres_store
 from keystore.postgres_high_water import PostgresHighWater, kept_postgres
 from keystore.sealing import Kek, KekRing
 from keystore.store import FIRST_PLACE
-from tests.support.keystore_on_postgres import Sql, backed_up, made, put_back, sql, store, url
+from tests.support.keystore_on_postgres import Sql, made, sql, store, url
+from tests.support.restored_postgres import backed_up, put_back
 
 __all__ = ["sql", "store", "url"]  # fixtures
 pytestmark = pytest.mark.server

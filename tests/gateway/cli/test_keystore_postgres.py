@@ -9,7 +9,7 @@ import pytest
 from typer.testing import Result
 
 from keystore.mark_file import read_mark
-from tests.support.keystore_on_postgres import backed_up, put_back
+from tests.support.restored_postgres import backed_up, put_back
 
 Run = Callable[..., Result]
 Sql = Callable[[str], list[list[str]]]
