@@ -257,6 +257,8 @@ async def test_look_ups_that_find_another_log_end_the_word_at_once(house: House)
         await host.keeper.find_key("NQAKone")
     assert not host.keeper.fresh()
     assert host.workers.words[-1].word == lease.NEVER
+    await asyncio.sleep(0.4)
+    assert not host.keeper.fresh()  # a proof that was under way extends nothing
 
 
 async def test_a_log_that_went_back_is_not_served(house: House, caplog: pytest.LogCaptureFixture) -> None:
