@@ -156,8 +156,8 @@ class _Asking:
         confirmed: list[Gateway] = []
         left = lapsed = waited_for = 0
         for one in asked:
-            there = seen.gateways.get(one)
-            if there is None or there.row.left:
+            there = self._asked[one]  # of a row that was taken out meanwhile, what it said before
+            if there.row.left:
                 left += 1
             else:
                 match self._standing(there.row, now_ms):

@@ -26,7 +26,7 @@ _MINE: Final = f"id = $1 AND {_LIVE}"
 
 # $1 = id, $2 = name, $3 = keks, $4 = protocol. It holds nothing yet: applied and cut_seq are 0.
 ADD_GATEWAY: Final = f"INSERT INTO {SCHEMA}.gateway (id, name, keks, protocol) VALUES ($1, $2, $3, $4)"  # noqa: S608
-# Those that have ended under this name: of a name there is one at most.
+# Those that have ended under this name, so that a name has a few at most.
 FORGET_GATEWAYS: Final = (
     f"DELETE FROM {SCHEMA}.gateway WHERE id IN (SELECT id FROM {SCHEMA}.gateway"  # noqa: S608
     f" WHERE name = $1 AND NOT ({_LIVE}) FOR UPDATE SKIP LOCKED)"

@@ -58,7 +58,7 @@ class Workers(Protocol):
 
 
 class PostgresKeeper:
-    """`name`: of the gateway, for people: no two may have the same. Belongs to one event loop.
+    """`name`: of the gateway, for people. Belongs to one event loop.
 
     Raises InvalidInput or KeystoreUnavailable for a URL that is not understood.
     """
@@ -194,6 +194,7 @@ class PostgresKeeper:
         async with asyncio.timeout(READ_SECONDS):
             await self._log.begin(hand)  # one that cannot be read is joined by nobody: a revoke would wait in vain
         self._stop_serving()
+        self._back = None
         await self._within_a_proof(self._lease.join(hand, self._keks))
         async with asyncio.timeout(READ_SECONDS):
             self._take(await self._log.begin(hand))
@@ -207,6 +208,7 @@ class PostgresKeeper:
         self._log.check(store, known, store.head if store.seq == known.seq else known.head)
         if store.seq > self.applied:
             self._take(await self._within_a_proof(self._log.news(hand)))
+        self._raise_if_back()
         self._lease_ms = lease.checked_lease(store.lease_ms)
         self._say(lease.extended(self._word, lease.Proof(t0_ms, store.seq, self._lease_ms), self.applied))
         self._failures = 0
@@ -250,11 +252,14 @@ class PostgresKeeper:
             async with asyncio.timeout(max(0, until_ms - self._clock_ms()) / 1000):
                 await self._awake.wait()
         self._awake.clear()
+        self._raise_if_back()
+        if hand.closed:
+            raise ConnectionResetError("the connection was lost")
+
+    def _raise_if_back(self) -> None:
         if self._back is not None:
             back, self._back = self._back, None
             raise back
-        if hand.closed:
-            raise ConnectionResetError("the connection was lost")
 
     async def _within_a_proof(self, work: Awaitable[T]) -> T:
         """What takes longer would make the next proof late: the connection is as good as lost."""

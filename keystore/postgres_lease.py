@@ -76,9 +76,9 @@ class PostgresLease:
         self.give_up()
         place = _Place(uuid4(), 0)
         await hand.run(BEGIN_WRITE)
+        await hand.execute(FORGET_GATEWAYS, (self.name,))  # and not those that leave now: somebody may ask for them
         for former in self._former:
             await hand.execute(LEAVE_GATEWAY, (*former, int(time.time())))
-        await hand.execute(FORGET_GATEWAYS, (self.name,))
         await hand.execute(ADD_GATEWAY, (place.id, self.name, keks, PROTOCOL))
         self._former = [*self._former, place][-MAX_FORMER:]  # until its COMMIT was answered
         if not await hand.commit():

@@ -115,19 +115,28 @@ async def test_a_lease_that_the_caller_knows_to_have_been_longer_is_waited_for(
 async def test_who_leaves_meanwhile_is_done_and_who_is_fenced_has_lapsed(
     confirm: Confirm, hand: PostgresHand, passing: Time, sql: Sql
 ) -> None:
-    leaves, forgotten, fenced, confirms = [await gateway(hand) for _ in range(4)]
+    leaves, fenced, confirms = [await gateway(hand) for _ in range(3)]
     await say(hand, confirms, 1, 1)
 
     def then(sleeps: int) -> object:
-        if sleeps == 1:
-            sql(f"UPDATE nqgate.gateway SET left_at = 5 WHERE id = '{leaves}'")
-            sql(f"DELETE FROM nqgate.gateway WHERE id = '{forgotten}'")
-        return sql(f"UPDATE nqgate.gateway SET fenced = true WHERE id = '{fenced}'") if sleeps == 2 else None
+        deed, one = ("left_at = 5", leaves) if sleeps == 1 else ("fenced = true", fenced)
+        return sql(f"UPDATE nqgate.gateway SET {deed} WHERE id = '{one}'")
 
     passing.then = then
     told = await confirm(1)
-    assert (told.gateways, told.confirmed, told.lapsed) == (4, 3, 1)
+    assert (told.gateways, told.confirmed, told.lapsed) == (3, 2, 1)
     assert len(passing.slept) == 2
+
+
+async def test_a_row_that_is_taken_out_is_waited_for_like_any(
+    confirm: Confirm, hand: PostgresHand, passing: Time, sql: Sql
+) -> None:
+    await gateway(hand)
+    passing.then = lambda sleeps: sql("DELETE FROM nqgate.gateway")
+    started = passing.now
+    told = await confirm(1)
+    assert (told.gateways, told.confirmed, told.lapsed) == (1, 0, 1)
+    assert passing.now - started == 4100
 
 
 async def test_who_joins_after_the_commit_is_not_waited_for(
