@@ -21,13 +21,16 @@ from gateway.workers.keeper import DirectorySource, Keeper, RemoteSource, Source
 from gateway.workers.share import processors
 from gateway.workers.sides import STUCK, SideAfar, SideHere
 from gateway.workers.supervisor import Side, Supervisor
+from gateway.workers.tallied import Tallied
 from keystore.derived import UpstreamCredential
 from keystore.directory import Directory, open_directory
 from keystore.high_water import HighWater, kept
 from keystore.kek_file import KekWatch, kek_watched
 from keystore.means import RingMeans
 from keystore.postgres import open_postgres_store
+from keystore.postgres_high_water import PostgresHighWater, kept_postgres
 from keystore.postgres_keeper import PostgresKeeper
+from keystore.postgres_usage import write_usage_postgres
 from keystore.sealing import KekRing, Secret, load_kek_ring
 from keystore.sqlite import open_sqlite_store
 from keystore.sqlite_file import keystore_path
@@ -152,8 +155,13 @@ async def _open_afar(
     stack.push_async_callback(_cancelled, running)
     async with asyncio.timeout(JOIN_SECONDS):
         await keeper.ready()
-    side = SideAfar(feeds, keeper.acknowledge_soon)
-    return _Keystore(RemoteSource(keeper), writer, side, (keeper.use, writer.use), keeper.fresh)
+    water = PostgresHighWater(writer, ring, config.keystore.host_state_file, config.keystore.kek_file)
+    await stack.enter_async_context(kept_postgres(water, lambda: keeper.applied, LOG.warning))
+    tallied = Tallied(lambda used, denied: write_usage_postgres(Secret(url), used, denied))
+    stack.push_async_callback(tallied.write)
+    stack.callback(asyncio.get_running_loop().create_task(tallied.run()).cancel)
+    side = SideAfar(feeds, keeper.acknowledge_soon, tallied)
+    return _Keystore(RemoteSource(keeper), writer, side, (keeper.use, writer.use, water.use), keeper.fresh)
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

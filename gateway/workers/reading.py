@@ -16,12 +16,15 @@ from gateway.workers.asking import AskingKeys, AskingMeans, handed_macs
 from gateway.workers.feeds import WORD
 from gateway.workers.leased import LOOK_EVERY, LeasedDirectory
 from gateway.workers.link import Message
+from gateway.workers.tallied import tallied_messages
 from keystore.board import Identity, Seat
 from keystore.directory import Directory as ReadingDirectory
 from keystore.directory import open_directory
 from keystore.errors import KeystoreError
+from keystore.usage import Denied, Used
 
 LOG: Final = logging.getLogger("nqgate")
+TELL_EVERY: Final = 10.0  # seconds between two tellings of when keys were used; written once a minute
 
 
 class Reading(Protocol):
@@ -101,6 +104,10 @@ class LinkBoard:
     def applied(self, seq: int) -> None:
         self._send({"took": seq})
 
+    def tallied(self, used: dict[str, Used], denied: dict[str, Denied]) -> None:
+        for message in tallied_messages(used, denied):
+            self._send(message)
+
     def tick(self) -> None:
         pass
 
@@ -125,11 +132,23 @@ class _FromAfar:
         loop.add_reader(self._feed, self.directory.tick)
         stack.callback(loop.remove_reader, self._feed)
         stack.callback(loop.create_task(self._watch(cutter)).cancel)
+        stack.callback(self._tell, tally)
+        stack.callback(loop.create_task(self._tell_on(tally)).cancel)
 
     def _applied(self, seq: int) -> None:
         if seq != self._said:
             self._said = seq
             self.board.applied(seq)
+
+    def _tell(self, tally: Tally) -> None:
+        used, denied = tally.take()
+        if used or denied:
+            self.board.tallied(used, denied)
+
+    async def _tell_on(self, tally: Tally) -> None:
+        while True:
+            await asyncio.sleep(TELL_EVERY)
+            self._tell(tally)
 
     async def _watch(self, cutter: Cutter) -> None:
         while True:

@@ -7,6 +7,7 @@ from typing import Final
 from gateway.workers.asking import macs_message
 from gateway.workers.feeds import Feeds
 from gateway.workers.link import Message
+from gateway.workers.tallied import Tallied
 from keystore.directory import Directory
 from keystore.sealing import KekRing
 
@@ -47,11 +48,13 @@ class SideHere:
 
 
 class SideAfar:
-    """Workers are told. `acknowledge`: something has been taken or settled, and who waits may hear of it."""
+    """Workers are told. `acknowledge`: something has been taken or settled, and who waits may hear of it. `tallied`:
+    when keys were used, which workers say."""
 
-    def __init__(self, feeds: Feeds, acknowledge: Callable[[], None]) -> None:
+    def __init__(self, feeds: Feeds, acknowledge: Callable[[], None], tallied: Tallied) -> None:
         self._feeds = feeds
         self._acknowledge = acknowledge
+        self._tallied = tallied
         self._theirs: dict[int, int] = {}
 
     def begin(self, number: int) -> tuple[Message, list[int]]:
@@ -64,6 +67,9 @@ class SideAfar:
         os.close(self._theirs.pop(number))
 
     def heard(self, number: int, message: Message) -> None:
+        if "used" in message:
+            self._tallied.add(message)
+            return
         if "took" in message:
             self._feeds.took(number, message["took"])
         elif "told" in message:

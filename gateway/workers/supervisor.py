@@ -29,6 +29,7 @@ RENEW_EVERY: Final = 3600.0  # seconds; keys towards the store are handed out fo
 START_SECONDS: Final = 30.0  # to become ready
 PAUSES: Final = (0.0, 0.2, 1.0, 5.0)  # seconds before one that ended too early is started again, longer each time
 SETTLED: Final = 10.0  # seconds a worker must have lived for its end not to be "too early"
+LAST_MESSAGES: Final = 1.0  # seconds for what a worker that has ended said before
 LAST_WORDS: Final = 5.0  # seconds beyond the drain for a worker to end by itself
 # What the environment may hold that a worker must not; PG… are those of PostgreSQL's own clients, PGPASSWORD too.
 SECRET_SETTINGS: Final = ("NQGATE_UPSTREAM__SECRET_ACCESS_KEY", "NQGATE_KEYSTORE__URL", "PG")
@@ -144,7 +145,8 @@ class Supervisor:
         self._side.begun(hand.number)
         hand.failed, hand.ready, hand.applied = None, False, 0
         hand.heard_at = self._loop.time() + START_SECONDS  # it may take that long to speak
-        link = Link(functools.partial(self._take, hand, started), lambda: None)
+        silent = asyncio.Event()
+        link = Link(functools.partial(self._take, hand, started), silent.set)
         await self._loop.create_connection(lambda: link, sock=ours)
         hand.link = link
         link.send(
@@ -158,7 +160,9 @@ class Supervisor:
             }
         )
         await hand.process.wait()
-        await asyncio.sleep(0)  # for its last words
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_MESSAGES):
+                await silent.wait()
         hand.link, hand.ready = None, False
         link.close()
         self._side.ended(hand.number)

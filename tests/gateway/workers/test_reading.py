@@ -10,8 +10,10 @@ from gateway.workers.feeds import Feeds
 from gateway.workers.link import Message
 from gateway.workers.reading import told_from_afar
 from gateway.workers.sides import SideAfar
+from gateway.workers.tallied import Tallied
 from keystore.lease import NEVER, pack
 from keystore.postgres_keeper import ToldChange
+from keystore.usage import Denied, Used
 
 
 class Cutter:
@@ -28,6 +30,10 @@ class Cutter:
         self.lapses += 1
 
 
+async def unwritten(used: dict[str, Used], denied: dict[str, Denied]) -> None:
+    raise AssertionError("nothing is written here")
+
+
 async def until(holds: Any) -> None:
     for _ in range(1000):
         if holds():
@@ -38,7 +44,7 @@ async def until(holds: Any) -> None:
 
 async def test_changes_are_taken_when_they_come_and_a_lapse_ends_what_runs() -> None:
     feeds = Feeds(lambda number: None)
-    side = SideAfar(feeds, lambda: None)
+    side = SideAfar(feeds, lambda: None, Tallied(unwritten))
     said: list[Message] = []
     begin, files = side.begin(0)
     keys = AskingKeys(Asking(said.append, asyncio.get_running_loop()), b"eu")

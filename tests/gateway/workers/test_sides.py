@@ -8,11 +8,13 @@ from gateway.workers.asking import handed_macs
 from gateway.workers.feeds import Feeds
 from gateway.workers.link import Message
 from gateway.workers.sides import SideAfar, SideHere
+from gateway.workers.tallied import Tallied
 from keystore.board import Cut
 from keystore.directory import open_directory
 from keystore.postgres_keeper import ToldChange
 from keystore.sealing import KekRing, create_kek_file, load_kek_ring, new_kek_line
 from keystore.sqlite import migrate
+from keystore.usage import Denied, Used
 
 
 async def test_a_worker_that_reads_by_itself_is_told_where_and_with_which_mac_keys(tmp_path: Path) -> None:
@@ -34,6 +36,13 @@ async def test_a_worker_that_reads_by_itself_is_told_where_and_with_which_mac_ke
     directory.close()
 
 
+async def unwritten(used: dict[str, Used], denied: dict[str, Denied]) -> None:
+    raise AssertionError("nothing is written here")
+
+
+TALLIED = Tallied(unwritten)
+
+
 @pytest.fixture
 def feeds() -> Iterator[Feeds]:
     opened = Feeds(lambda number: None)
@@ -43,7 +52,7 @@ def feeds() -> Iterator[Feeds]:
 
 def test_a_worker_that_is_told_inherits_the_word_and_its_end_of_a_feed(feeds: Feeds) -> None:
     acknowledged: list[bool] = []
-    side = SideAfar(feeds, lambda: acknowledged.append(True))
+    side = SideAfar(feeds, lambda: acknowledged.append(True), TALLIED)
     feeds.ring([ToldChange(1, "everything", "", None)])
     begin, (word, feed) = side.begin(0)
     assert (begin, word) == ({"applied": 1}, feeds.word_file)
@@ -65,7 +74,7 @@ def test_a_worker_that_is_told_inherits_the_word_and_its_end_of_a_feed(feeds: Fe
 
 def test_a_worker_that_ended_holds_nobody_up(feeds: Feeds) -> None:
     acknowledged: list[bool] = []
-    side = SideAfar(feeds, lambda: acknowledged.append(True))
+    side = SideAfar(feeds, lambda: acknowledged.append(True), TALLIED)
     side.begin(0)
     side.begun(0)
     feeds.ring([ToldChange(1, "everything", "", None)])
