@@ -32,7 +32,8 @@ def change(seq: int, access_key_id: str | None) -> Change:
 def test_statements_have_the_names_of_those_for_sqlite() -> None:
     """All but those that read a whole table past its indexes, for the audit."""
     of_sqlite = {name for name in vars(sqlite_rows) if name.isupper() and not name.startswith(("_", "PAGE"))}
-    assert of_sqlite <= set(vars(postgres_rows))
+    of_the_start = {"KEKS_OF_THE_LOG", "LAST_OF_BUCKETS"}  # of a directory that reads the file by itself
+    assert of_sqlite - of_the_start <= set(vars(postgres_rows))
 
 
 @pytest.fixture
