@@ -18,6 +18,7 @@ from gateway.console.app import Readiness, build_app
 from gateway.wiring import s3_listener_context
 from gateway.workers.feeds import Feeds
 from gateway.workers.keeper import DirectorySource, Keeper, RemoteSource, Source
+from gateway.workers.scan import Condemned, Scan, Scanned
 from gateway.workers.share import processors
 from gateway.workers.sides import STUCK, SideAfar, SideHere
 from gateway.workers.supervisor import Side, Supervisor
@@ -106,13 +107,16 @@ async def _serve_console(stack: contextlib.AsyncExitStack, listen_on: str, readi
 
 
 class _Keystore(NamedTuple):
-    """A keystore opened for the gateway's life. `users`: who must know when other KEKs are loaded."""
+    """A keystore opened for the gateway's life. `users`: who must know when other KEKs are loaded. `scanned`: where it
+    lies; `condemn`: what a reading of all of it has found."""
 
     source: Source
     writer: Store
     side: Side
     users: tuple[Callable[[KekRing], None], ...]
     fresh: Callable[[], bool]
+    scanned: Scanned
+    condemn: Callable[[Condemned], None]
 
 
 def _verifying(directory: Directory) -> Callable[[KekRing], None]:
@@ -139,7 +143,9 @@ async def _open_here(stack: contextlib.AsyncExitStack, config: Config, ring: Kek
     stack.callback(asyncio.get_running_loop().create_task(_watch(directory)).cancel)
     side = SideHere(directory, str(keystore_path(path)), ring)
     users = (_verifying(directory), writer.use, water.use, side.use)
-    return _Keystore(DirectorySource(directory), writer, side, users, directory.fresh_or_refreshed)
+    scanned = Scanned(None, str(path), str(config.keystore.kek_file), str(water.path))
+    source = DirectorySource(directory)
+    return _Keystore(source, writer, side, users, directory.fresh_or_refreshed, scanned, side.condemn)
 
 
 async def _open_afar(
@@ -161,7 +167,13 @@ async def _open_afar(
     stack.push_async_callback(tallied.write)
     stack.callback(asyncio.get_running_loop().create_task(tallied.run()).cancel)
     side = SideAfar(feeds, keeper.acknowledge_soon, tallied)
-    return _Keystore(RemoteSource(keeper), writer, side, (keeper.use, writer.use, water.use), keeper.fresh)
+    scanned = Scanned(url, "", str(config.keystore.kek_file), str(config.keystore.host_state_file))
+    users = (keeper.use, writer.use, water.use)
+    return _Keystore(RemoteSource(keeper), writer, side, users, keeper.fresh, scanned, _already_refused)
+
+
+def _already_refused(condemned: Condemned) -> None:
+    """Every record is read anew and verified with its last change; what else does not hold stands in the log."""
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:
@@ -200,9 +212,13 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
         listeners = listen(host, port, config.workers.count or processors())
         for listener in itertools.chain(*listeners):
             stack.enter_context(listener)
-        readiness = Readiness(keystore.fresh, lambda: workers.serving, lambda: workers.upstream_error)
+        scan = Scan(keystore.scanned, keystore.condemn)
+        readiness = Readiness(
+            keystore.fresh, lambda: workers.serving, lambda: workers.upstream_error, lambda: scan.state
+        )
         console = await _serve_console(stack, config.console.listen, readiness)
         await workers.start(listeners)
+        stack.push_async_callback(_cancelled, loop.create_task(scan.run()))
         bound = BoundAddresses(_url(listeners[0][0].getsockname()[1], host, "https" if secure else "http"), console)
         LOG.info("serving S3 on %s, health on %s", bound.s3, bound.console)
         if on_ready is not None:

@@ -14,7 +14,7 @@ import json
 import mmap
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -87,6 +87,8 @@ class Directory:
         self._epoch = b""  # the header before the last refresh; b"" equals nothing
         self._telling = False
         self._untold: deque[tuple[int, str | None]] = deque()
+        self._refused_keys: set[str] = set()
+        self._refused_buckets: set[str] = set()
         self._means = means
         self._store, _ = self._read_log()
         self._rows = means.enter(self._store)
@@ -233,8 +235,10 @@ class Directory:
         """Drop what the change touched. A change of an unknown kind may have touched anything."""
         if change.bucket is not None:
             self._written_at[change.bucket] = change.seq
+            self._refused_buckets.discard(change.bucket)
         if change.kind in OF_A_KEY and change.access_key_id is not None:
             self._remembered.forget_key(change.access_key_id)
+            self._refused_keys.discard(change.access_key_id)
             self._note(change.seq, change.access_key_id)
         elif change.kind in OF_A_BUCKET and change.bucket is not None:
             self._tenures.pop(change.bucket, None)
@@ -268,7 +272,16 @@ class Directory:
 
     # ---- cold look-ups ----
 
+    def refuse(self, access_key_ids: Iterable[str], buckets: Iterable[str], everything: str = "") -> None:
+        """Somebody has read all of the keystore, and these do not hold: refused until they change. `everything`: why
+        nothing can be believed any more."""
+        self._refused_keys, self._refused_buckets = set(access_key_ids), set(buckets)
+        self._lost, self._epoch = self._lost or everything, b""
+        self._remembered.forget_all()
+
     def _look_up(self, access_key_id: str) -> Held | None:
+        if access_key_id in self._refused_keys:
+            raise RecordRefused(f"access key {access_key_id}: does not hold, as a reading of the whole keystore found")
         if access_key_id in self._remembered.absent or not ACCESS_KEY_ID.match(access_key_id):
             return None
         [found] = self._select(FIND_ACCESS_KEY, access_key_id)
@@ -289,6 +302,8 @@ class Directory:
             if max(written_at.values(), default=0) <= self._applied.seq:
                 break
             self._refresh()  # something was committed meanwhile
+        for bucket in self._refused_buckets.intersection(buckets):
+            raise RecordRefused(f"bucket {bucket}: does not hold, as a reading of the whole keystore found")
         for bucket in buckets:
             if written_at.get(bucket) != self._written_at.get(bucket):
                 raise RecordRefused(f"bucket {bucket}: its claim is not the one the log last told of")

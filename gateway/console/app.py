@@ -7,13 +7,15 @@ from aiohttp import web
 
 
 class Readiness(NamedTuple):
-    """Whether the keystore can answer, whether the listeners serve, and what is wrong with the store (None: nothing
-    known). The store's state stands in the body only: a store that is down must not take the gateway out of service.
+    """Whether the keystore can answer, whether the listeners serve, what is wrong with the store (None: nothing known),
+    and what a reading of the whole keystore found. The last two stand in the body only: a store that is down must not
+    take the gateway out of service.
     """
 
     keystore_fresh: Callable[[], bool]
     serving: Callable[[], bool]
     upstream_error: Callable[[], str | None]
+    whole_keystore: Callable[[], str]
 
 
 READINESS: Final = web.AppKey("readiness", Readiness)
@@ -39,6 +41,7 @@ async def _readyz(request: web.Request) -> web.Response:
         "ready": fresh and serving,
         "keystore": "fresh" if fresh else "not answering",
         "listeners": "serving" if serving else "not serving",
+        "whole_keystore": readiness.whole_keystore(),
         "upstream": readiness.upstream_error() or "ok",
     }
     return web.json_response(state, status=200 if state["ready"] else 503)

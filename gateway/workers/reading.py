@@ -16,6 +16,7 @@ from gateway.workers.asking import AskingKeys, AskingMeans, handed_macs
 from gateway.workers.feeds import WORD
 from gateway.workers.leased import LOOK_EVERY, LeasedDirectory
 from gateway.workers.link import Message
+from gateway.workers.scan import Condemned
 from gateway.workers.tallied import tallied_messages
 from keystore.board import Identity, Seat
 from keystore.directory import Directory as ReadingDirectory
@@ -39,6 +40,9 @@ class Reading(Protocol):
 
     def renew(self, message: Message) -> None:
         """Other KEKs are loaded."""
+
+    def condemn(self, message: Message) -> None:
+        """What is not to be believed any more."""
 
     def begin(self, stack: contextlib.AsyncExitStack, cutter: Cutter, tally: Tally) -> None:
         """There is an engine now: it hears of changes, and what it tallies is kept."""
@@ -66,11 +70,20 @@ class _Here:
         else:
             self.board.loaded(macs.usable)
 
+    def condemn(self, message: Message) -> None:
+        condemn(self.directory, Condemned(*message["condemned"]))
+
     def begin(self, stack: contextlib.AsyncExitStack, cutter: Cutter, tally: Tally) -> None:
         self.directory.on_change = cutter.on_change
         self.directory.on_applied = self.board.applied
         stack.callback(write_out, tally, self._database)
         stack.callback(asyncio.get_running_loop().create_task(keep_written(tally, self._database)).cancel)
+
+
+def condemn(directory: ReadingDirectory, condemned: Condemned) -> None:
+    """Refuse what a reading of the whole keystore found not to hold."""
+    everything = "the keystore does not hold (nqgate audit verify says where)" if condemned.everything else ""
+    directory.refuse(condemned.access_keys, condemned.buckets, everything)
 
 
 def reading_here(stack: contextlib.AsyncExitStack, begin: Message, keys: AskingKeys) -> Reading:
@@ -124,6 +137,9 @@ class _FromAfar:
 
     def renew(self, message: Message) -> None:
         """It verifies nothing, so it needs no key for it."""
+
+    def condemn(self, message: Message) -> None:
+        """It believes nothing but what it is told."""
 
     def begin(self, stack: contextlib.AsyncExitStack, cutter: Cutter, tally: Tally) -> None:
         self.directory.on_change = cutter.on_change

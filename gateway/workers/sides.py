@@ -7,6 +7,8 @@ from typing import Final
 from gateway.workers.asking import macs_message
 from gateway.workers.feeds import Feeds
 from gateway.workers.link import Message
+from gateway.workers.reading import condemn
+from gateway.workers.scan import Condemned
 from gateway.workers.tallied import Tallied
 from keystore.directory import Directory
 from keystore.sealing import KekRing
@@ -21,6 +23,7 @@ class SideHere:
         self._directory = directory
         self._database = database
         self._ring = ring
+        self._condemned: Message = {}
         self.tell: Callable[[Message], None] = lambda message: None
 
     def use(self, ring: KekRing) -> None:
@@ -31,8 +34,14 @@ class SideHere:
     def _macs(self) -> Message:
         return macs_message(self._ring, self._directory.store_row.store_id)
 
+    def condemn(self, condemned: Condemned) -> None:
+        """Nobody here believes that any more, nor a worker that comes later."""
+        self._condemned = {"condemned": list(condemned)}
+        condemn(self._directory, condemned)
+        self.tell(self._condemned)
+
     def begin(self, number: int) -> tuple[Message, list[int]]:
-        return {"database": self._database, **self._macs()}, []
+        return {"database": self._database, **self._condemned, **self._macs()}, []
 
     def begun(self, number: int) -> None:
         pass

@@ -85,6 +85,8 @@ class Worker:
             self.stop.set()
         elif "store_keys" in message and self._own is not None:  # another day has begun
             self._own.keys = days_keys(message["store_keys"], self._own.keys.region)
+        elif "condemned" in message and self._reading is not None:
+            self._reading.condemn(message)
         elif "macs" in message and self._reading is not None:  # other KEKs are loaded
             self._reading.renew(message)
 
@@ -108,6 +110,8 @@ class Worker:
             else:
                 reading = reading_here(stack, begin, keys)
             self._reading = reading
+            if "condemned" in begin:
+                reading.condemn(begin)
             limits = share(configured_limits(config), begin["workers"])
             parts = Parts(reading.directory, own, AskingWriter(self._asking), reading.board, limits)
             engine = build_engine(config, parts)

@@ -6,7 +6,7 @@ from gateway.console.app import Readiness, build_app
 async def asked(
     path: str, *, fresh: bool = True, serving: bool = True, error: str | None = None
 ) -> tuple[int, dict[str, object]]:
-    app = build_app(Readiness(lambda: fresh, lambda: serving, lambda: error))
+    app = build_app(Readiness(lambda: fresh, lambda: serving, lambda: error, lambda: "holds"))
     async with TestClient(TestServer(app)) as client:
         reply = await client.get(path)
         return reply.status, await reply.json()

@@ -171,7 +171,7 @@ def test_a_worker_that_hangs_is_killed_and_so_confirms(served: Served) -> None:
         os.kill(hung, signal.SIGSTOP)
         told = json.loads(served.nqgate("keys", "revoke", served.access_key_id, "--yes", "--json"))
         assert (told["gateways"], told["confirmed"], told["lapsed"]) == (1, 1, 0)
-        assert 1500 < told["took_ms"] < 5000
+        assert 500 < told["took_ms"] < 5000
         assert "has not applied a change" in served.log.read_text()
         assert served.get(kept) == 403
         with pytest.raises((ConnectionError, EOFError)):
