@@ -1,4 +1,4 @@
-"""`nqgate keys restore`, `roll` and `update`: what a person does to a key that there is, and its secret outlives."""
+"""`nqgate keys revoke`, `restore`, `roll` and `update`: what a person does to a key that there is, and it outlives."""
 
 import time
 from pathlib import Path
@@ -7,14 +7,15 @@ from typing import Annotated
 import typer
 
 from gateway.cli.confirmed import in_words, require_proof, with_confirmation
-from gateway.cli.keys import AccessKeyId, Json, refuse_reserved, say_unreachable
+from gateway.cli.keys import AccessKeyId, Json, Yes, evidence_of_use, refuse_reserved, say_unreachable
 from gateway.cli.opened import actor, with_store
 from gateway.cli.options import NEVER, read_moment, read_scope, read_span
-from gateway.cli.output import say, show_json, told_errors
+from gateway.cli.output import confirm, say, show_json, told_errors
 from gateway.cli.reveal import Reveal
 from gateway.cli.shown import Shown, shown_key, shown_keys
-from keystore.access_key import unreachable_buckets
-from keystore.confirmation import confirmation_json
+from keystore.access_key import AccessKey, RevokeReason, Status, unreachable_buckets
+from keystore.confirmation import Confirmation, confirmation_json
+from keystore.errors import NotFound
 from keystore.key_acts import Edit, Kept
 from keystore.scope import Rights, Scope
 from keystore.store import Store
@@ -38,6 +39,59 @@ def restore(context: typer.Context, access_key_id: AccessKeyId, json: Json = Fal
         say(
             f"Note: it expired at {shown['expires_at']} and is refused until it has more time: `keys update --expires`."
         )
+
+
+@key_acts.command()
+def revoke(
+    context: typer.Context,
+    access_key_id: AccessKeyId,
+    reason: Annotated[RevokeReason, typer.Option(help="compromised is final.")] = RevokeReason.OTHER,
+    cascade: Annotated[bool, typer.Option("--cascade", help="Also the keys that replaced it, by `keys roll`.")] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Refuse a key from now on, and end what it has running. Done when every gateway has confirmed it."""
+    known = with_store(context, lambda store: store.get_key(access_key_id))
+    successors = with_store(context, lambda store: _successors(store, known))
+    also = [one.access_key_id for one in successors] if cascade else []
+    evidence = "" if yes else evidence_of_use(context, access_key_id)
+    more = f" and {', '.join(also)}" if also else ""
+    confirm(known.label, f"Revoke {access_key_id}{more} ({known.label})? {evidence}Requests get 403 at once.", yes=yes)
+    done = [_revoked(context, one, reason) for one in (access_key_id, *also)]
+    if json:
+        shown, confirmation = done[0]
+        cascaded = [{"access_key_id": one["access_key_id"], **confirmation_json(each)} for one, each in done[1:]]
+        show_json({**shown, **confirmation_json(confirmation), **({"cascaded": cascaded} if cascade else {})})
+    for shown, confirmation in done if not json else ():
+        say(f"{shown['access_key_id']} ({shown['label']}) is revoked: {in_words(confirmation)}.")
+    if successors and not cascade:
+        say(f"Note: {successors[0].access_key_id} replaced it and stays active; --cascade revokes it too.")
+    for _, confirmation in done:
+        require_proof(confirmation)
+
+
+async def _successors(store: Store, access_key: AccessKey) -> list[AccessKey]:
+    """Those that are active, of the keys that replaced this one, one after the other."""
+    found: list[AccessKey] = []
+    seen = {access_key.access_key_id}
+    following = access_key.replaced_by
+    while following is not None and following not in seen:
+        seen.add(following)
+        try:
+            successor = await store.get_key(following)
+        except NotFound:
+            break
+        if successor.status is Status.ACTIVE:
+            found.append(successor)
+        following = successor.replaced_by
+    return found
+
+
+def _revoked(context: typer.Context, access_key_id: str, reason: RevokeReason) -> tuple[Shown, Confirmation]:
+    async def work(store: Store) -> Shown:
+        return await shown_key(context, store, await store.revoke_key(access_key_id, reason, actor()))
+
+    return with_confirmation(context, work)
 
 
 @key_acts.command()

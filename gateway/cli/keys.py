@@ -1,4 +1,4 @@
-"""`nqgate keys`: create, list, get, test, revoke, delete. What changes a key is in key_acts."""
+"""`nqgate keys`: create, list, get, test, delete. What changes a key is in key_acts."""
 
 import asyncio
 import time
@@ -17,7 +17,6 @@ from gateway.cli.shown import forget, shown_key, shown_keys, usage_of
 from gateway.config import load_config
 from gateway.verdict import Question, Verdict, read_operation, verdict
 from gateway.wiring import configured_policy
-from keystore.access_key import RevokeReason
 from keystore.accounts import DEFAULT_ACCOUNT
 from keystore.bucket_claims import tenure
 from keystore.confirmation import confirmation_json
@@ -177,38 +176,13 @@ def ask_for_verdict(
         raise typer.Exit(Exit.NOT_PERMITTED)
 
 
-def _evidence(context: typer.Context, access_key_id: str) -> str:
+def evidence_of_use(context: typer.Context, access_key_id: str) -> str:
     """What speaks for or against it."""
     used = asyncio.run(usage_of(context, access_key_id)).get(access_key_id, NEVER).used
     if used is None:
         return "It was never used. "
     ago = max(0, int(time.time()) - used.at) // 60
     return f"It was last used {ago} min ago from {used.source} by {used.user_agent or 'an unnamed client'}. "
-
-
-@keys.command()
-def revoke(
-    context: typer.Context,
-    access_key_id: AccessKeyId,
-    reason: Annotated[RevokeReason, typer.Option(help="compromised is final.")] = RevokeReason.OTHER,
-    yes: Yes = False,
-    json: Json = False,
-) -> None:
-    """Refuse a key from now on, and end what it has running. Done when every gateway here has confirmed it."""
-    known = with_store(context, lambda store: store.get_key(access_key_id))
-    evidence = "" if yes else _evidence(context, access_key_id)
-    confirm(known.label, f"Revoke {access_key_id} ({known.label})? {evidence}Its requests get 403 at once.", yes=yes)
-
-    async def work(store: Store) -> dict[str, Any]:
-        ended = await store.revoke_key(access_key_id, reason, actor())
-        return await shown_key(context, store, ended)
-
-    shown, confirmation = with_confirmation(context, work)
-    if json:
-        show_json({**shown, **confirmation_json(confirmation)})
-    else:
-        say(f"{access_key_id} ({known.label}) is revoked: {in_words(confirmation)}.")
-    require_proof(confirmation)
 
 
 @keys.command()

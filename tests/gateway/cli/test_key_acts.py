@@ -349,3 +349,45 @@ def test_a_board_that_cannot_be_used_loses_no_secret(run: Run, folder: Path, mon
     result = run("keys", "roll", access_key_id, "--overlap", "0", "--secret-file", "new")
     assert result.exit_code == 7
     assert re.fullmatch(r"[0-9A-Za-z]{40}\n", (folder / "new").read_text())
+
+
+# ---- revoking what replaced it too ----
+
+
+def rolled_twice(run: Run) -> list[str]:
+    first = created(run)
+    second = str(done(run, "roll", first)["access_key_id"])
+    return [first, second, str(done(run, "roll", second)["access_key_id"])]
+
+
+def test_a_revoke_leaves_what_replaced_the_key_and_says_so(run: Run) -> None:
+    first, second, third = rolled_twice(run)
+    said = run("keys", "revoke", first, "--yes").stderr
+    assert f"{second} replaced it and stays active" in said
+    assert [got(run, one)["status"] for one in (first, second, third)] == ["revoked", "active", "active"]
+
+
+def test_a_cascade_revokes_all_that_replaced_it_and_each_is_confirmed(run: Run) -> None:
+    first, second, third = rolled_twice(run)
+    result = run("keys", "revoke", first, "--cascade", "--reason", "compromised", "--yes", "--json")
+    told = json.loads(result.stdout)
+    assert [one["access_key_id"] for one in told["cascaded"]] == [second, third]
+    assert all(set(one) == {"access_key_id", *CONFIRMATION} for one in told["cascaded"])
+    for one in (first, second, third):
+        assert (got(run, one)["status"], got(run, one)["revoked_reason"]) == ("revoked", "compromised")
+
+
+def test_a_cascade_leaves_what_was_revoked_before_as_it_is_and_ends_where_a_key_is_gone(run: Run) -> None:
+    first, second, third = rolled_twice(run)
+    done(run, "revoke", second, "--yes", "--reason", "unused")
+    run("keys", "delete", third, "--yes")
+    told = json.loads(run("keys", "revoke", first, "--cascade", "--yes", "--json").stdout)
+    assert told["cascaded"] == []
+    assert got(run, second)["revoked_reason"] == "unused"
+
+
+def test_a_cascade_asks_with_every_id(run: Run) -> None:
+    first, second, third = rolled_twice(run)
+    refused = run("keys", "revoke", first, "--cascade")
+    assert refused.exit_code == 2
+    assert [got(run, one)["status"] for one in (first, second, third)] == ["active", "active", "active"]
