@@ -25,6 +25,7 @@ from gateway.workers.supervisor import Side, Supervisor
 from gateway.workers.tallied import Tallied
 from keystore.derived import UpstreamCredential
 from keystore.directory import Directory, open_directory
+from keystore.errors import KeystoreUnavailable
 from keystore.high_water import HighWater, kept
 from keystore.kek_file import KekWatch, kek_watched
 from keystore.means import RingMeans
@@ -159,8 +160,11 @@ async def _open_afar(
     keeper = PostgresKeeper(Secret(url), ring, feeds, name=f"{socket.gethostname()} {config.s3.listen}")
     running = asyncio.get_running_loop().create_task(keeper.run())
     stack.push_async_callback(_cancelled, running)
-    async with asyncio.timeout(JOIN_SECONDS):
-        await keeper.ready()
+    try:
+        async with asyncio.timeout(JOIN_SECONDS):
+            await keeper.ready()
+    except TimeoutError:
+        raise KeystoreUnavailable("the keystore's database proves nothing: the log above says why") from None
     water = PostgresHighWater(writer, ring, config.keystore.host_state_file, config.keystore.kek_file)
     await stack.enter_async_context(kept_postgres(water, lambda: keeper.applied, LOG.warning))
     tallied = Tallied(lambda used, denied: write_usage_postgres(Secret(url), used, denied))
