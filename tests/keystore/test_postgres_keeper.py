@@ -35,7 +35,7 @@ async def house(postgres: Postgres, postgres_database: str, ring: KekRing) -> As
         assert opened.violations() == []
 
 
-async def until(holds: object, seconds: float = 5.0) -> None:
+async def until(holds: object, seconds: float = 30.0) -> None:
     assert callable(holds)
     deadline = time.monotonic() + seconds
     while not holds():

@@ -49,7 +49,7 @@ async def just_proven(host: Host) -> None:
             await asyncio.sleep(0.001)
 
 
-async def until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline
