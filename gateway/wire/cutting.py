@@ -23,6 +23,7 @@ class Cutter:
 
     def on_change(self, seq: int, access_key_id: str | None) -> None:
         """`access_key_id`: of the changed key; None when every request must be looked at. Raises nothing."""
+        self._engine.changes += 1
         cut, in_store = 0, []
         for client in self._engine.clients:
             exchange = client.exchange

@@ -172,6 +172,7 @@ class Engine:
         self.memory = Budget(limits.buffer_total, "the memory for bodies")
         self.spool_room = SpoolRoom(self.memory, Budget(limits.spool_total, "the spool"), limits.spool_dir)
         self.draining = False
+        self.changes = 0  # that were told while this loop ran
         self._directory = directory
         self._lookups = Lookups(directory.find, directory.record, directory.tenure)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -185,10 +186,12 @@ class Engine:
 
     def admit(self, head: RequestHead, peer: str) -> Authorized:
         now = time.time()
+        seen = self.changes
         authorized = admit(head, self._lookups, now, self.rules, peer)
         if authorized.operation.name == "CreateBucket":  # asks as its owner and as itself, once its document is here
             for account in (self.tenure_of(authorized.request.bucket).account, authorized.access_key.account):
                 self.upstream.signers.of(account)
+        authorized = self._judged(authorized, seen)
         self.tally.used(authorized, now)
         return authorized
 
@@ -197,10 +200,20 @@ class Engine:
 
     def admit_form(self, form: FormRequest, fields: Mapping[bytes, bytes], filename: bytes | None) -> AdmittedForm:
         now = time.time()
+        seen = self.changes
         admitted = admit_form(form, fields, filename, self._lookups, now, self.rules)
         self.upstream.signers.of(admitted.authorized.access_key.account)  # as for any request with a body
+        admitted = admitted._replace(authorized=self._judged(admitted.authorized, seen))
         self.tally.used(admitted.authorized, now)
         return admitted
+
+    def _judged(self, authorized: Authorized, seen: int) -> Authorized:
+        """Judging asks for key and bucket one after the other, and what the second reads may change the first. Nobody
+        ends a request that has not been admitted yet, so it is judged again until nothing was told meanwhile."""
+        while self.changes != seen:
+            seen = self.changes
+            authorized = self.admit_again(authorized)
+        return authorized
 
     def admit_again(self, authorized: Authorized) -> Authorized:
         return admit_again(authorized, self._lookups, self.rules)

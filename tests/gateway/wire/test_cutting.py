@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.wire.cutting import Cutter
-from keystore.bucket_claims import BucketClaim, ClaimState
+from keystore.bucket_claims import BucketClaim, ClaimState, Tenure
 from keystore.scope import BucketGrant, SpecificBuckets
 from tests.support.raw_client import RawConnection
 from tests.support.recording_upstream import (
@@ -201,6 +201,41 @@ def test_a_request_that_is_cut_by_a_look_up_of_its_own_is_answered_once_and_neve
         assert client.reply().body == b"the next one"
     assert upstream.connections == 1
     assert [request.line for request in upstream.requests if b"next" not in request.line] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", []),
+        ("HEAD", []),
+        ("DELETE", []),
+        ("PUT", [("x-amz-copy-source", "/bucket/from"), ("Content-Length", "0")]),
+    ],
+)
+def test_a_change_that_is_read_while_a_request_is_judged_counts_for_it(
+    gateway: RunningEngine, upstream: RecordingUpstream, method: str, headers: list[tuple[str, str]]
+) -> None:
+    """Its key was looked up before its bucket, and nobody ends what is not admitted yet: the revoke is confirmed."""
+    told: list[int] = []
+
+    def tenure_of(bucket: str) -> Tenure:
+        if not told:
+            told.append(7)
+            gateway.directory.revoke()
+            Cutter(gateway.engine).on_change(7, ACCESS_KEY_ID)
+        return gateway.directory.tenure(bucket)
+
+    def broken() -> None:
+        gateway.engine._lookups = gateway.engine._lookups._replace(tenure_of=tenure_of)
+
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("GET", "/bucket/warm"))
+        assert client.reply().status == 200
+        gateway.call(broken)
+        client.send(gateway.signer.head(method, "/bucket/k", headers))
+        assert client.reply(head_request=method == "HEAD").status == 403
+    assert told == [7]
+    assert [request.line for request in upstream.requests if b"warm" not in request.line] == []
 
 
 # ---- what it comes too late for ----
