@@ -1,8 +1,10 @@
 """How the supervisor hands changes to workers that cannot read the keystore, and hears what became of them.
 
-One word of 8 bytes, mapped by all, and a socket for each worker: what a word speaks of lies in every socket before.
+One word of 8 bytes, mapped by all, and a socket for each worker: what a word speaks of was written to every socket
+before. What one does not take at once waits here; until it has come that worker answers 503, and nothing else.
 """
 
+import asyncio
 import mmap
 import os
 import socket
@@ -15,19 +17,28 @@ from keystore.postgres_keeper import Acknowledgement, ToldChange
 
 WORD: Final = 8
 REMEMBERED: Final = 32  # changes of which is remembered what they cut
-FEED_BUFFER: Final = 1 << 20  # bytes a worker may lie behind, some thousand changes; one that does is stuck
+MAX_BEHIND: Final = 16 << 20  # bytes that may wait for one worker, 20,000 changes; one that takes less is stuck
+
+
+class _Feed:
+    """Our end of one worker's feed, and what it has not taken yet."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+        self.waiting = bytearray()
 
 
 class Feeds:
-    """`stuck`: called with the number of a worker that takes nothing any more."""
+    """On the running loop. `stuck`: called with the number of a worker that takes nothing any more."""
 
     def __init__(self, stuck: Callable[[int], None]) -> None:
+        self._loop = asyncio.get_running_loop()
         self._stuck = stuck
         self.word_file = os.memfd_create("nqgate-word", os.MFD_CLOEXEC)
         os.ftruncate(self.word_file, WORD)
         self._map = mmap.mmap(self.word_file, WORD)
         self._word = memoryview(self._map).cast("Q")
-        self._feeds: dict[int, socket.socket] = {}
+        self._feeds: dict[int, _Feed] = {}
         self._taken: dict[int, int] = {}
         self._cuts: dict[int, Cut] = {}
         self._in_store: list[tuple[int, str]] = []
@@ -38,15 +49,29 @@ class Feeds:
     def ring(self, changes: Sequence[ToldChange]) -> None:
         block = b"".join([encode(_message(change)) for change in changes])
         for number, feed in list(self._feeds.items()):
-            try:
-                whole = feed.send(block) == len(block)
-            except OSError:  # full, or its reader is gone
-                whole = False
-            if not whole:
-                self.close(number)
-                self._stuck(number)
+            feed.waiting += block
+            self._pass_on(number)
         if changes:
             self.applied = changes[-1].seq
+
+    def _pass_on(self, number: int) -> None:
+        """As much as it takes now, and the rest as soon as it takes more."""
+        feed = self._feeds[number]
+        gone = False
+        try:
+            while feed.waiting:
+                del feed.waiting[: feed.end.send(feed.waiting)]
+        except BlockingIOError:
+            pass
+        except OSError:  # its reader is gone
+            gone = True
+        if gone or len(feed.waiting) > MAX_BEHIND:
+            self.close(number)
+            self._stuck(number)
+        elif feed.waiting:
+            self._loop.add_writer(feed.end, self._pass_on, number)
+        else:
+            self._loop.remove_writer(feed.end)
 
     def word(self, word: int) -> None:
         """One aligned store of 64 bits."""
@@ -63,8 +88,7 @@ class Feeds:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.setblocking(False)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, FEED_BUFFER)
-        self._feeds[number] = ours
+        self._feeds[number] = _Feed(ours)
         self._taken[number] = self.applied
         return theirs
 
@@ -72,7 +96,8 @@ class Feeds:
         """A worker that is gone has taken everything: it accepts nothing and has nothing running."""
         feed = self._feeds.pop(number, None)
         if feed is not None:
-            feed.close()
+            self._loop.remove_writer(feed.end)
+            feed.end.close()
         self._taken.pop(number, None)
 
     def took(self, number: int, seq: int) -> None:

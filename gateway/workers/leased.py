@@ -124,8 +124,17 @@ class LeasedDirectory:
         """Whether the lease has run out, or does so before somebody looks again: nothing may be released then."""
         return self._clock_ms() >= expiry_of(self._word[0]) - EARLY_MS
 
+    def read_on(self) -> bool:
+        """The feed has something: False when that is its end, and nothing will come any more."""
+        try:
+            self._take_feed()
+        except KeystoreUnavailable:
+            return False
+        self.tick()
+        return True
+
     def tick(self) -> None:
-        """Whenever the feed has something, and every 20 ms. Raises nothing of the keystore's."""
+        """Every 20 ms. Raises nothing of the keystore's."""
         if self.fresh_or_refreshed() and self._told != self._applied:  # it was known before it could be told
             self._tell()
 

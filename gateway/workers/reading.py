@@ -145,11 +145,15 @@ class _FromAfar:
         self.directory.on_change = cutter.on_change
         self.directory.on_applied = self._applied
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._feed, self.directory.tick)
+        loop.add_reader(self._feed, self._read_on)
         stack.callback(loop.remove_reader, self._feed)
         stack.callback(loop.create_task(self._watch(cutter)).cancel)
         stack.callback(self._tell, tally)
         stack.callback(loop.create_task(self._tell_on(tally)).cancel)
+
+    def _read_on(self) -> None:
+        if not self.directory.read_on():  # an end can be read for ever
+            asyncio.get_running_loop().remove_reader(self._feed)
 
     def _applied(self, seq: int) -> None:
         if seq != self._said:

@@ -1,6 +1,8 @@
+import asyncio
+import contextlib
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -17,7 +19,7 @@ def stuck() -> list[int]:
 
 
 @pytest.fixture
-def feeds(stuck: list[int]) -> Iterator[Feeds]:
+async def feeds(stuck: list[int]) -> AsyncIterator[Feeds]:
     opened = Feeds(stuck.append)
     yield opened
     opened.end()
@@ -48,10 +50,26 @@ def test_the_word_is_seen_by_whoever_has_mapped_it(feeds: Feeds) -> None:
     os.close(file)
 
 
-def test_a_worker_that_takes_nothing_any_more_is_given_up_and_holds_nobody_up(
+async def test_what_does_not_fit_at_once_comes_when_there_is_room(feeds: Feeds, stuck: list[int]) -> None:
+    """A gateway that was cut off may have a thousand changes to hand on, with their records."""
+    slow, other = feeds.open(0), feeds.open(1)
+    feeds.ring([key(seq, b"x" * 2000) for seq in range(1, 2001)])
+    assert (feeds.applied, stuck) == (2000, [])
+    for feed in (slow, other):
+        reader = MessageReader()
+        seen: list[int] = []
+        while len(seen) < 2000:
+            await asyncio.sleep(0)
+            with contextlib.suppress(BlockingIOError):
+                seen += [one["seq"] for one in reader.feed(feed.recv(100_000))]
+        assert seen == list(range(1, 2001))
+        feed.close()
+
+
+async def test_a_worker_that_takes_nothing_any_more_is_given_up_and_holds_nobody_up(
     feeds: Feeds, stuck: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeds_module, "FEED_BUFFER", 4096)
+    monkeypatch.setattr(feeds_module, "MAX_BEHIND", 4096)
     full, other = feeds.open(0), feeds.open(1)
     reader = MessageReader()
     seq = 0

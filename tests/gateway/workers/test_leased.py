@@ -278,6 +278,15 @@ def test_numbers_of_changes_are_compared_where_they_wrap(house: House) -> None:
     assert house.directory.find(ID, TODAY) is not None
 
 
+def test_the_end_of_the_feed_is_said_once_so_that_nobody_reads_it_for_ever(house: House) -> None:
+    house.know()
+    house.change(told(1, REVOKED))
+    assert house.directory.read_on()
+    assert house.applied == [1]
+    house.feeds.close(0)
+    assert not house.directory.read_on()
+
+
 def test_a_supervisor_that_is_gone_is_503(house: House) -> None:
     house.know()
     house.feeds.close(0)

@@ -1,5 +1,5 @@
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -44,7 +44,7 @@ TALLIED = Tallied(unwritten)
 
 
 @pytest.fixture
-def feeds() -> Iterator[Feeds]:
+async def feeds() -> AsyncIterator[Feeds]:
     opened = Feeds(lambda number: None)
     yield opened
     opened.end()
