@@ -134,6 +134,7 @@ class AskingKeys:
         self.region = region
         self._clock = clock
         self._credentials: dict[str, tuple[object, int, StoreCredential]] = {}
+        self._renewing: set[str] = set()
 
     def date_key(self, access_key: AccessKey, date: bytes) -> bytes:
         access_key_id, secret_version = access_key.access_key_id, access_key.secret_version
@@ -152,10 +153,14 @@ class AskingKeys:
         return hmac_sha1
 
     def credential(self, account: str, known_by: object) -> StoreCredential:
-        """The same object for a day, so that its keys never run out, and while `known_by` is the same."""
+        """The same object for a day, and while `known_by` is the same. On the next day it still signs, for its keys
+        reach into it: what runs over midnight must not have to wait, and another is asked for meanwhile."""
         day = int(self._clock()) // DAY
         kept = self._credentials.get(account)
-        if kept is not None and kept[0] is known_by and kept[1] == day:
+        if kept is not None and kept[0] is known_by and 0 <= day - kept[1] <= 1:
+            if kept[1] != day and account not in self._renewing:
+                self._renewing.add(account)
+                self._ask_credential(account, known_by, day, lambda error: self._renewing.discard(account))
             return kept[2]
         raise NotKnownYet("a credential at the store", lambda told: self._ask_credential(account, known_by, day, told))
 

@@ -147,7 +147,21 @@ async def test_a_credential_is_good_for_a_day_and_the_same_object(sent: Sent) ->
     assert first is own.credential(row, account)
     assert first.signing_key(TODAY, b"eu") == secret.signing_key(TODAY, b"eu")
     unknown(lambda: own.credential(row._replace(mac=b"another"), account))
+
+
+async def test_what_runs_over_midnight_signs_on_while_another_credential_is_asked_for_once(sent: Sent) -> None:
+    own = means(sent)
+    row, account = AccountRow("team", "1", 1, 0, b"", "", b"", None), Account("team", "123456789012", 0, "ann", 1, "S")
+    unknown(lambda: own.credential(row, account))
+    sent.answer(credential={"access_key_id": "S", "signing_keys": {"20260921": "05", "20260922": "06"}})
+    first = own.credential(row, account)
     own._keys._clock = lambda: NOON + 86_400
+    assert own.credential(row, account) is first is own.credential(row, account)
+    assert first.signing_key(b"20260922", b"eu") == b"\6"
+    assert len(sent.questions) == 2
+    sent.answer(1, credential={"access_key_id": "S", "signing_keys": {"20260922": "06", "20260923": "07"}})
+    assert own.credential(row, account) is not first
+    own._keys._clock = lambda: NOON + 3 * 86_400
     unknown(lambda: own.credential(row, account))
 
 
