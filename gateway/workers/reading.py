@@ -130,7 +130,6 @@ class _FromAfar:
         self.directory = directory
         self.board = board
         self._feed = feed
-        self._said = -1
 
     def applied(self) -> int:
         return self.directory.where()[1]
@@ -143,7 +142,7 @@ class _FromAfar:
 
     def begin(self, stack: contextlib.AsyncExitStack, cutter: Cutter, tally: Tally) -> None:
         self.directory.on_change = cutter.on_change
-        self.directory.on_applied = self._applied
+        self.directory.on_applied = self.board.applied
         loop = asyncio.get_running_loop()
         loop.add_reader(self._feed, self._read_on)
         stack.callback(loop.remove_reader, self._feed)
@@ -154,11 +153,6 @@ class _FromAfar:
     def _read_on(self) -> None:
         if not self.directory.read_on():  # an end can be read for ever
             asyncio.get_running_loop().remove_reader(self._feed)
-
-    def _applied(self, seq: int) -> None:
-        if seq != self._said:
-            self._said = seq
-            self.board.applied(seq)
 
     def _tell(self, tally: Tally) -> None:
         used, denied = tally.take()

@@ -41,7 +41,7 @@ class House:
         self._mapped = mmap.mmap(self.feeds.word_file, WORD, prot=mmap.PROT_READ)
         keys = AskingKeys(self.asking, b"eu", lambda: NOON)
         word = memoryview(self._mapped).cast("Q")
-        self.directory = LeasedDirectory(word, self.feeds.open(0), keys, 0, lambda: self.now)
+        self.directory = LeasedDirectory(word, self.feeds.open(0), keys, 0, lambda: self.now / 1000)
         self.directory.on_change = lambda seq, access_key_id: self.told.append((seq, access_key_id))
         self.directory.on_applied = self.applied.append
         self.feeds.word(pack(4_000, 0))
@@ -218,6 +218,7 @@ def test_when_the_lease_has_run_out_nothing_is_answered_however_well_known(house
 
 def test_a_lapse_is_known_a_moment_before(house: House) -> None:
     """What runs is ended by then, and not a tick later."""
+    house.directory.tick()
     assert not house.directory.lapsed()
     house.now = 4_000 - 41
     assert not house.directory.lapsed()
@@ -271,10 +272,10 @@ def test_a_feed_that_is_ahead_of_the_word_is_served_from_and_told(house: House) 
 def test_numbers_of_changes_are_compared_where_they_wrap(house: House) -> None:
     house.know()
     house.directory._applied = (1 << 20) - 1
-    house.feeds.word(pack(4_000, 1 << 20))
+    house.feeds.word(pack(4_001, 1 << 20))
     with pytest.raises(KeystoreUnavailable, match="announced"):
         house.directory.find(ID, TODAY)
-    house.feeds.word(pack(4_000, (1 << 20) - 2))
+    house.feeds.word(pack(4_001, (1 << 20) - 2))
     assert house.directory.find(ID, TODAY) is not None
 
 
