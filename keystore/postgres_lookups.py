@@ -20,21 +20,37 @@ from keystore.found_rows import read_claims, read_found_account, read_found_key,
 from keystore.postgres_log import PostgresLog
 from keystore.postgres_rows import ACCOUNT_IN_THE_LOG, BUCKETS_IN_THE_LOG, KEY_IN_THE_LOG
 from keystore.postgres_server import FOREIGN, PostgresHand, answering
+from keystore.record import AccessKeyRow
 from keystore.sealed_rows import SealedRows
 from keystore.sealing import Secret
 
 CONNECTIONS: Final = 2  # so many are under way at once; the others wait
 MAX_WAITING: Final = 1000  # of them, told apart; then it is said at once that the keystore does not answer
+MAX_KEPT: Final = 1000  # keys that are asked for again and again, as for every SigV2 signature
 ANSWER_SECONDS: Final = 2.0  # waiting for a turn included; a look-up takes milliseconds
 
 T = TypeVar("T")
 
 
 class _Found(NamedTuple):
-    """`values`: the columns of the statement, of every row it returned."""
+    """`values`: the columns of the statement, of every row it returned. `at`: the last change that had been handed out
+    when it was asked for."""
 
     rows: SealedRows
     values: list[tuple[object, ...]]
+    at: int
+
+
+class _Key(NamedTuple):
+    """A verified record, its secret sealed in `row`."""
+
+    rows: SealedRows
+    row: AccessKeyRow
+    access_key: AccessKey
+
+
+def _opened(key: _Key) -> tuple[AccessKey, Secret]:
+    return key.access_key, key.rows.open_secret(key.row)
 
 
 class Lookups:
@@ -47,12 +63,21 @@ class Lookups:
         self._idle: list[PostgresHand] = []
         self._turns = asyncio.Semaphore(CONNECTIONS)
         self._under_way: dict[tuple[str, str, int], asyncio.Task[Any]] = {}
+        self._kept: dict[str, _Key] = {}
+        self._kept_at = -1
 
     async def find_key(self, access_key_id: str) -> tuple[AccessKey, Secret] | None:
         """None for an id that never was or was deleted. Everything here raises KeystoreUnavailable and its kinds."""
         if not ACCESS_KEY_ID.match(access_key_id):
             return None
         return await self._joined("key", access_key_id, lambda: self._find_key(access_key_id))
+
+    async def known_key(self, access_key_id: str) -> tuple[AccessKey, Secret] | None:
+        """As `find_key`, for who serves under a lease that stands: what was read since the last change that was handed
+        out will do, as it does for who has it in memory. What is kept is sealed."""
+        position = self._log.position
+        kept = self._kept.get(access_key_id) if position is not None and position.seq == self._kept_at else None
+        return _opened(kept) if kept is not None else await self.find_key(access_key_id)
 
     async def find_claims(self, names: Sequence[str]) -> dict[str, BucketClaim]:
         """Of those that somebody claimed."""
@@ -80,7 +105,21 @@ class Lookups:
             return None
         row, last = read_found_key(found.values[0])
         access_key = found.rows.read_access_key(row, last)
-        return None if row is None or access_key is None else (access_key, found.rows.open_secret(row))
+        if row is None or access_key is None:
+            return None
+        key = _Key(found.rows, row, access_key)
+        self._keep(key, found.at)
+        return _opened(key)
+
+    def _keep(self, key: _Key, at: int) -> None:
+        """Found when change `at` was the last that had been handed out; another one ends what was kept before."""
+        position = self._log.position
+        if position is None or position.seq != at:
+            return
+        if self._kept_at != at or len(self._kept) >= MAX_KEPT:
+            self._kept.clear()
+        self._kept_at = at
+        self._kept[key.access_key.access_key_id] = key
 
     async def _find_claims(self, names: str) -> dict[str, BucketClaim]:
         found = await self._ask(BUCKETS_IN_THE_LOG, names)
@@ -136,7 +175,8 @@ class Lookups:
         width = len(StoreRow._fields)
         self._log.check(store, known, result[0][width])
         values = [row[width + 1 :] for row in result]
-        return _Found(self._log.rows_for(store), [row for row in values if any(one is not None for one in row)])
+        rows = self._log.rows_for(store)
+        return _Found(rows, [row for row in values if any(one is not None for one in row)], known.seq)
 
     async def _fetch(self, statement: str, *values: object) -> list[tuple[object, ...]]:
         """A connection that was lost while nobody used it is replaced."""

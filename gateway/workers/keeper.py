@@ -58,9 +58,9 @@ class DirectorySource:
 
 
 class RemoteLookups(Protocol):
-    """`keystore.postgres_keeper.PostgresKeeper`, as far as it is asked here: each answer is read anew and verified."""
+    """`keystore.postgres_keeper.PostgresKeeper`, as far as it is asked here: what it says is verified."""
 
-    async def find_key(self, access_key_id: str) -> tuple[AccessKey, Secret] | None: ...
+    async def known_key(self, access_key_id: str) -> tuple[AccessKey, Secret] | None: ...
     async def find_account(self, name: str) -> tuple[Account, Secret | None]: ...
     async def find_claims(self, names: list[str]) -> dict[str, BucketClaim]: ...
 
@@ -72,7 +72,7 @@ class RemoteSource:
         self._lookups = lookups
 
     async def known(self, access_key_id: str, date: bytes) -> KnownKey | None:
-        found = await self._lookups.find_key(access_key_id)
+        found = await self._lookups.known_key(access_key_id)
         if found is None:
             return None
         access_key, secret = found[0], found[1].expose().encode()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from keystore import postgres_lookups
-from keystore.access_key import RevokeReason
+from keystore.access_key import RevokeReason, Status
 from keystore.errors import KeystoreUnavailable, RecordRefused, WentBack
 from keystore.postgres import PostgresStore
 from keystore.postgres_log import PostgresLog
@@ -70,6 +70,38 @@ async def test_a_look_up_is_as_new_as_the_last_commit(lookups: Lookups, store: P
     found = await lookups.find_key(access_key_id)
     assert found is not None
     assert found[0].status.value == "revoked"
+
+
+async def test_a_key_that_was_found_serves_again_until_a_change_is_handed_out(
+    lookups: Lookups, store: PostgresStore, log: PostgresLog, hand: PostgresHand, reached: list[PostgresHand]
+) -> None:
+    """Every SigV2 signature asks for it: none of them may wait for the database."""
+    access_key_id = await made(store)
+    await follow(log, hand)
+    first = await lookups.known_key(access_key_id)
+    assert first is not None
+    reached[0].drop()  # who asks the database again needs another connection
+    again = await lookups.known_key(access_key_id)
+    assert again is not None
+    assert (again[0], again[1].expose()) == (first[0], first[1].expose())
+    assert len(reached) == 1
+    await store.revoke_key(access_key_id, RevokeReason.OTHER, "bob")
+    await follow(log, hand)
+    later = await lookups.known_key(access_key_id)
+    assert later is not None
+    assert later[0].status is Status.REVOKED
+    assert len(reached) == 2
+
+
+async def test_what_was_found_while_a_change_was_handed_out_is_not_kept(
+    lookups: Lookups, store: PostgresStore, log: PostgresLog, hand: PostgresHand
+) -> None:
+    access_key_id = await made(store)
+    asking = asyncio.create_task(lookups.find_key(access_key_id))
+    await asyncio.sleep(0)
+    await follow(log, hand)
+    assert await asking is not None
+    assert lookups._kept == {}
 
 
 async def test_claims_and_accounts_are_found(lookups: Lookups, store: PostgresStore) -> None:
