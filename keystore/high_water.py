@@ -112,4 +112,4 @@ def mac_at(connection: sqlite3.Connection, seq: int) -> object:
 
 def kept(water: HighWater, seq: Callable[[], int], warn: Callable[..., None]) -> AbstractAsyncContextManager[None]:
     """As `raised_while_running`, of a keystore on SQLite."""
-    return raised_while_running(lambda: asyncio.to_thread(water.meet), seq, warn)
+    return raised_while_running(lambda: asyncio.to_thread(water.meet), water.path, seq, warn)

@@ -110,12 +110,16 @@ Meet = Callable[[], Awaitable[None]]  # holds the keystore against the mark, and
 
 
 @contextlib.asynccontextmanager
-async def raised_while_running(meet: Meet, seq: Callable[[], int], warn: Callable[..., None]) -> AsyncIterator[None]:
-    """The mark met at the start, which raises as `meet`; raised while changes come, and at the end.
+async def raised_while_running(
+    meet: Meet, path: Path, seq: Callable[[], int], warn: Callable[..., None]
+) -> AsyncIterator[None]:
+    """The mark met at the start, which raises as `meet`; raised while changes come, and at the end. Where there is none
+    at `path` nothing can be held against it, and nobody waits until it is made from the whole log.
 
     `seq`: the last change this process has read. What fails later is told to `warn`, and tried again.
     """
-    await meet()
+    if path.exists():
+        await meet()
     raising = asyncio.create_task(_raise_on(meet, seq, warn))
     try:
         yield
@@ -129,10 +133,10 @@ async def raised_while_running(meet: Meet, seq: Callable[[], int], warn: Callabl
 async def _raise_on(meet: Meet, seq: Callable[[], int], warn: Callable[..., None]) -> None:
     written = -1
     while True:
-        await asyncio.sleep(RAISE_EVERY)
         now = seq()
         if now != written and await _raised(meet, warn):
             written = now
+        await asyncio.sleep(RAISE_EVERY)
 
 
 async def _raised(meet: Meet, warn: Callable[..., None]) -> bool:

@@ -120,4 +120,4 @@ def kept_postgres(
     water: PostgresHighWater, seq: Callable[[], int], warn: Callable[..., None]
 ) -> AbstractAsyncContextManager[None]:
     """As `raised_while_running`, of a keystore on PostgreSQL."""
-    return raised_while_running(water.meet, seq, warn)
+    return raised_while_running(water.meet, water.path, seq, warn)

@@ -31,6 +31,7 @@ async def test_a_gateway_raises_it_while_changes_come_and_at_its_end(
     water: HighWater, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mark_file, "RAISE_EVERY", 0.01)
+    water.meet()
     told: list[Any] = []
     met: list[int] = []
     meet = HighWater.meet
@@ -66,6 +67,7 @@ async def test_what_fails_while_a_gateway_runs_is_told_and_tried_again(
     water: HighWater, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mark_file, "RAISE_EVERY", 0.01)
+    water.meet()
     told: list[Any] = []
     async with kept(water, lambda: store.committed_seq, lambda *words: told.append(words)):
         with monkeypatch.context() as broken:

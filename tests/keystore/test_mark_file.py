@@ -1,5 +1,6 @@
 """The file of a mark by itself. What a crash leaves of it, and what it notices, is asked in test_high_water."""
 
+import asyncio
 import os
 import stat
 from pathlib import Path
@@ -12,6 +13,13 @@ from keystore.mark import Mark
 from keystore.mark_file import MarkFile, raised_while_running, read_mark
 
 MARK = Mark("s" * 32, 1, 7, b"h" * 32, ())
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Path:
+    """A mark, whatever it says."""
+    (tmp_path / "state").touch()
+    return tmp_path / "state"
 
 
 @pytest.fixture
@@ -62,7 +70,9 @@ def test_a_damaged_file_is_said(file: MarkFile) -> None:
         read_mark(file.path)
 
 
-async def test_a_gateway_does_not_start_when_the_first_meeting_fails_and_meets_once_more_at_its_end() -> None:
+async def test_a_gateway_does_not_start_when_the_first_meeting_fails_and_meets_once_more_at_its_end(
+    there: Path,
+) -> None:
     met: list[int] = []
 
     async def meet() -> None:
@@ -72,14 +82,29 @@ async def test_a_gateway_does_not_start_when_the_first_meeting_fails_and_meets_o
         raise WentBack("older")
 
     with pytest.raises(WentBack):
-        async with raised_while_running(went_back, lambda: 1, print):
+        async with raised_while_running(went_back, there, lambda: 1, print):
             raise AssertionError("started")
-    async with raised_while_running(meet, lambda: 1, print):
+    async with raised_while_running(meet, there, lambda: 1, print):
         assert len(met) == 1
     assert len(met) == 2
 
 
-async def test_a_failure_at_the_end_is_told_and_ends_nothing() -> None:
+async def test_where_there_is_none_nobody_waits_until_it_is_made(tmp_path: Path) -> None:
+    """Of a million changes that takes half a minute, and there is nothing to hold the keystore against."""
+    allowed, made = asyncio.Event(), asyncio.Event()
+
+    async def meet() -> None:
+        await allowed.wait()
+        made.set()
+
+    async with raised_while_running(meet, tmp_path / "none", lambda: 1, print):
+        await asyncio.sleep(0.01)
+        assert not made.is_set()
+        allowed.set()
+        await asyncio.wait_for(made.wait(), 5)
+
+
+async def test_a_failure_at_the_end_is_told_and_ends_nothing(there: Path) -> None:
     told: list[object] = []
     faults = [None, KeystoreUnavailable("gone")]
 
@@ -88,6 +113,6 @@ async def test_a_failure_at_the_end_is_told_and_ends_nothing() -> None:
         if fault is not None:
             raise fault
 
-    async with raised_while_running(meet, lambda: 1, lambda *words: told.append(str(words[1]))):
+    async with raised_while_running(meet, there, lambda: 1, lambda *words: told.append(str(words[1]))):
         pass
     assert told == ["gone"]

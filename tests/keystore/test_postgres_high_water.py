@@ -342,6 +342,7 @@ async def test_a_gateway_raises_it_while_changes_come_and_at_its_end(
     water: PostgresHighWater, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mark_file, "RAISE_EVERY", 0.01)
+    await water.meet()
     told: list[Any] = []
     async with kept_postgres(water, lambda: store.committed_seq, lambda *words: told.append(words)):
         assert known(water).seq == 1
