@@ -18,7 +18,7 @@ from keystore.source_cidrs import Network
 class Lookups(NamedTuple):
     """What the road asks the keystore. `find`: (access key id, b"YYYYMMDD"). `record`: access key id, where no
     signature is verified. `tenure_of`: a bucket's name. All prove their answer fresh and raise KeystoreError when they
-    cannot; `find` NotKnownYet too, which passes: whoever can wait asks again.
+    cannot; `find` and `tenure_of` NotKnownYet too, which passes where a request is admitted: it waits and comes again.
     """
 
     find: Callable[[str, bytes], KnownKey | None]
@@ -62,10 +62,8 @@ def admit(head: RequestHead, lookups: Lookups, now: float, rules: Rules, peer: s
         known = lookups.find(claim.access_key_id, claim.date)
         authenticated = authenticate(request, claim, known, now, rules.dummy_date_key)
         return authorize_holder(authenticated, lookups, rules)
-    except NotKnownYet:
-        raise
     except KeystoreError as error:
-        raise unavailable(error) from error
+        raise passed_on(error) from None
 
 
 def admit_again(authorized: Authorized, lookups: Lookups, rules: Rules) -> Authorized:
@@ -99,3 +97,8 @@ def authorize_holder(authenticated: Authenticated, lookups: Lookups, rules: Rule
 def unavailable(error: KeystoreError) -> S3Error:
     """A keystore that cannot answer: 503, which clients retry."""
     return S3Error(Code.SERVICE_UNAVAILABLE, f"keystore: {error}", retry_after=1)
+
+
+def passed_on(error: KeystoreError) -> Exception:
+    """NotKnownYet as it is, for who can wait and ask again; anything else is 503."""
+    return error if isinstance(error, NotKnownYet) else unavailable(error)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from gateway.authorize import Authorized
 from gateway.payload.reader import PayloadReader
 from gateway.payload.verifier import body_verifier
-from gateway.pipeline import Lookups, Rules, authorize_holder, read_request, unavailable
+from gateway.pipeline import Lookups, Rules, authorize_holder, passed_on, read_request
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.form_data import Block, FormReader
 from gateway.s3.form_file import FormFile
@@ -29,7 +29,7 @@ from gateway.sigv4.post_claim import read_post_claim
 from gateway.sigv4.terms import MAX_EXPIRES, Form
 from gateway.sigv4.verify import as_upload, authenticate
 from gateway.source import NOWHERE
-from keystore.errors import KeystoreError, NotKnownYet
+from keystore.errors import KeystoreError
 
 _POST: Final = b"POST"
 _FORM_TYPE: Final = b"multipart/form-data"
@@ -120,10 +120,8 @@ def admit_form(
     try:
         known = lookups.find(claim.access_key_id, claim.date)
         authenticated = authenticate(request, claim, known, now, rules.dummy_date_key)
-    except NotKnownYet:
-        raise
     except KeystoreError as error:
-        raise unavailable(error) from error
+        raise passed_on(error) from None
     policy = read_policy(claim.policy)
     expanded = expand(fields, filename)
     if claim.form is Form.POST_V2 and policy.expiration > now + MAX_EXPIRES:
@@ -134,7 +132,7 @@ def admit_form(
     try:
         authorized = authorize_holder(as_upload(authenticated, upload), lookups, rules)
     except KeystoreError as error:
-        raise unavailable(error) from error
+        raise passed_on(error) from None
     return AdmittedForm(authorized, length_range, read_success(expanded))
 
 

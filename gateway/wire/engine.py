@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from gateway.authorize import Authorized
 from gateway.forward import SentBody, UpstreamRequest, UpstreamTarget, plan, plan_head_bucket, plan_list_buckets
-from gateway.pipeline import Lookups, Rules, admit, admit_again, unavailable
+from gateway.pipeline import Lookups, Rules, admit, admit_again, passed_on
 from gateway.post_form import AdmittedForm, FormRequest, admit_form, open_form
 from gateway.respond import ReplyRules, error_reply, reachable_buckets
 from gateway.s3.errors import S3Error
@@ -29,7 +29,7 @@ from gateway.wire.roles import Board, Directory, Running
 from gateway.wire.turn import Turn
 from keystore.bucket_claims import BucketClaim, Tenure
 from keystore.derived import StoreCredential
-from keystore.errors import KeystoreError, NotKnownYet
+from keystore.errors import KeystoreError
 from keystore.store import Claimed
 
 T = TypeVar("T")
@@ -82,10 +82,8 @@ class Signers:
         """S3Error SERVICE_UNAVAILABLE when the keystore cannot answer; NotKnownYet."""
         try:
             own = self._credential_of(account)
-        except NotKnownYet:
-            raise
         except KeystoreError as error:
-            raise unavailable(error) from error
+            raise passed_on(error) from None
         if own is None:
             return self._gateways
         kept = self._own.get(account)
@@ -230,18 +228,14 @@ class Engine:
         """Whose a bucket is. Here and below: S3Error SERVICE_UNAVAILABLE when that cannot be answered; NotKnownYet."""
         try:
             return self._directory.tenure(bucket)
-        except NotKnownYet:
-            raise
         except KeystoreError as error:
-            raise unavailable(error) from error
+            raise passed_on(error) from None
 
     def claim_of(self, bucket: str) -> BucketClaim | None:
         try:
             return self._directory.claim(bucket)
-        except NotKnownYet:
-            raise
         except KeystoreError as error:
-            raise unavailable(error) from error
+            raise passed_on(error) from None
 
     def reachable(self, authorized: Authorized, buckets: list[ListedBucket]) -> list[ListedBucket]:
         """Those of the store's buckets that the key may touch. NotKnownYet while it is asked whose some of them are."""
@@ -249,10 +243,8 @@ class Engine:
         try:
             self._directory.learn_tenures([bucket.name for bucket in buckets if granted(bucket.name)])
             return reachable_buckets(authorized, buckets, self._directory.tenure)
-        except NotKnownYet:
-            raise
         except KeystoreError as error:
-            raise unavailable(error) from error
+            raise passed_on(error) from None
 
     def after(
         self,

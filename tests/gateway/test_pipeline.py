@@ -1,6 +1,7 @@
 """The road as a whole, without a wire: what is handed in decides."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from gateway.s3.errors import Code, S3Error
 from gateway.s3.profile import PROFILES
 from keystore.access_key import KnownKey, Status
 from keystore.bucket_claims import UNCLAIMED, Tenure
-from keystore.errors import KeystoreUnavailable, RecordRefused
+from keystore.errors import KeystoreUnavailable, NotKnownYet, RecordRefused
 from keystore.scope import BucketGrant, Scope, SpecificBuckets
 from keystore.source_cidrs import read_networks
 from tests.support.admitted import lookups_of
@@ -95,6 +96,25 @@ def test_a_keystore_that_cannot_answer_is_503_with_retry_after(error: Exception)
     with pytest.raises(S3Error) as caught:
         admit(header_head(), lookups_of(find), NOW, ROAD)
     assert (caught.value.code, caught.value.retry_after) == (Code.SERVICE_UNAVAILABLE, 1)
+
+
+NOT_YET = NotKnownYet("it", lambda told: None)
+
+
+def not_yet(*asked: object) -> Any:
+    raise NOT_YET
+
+
+def test_what_is_not_known_yet_passes_where_a_request_can_wait_and_is_503_where_it_cannot() -> None:
+    directory = Directory(known_key(DATE, scope=ONE))
+    authorized = admit(header_head(), directory.lookups, NOW, ROAD)
+    for lookups in (directory.lookups._replace(find=not_yet), directory.lookups._replace(tenure_of=not_yet)):
+        with pytest.raises(NotKnownYet):
+            admit(header_head(), lookups, NOW, ROAD)
+    for lookups in (directory.lookups._replace(record=not_yet), directory.lookups._replace(tenure_of=not_yet)):
+        with pytest.raises(S3Error) as caught:
+            admit_again(authorized, lookups, ROAD)
+        assert caught.value.code is Code.SERVICE_UNAVAILABLE
 
 
 def test_an_unchanged_record_is_admitted_again_as_it_was() -> None:

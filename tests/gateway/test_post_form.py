@@ -21,7 +21,7 @@ from gateway.s3.post_policy import LengthRange
 from gateway.s3.profile import PROFILES
 from gateway.s3.request import RequestHead
 from keystore.access_key import KnownKey, Status
-from keystore.errors import KeystoreUnavailable, RecordRefused
+from keystore.errors import KeystoreUnavailable, NotKnownYet, RecordRefused
 from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets
 from tests.support.admitted import lookups_of
 from tests.support.forms import form_body, form_fields, form_head
@@ -150,6 +150,18 @@ def test_a_keystore_that_cannot_answer_a_form_is_503(error: Exception) -> None:
     directory.find = find  # type: ignore[method-assign]  # this directory only fails
     refused = refusal(form_fields("k"), directory)
     assert (refused.code, refused.retry_after) == (Code.SERVICE_UNAVAILABLE, 1)
+
+
+@pytest.mark.parametrize("asked", ["find", "tenure_of"])
+def test_what_is_not_known_yet_passes_so_that_the_form_waits(asked: str) -> None:
+    def not_yet(*asked: object) -> Any:
+        raise NotKnownYet("it", lambda told: None)
+
+    fields = form_fields("k")
+    form = opened(form_head(), ROAD)
+    reader = read(form_body(fields, b"content", "a.txt"), form)
+    with pytest.raises(NotKnownYet):
+        admit_form(form, reader.fields, reader.filename, Directory().lookups._replace(**{asked: not_yet}), NOW, ROAD)
 
 
 # ---- who signed ----
