@@ -22,7 +22,7 @@ from tests.support.certificates import Certificate
 from tests.support.clients import AwsCli, s3_client
 from tests.support.raw_client import RawConnection, Signer
 from tests.support.server_process import LOOPBACK, ServerProcess, free_port
-from tests.support.sockets import family
+from tests.support.sockets import family, workers_of
 from tests.support.stores import Store
 
 COMMAND = str(Path(sys.executable).parent / "nqgate")
@@ -81,7 +81,7 @@ class Gateway:
             os.kill(pid, number)
 
     def workers(self) -> list[int]:
-        return [pid for pid in family(self.process.pid) if pid != self.process.pid]
+        return workers_of(self.process.pid)
 
     def is_ready(self) -> bool:
         return self.readyz() == 200

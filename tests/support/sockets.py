@@ -16,6 +16,11 @@ def family(pid: int) -> list[int]:
     return [pid, *(member for child in children for member in family(int(child)))]
 
 
+def workers_of(pid: int) -> list[int]:
+    """Those of its descendants that serve: not the process that reads the whole keystore, which comes and goes."""
+    return sorted(member for member in family(pid) if _serves(member))
+
+
 def listening(pid: int) -> dict[tuple[str, int], int]:
     """(address, port) → the process of the family that holds the socket."""
     holders = {inode: member for member in family(pid) for inode in _socket_inodes(member)}
@@ -45,3 +50,10 @@ def _address(text: str) -> str:
     # The kernel prints addresses as 32-bit words in the machine's own byte order.
     raw = b"".join(bytes.fromhex(text[start : start + 8])[::-1] for start in range(0, len(text), 8))
     return str(IPv4Address(raw) if len(raw) == 4 else IPv6Address(raw))
+
+
+def _serves(pid: int) -> bool:
+    try:
+        return b"gateway.workers.worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False

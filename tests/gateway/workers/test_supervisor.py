@@ -21,7 +21,7 @@ from keystore.sealing import create_kek_file, load_kek_ring
 from tests.support.raw_client import RawConnection, Signer
 from tests.support.recording_upstream import Exchange, RecordingUpstream, canned, ok
 from tests.support.server_process import free_port
-from tests.support.sockets import family
+from tests.support.sockets import family, workers_of
 from tests.support.wire import wait_until
 
 pytestmark = pytest.mark.server  # processes of its own, which take their time
@@ -67,7 +67,7 @@ class Served:
 
     @property
     def workers(self) -> list[int]:
-        return sorted(set(family(self.process.pid)) - {self.process.pid})
+        return workers_of(self.process.pid)
 
     def connect(self) -> RawConnection:
         return RawConnection("127.0.0.1", self.port)
