@@ -49,8 +49,8 @@ class _Key(NamedTuple):
     access_key: AccessKey
 
 
-def _opened(key: _Key) -> tuple[AccessKey, Secret]:
-    return key.access_key, key.rows.open_secret(key.row)
+def _opened(kept: _Key) -> tuple[AccessKey, Secret]:
+    return kept.access_key, kept.rows.open_secret(kept.row)
 
 
 class Lookups:
@@ -107,11 +107,11 @@ class Lookups:
         access_key = found.rows.read_access_key(row, last)
         if row is None or access_key is None:
             return None
-        key = _Key(found.rows, row, access_key)
-        self._keep(key, found.at)
-        return _opened(key)
+        kept = _Key(found.rows, row, access_key)
+        self._keep(kept, found.at)
+        return _opened(kept)
 
-    def _keep(self, key: _Key, at: int) -> None:
+    def _keep(self, found: _Key, at: int) -> None:
         """Found when change `at` was the last that had been handed out; another one ends what was kept before."""
         position = self._log.position
         if position is None or position.seq != at:
@@ -119,7 +119,7 @@ class Lookups:
         if self._kept_at != at or len(self._kept) >= MAX_KEPT:
             self._kept.clear()
         self._kept_at = at
-        self._kept[key.access_key.access_key_id] = key
+        self._kept[found.access_key.access_key_id] = found
 
     async def _find_claims(self, names: str) -> dict[str, BucketClaim]:
         found = await self._ask(BUCKETS_IN_THE_LOG, names)

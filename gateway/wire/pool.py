@@ -7,7 +7,7 @@ first, so that the rest grow old and are closed before the store does it.
 import asyncio
 import ssl
 from collections import deque
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.limits import Limits
@@ -60,34 +60,49 @@ class UpstreamPool:
         return None
 
     async def _open(self, exchange: UpstreamUser) -> None:
-        endpoint = self._endpoint
+        connection = None
         try:
             async with asyncio.timeout(self._limits.upstream_connect_timeout):
-                _, connection = await self._loop.create_connection(
-                    lambda: UpstreamConnection(self, self._buffers, self._turn, self._limits),
-                    endpoint.host,
-                    endpoint.port,
-                    ssl=endpoint.tls,
-                    server_hostname=endpoint.server_name if endpoint.tls else None,
-                )
+                connection = await self._connect()
+            self.last_error = None
         except Exception as error:  # a host name that cannot be encoded, too: nobody may wait for ever
             self.last_error = f"{type(error).__name__}: {error}"
-            exchange.connect_failed("the store cannot be reached: " + self.last_error)
+        # From here on it counts as what it has become, and not once more until the task is done: a request that came
+        # in between found no room and waited for a connection that nobody would ever give back.
+        self._opening.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+        if connection is None:
+            exchange.connect_failed(f"the store cannot be reached: {self.last_error}")
             self._fail_waiting()
-            return
-        self.last_error = None
-        if not connection.usable():
+        elif not connection.usable():
             exchange.connect_failed("the store closed the connection at once")
-            return
-        self._connections.add(connection)
-        if not (exchange.wants_upstream and exchange.connected(connection)):
-            self.release(connection)
+            self._open_for_waiting()
+        else:
+            self._connections.add(connection)
+            if not (exchange.wants_upstream and exchange.connected(connection)):
+                self.release(connection)
+
+    async def _connect(self) -> UpstreamConnection:
+        endpoint = self._endpoint
+        _, connection = await self._loop.create_connection(
+            lambda: UpstreamConnection(self, self._buffers, self._turn, self._limits),
+            endpoint.host,
+            endpoint.port,
+            ssl=endpoint.tls,
+            server_hostname=endpoint.server_name if endpoint.tls else None,
+        )
+        return connection
 
     def _fail_waiting(self) -> None:
         """With no connection left that could come back, nobody waits for one that does not come."""
-        if self.open <= 1:
+        if not self.open:
             while self._waiting:
                 self._waiting.popleft()[0].connect_failed("the store cannot be reached")
+
+    def _open_for_waiting(self) -> None:
+        while self._waiting and self.open < self._limits.upstream_connections:
+            exchange, _ = self._waiting.popleft()
+            if exchange.wants_upstream:
+                self.acquire(exchange, fresh=True)
 
     def release(self, connection: UpstreamConnection) -> None:
         """A connection is free again: the longest waiting exchange gets it, else it lies idle. If it is closing, the
@@ -103,10 +118,7 @@ class UpstreamPool:
         self._connections.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
-        while self._waiting and self.open < self._limits.upstream_connections:
-            exchange, _ = self._waiting.popleft()
-            if exchange.wants_upstream:
-                self.acquire(exchange, fresh=True)
+        self._open_for_waiting()
 
     def tick(self, now: float) -> None:
         """Once a second: waits that took too long are refused, connections idle for too long are closed."""

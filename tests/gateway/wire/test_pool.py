@@ -1,10 +1,31 @@
 """Connections to the store: reused, bounded, waited for, and closed before they are stale."""
 
+import asyncio
 import threading
 import time
+from unittest.mock import patch
 
+from gateway.wire.exchange import Exchange
+from gateway.wire.upstream import UpstreamConnection
 from tests.support.recording_upstream import RecordingUpstream, never_answers, ok
-from tests.support.wire import RunningEngine
+from tests.support.wire import RunningEngine, wait_until
+
+
+class User:
+    """A request that asks for a connection, and what it was given."""
+
+    wants_upstream = True
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.refused = 0
+
+    def connected(self, connection: UpstreamConnection) -> bool:
+        self.connections += 1
+        return True
+
+    def connect_failed(self, reason: str, *, busy: bool = False) -> None:
+        self.refused += 1
 
 
 def test_more_requests_than_connections_wait_and_are_then_told_to_slow_down(upstream: RecordingUpstream) -> None:
@@ -31,6 +52,46 @@ def test_a_waiting_request_gets_the_connection_that_comes_back(upstream: Recordi
         for client in clients:
             client.close()
     assert upstream.connections == 1
+
+
+def test_a_request_that_comes_while_a_connection_is_handed_over_finds_the_room_there_is(
+    upstream: RecordingUpstream,
+) -> None:
+    """A new connection was counted twice until the loop's next round: the second request waited for nothing."""
+    upstream.script = never_answers
+    with (
+        RunningEngine(upstream.port, upstream_connections=2, upstream_wait_timeout=60) as gateway,
+        gateway.connect() as first,
+    ):
+        second, pool = User(), gateway.engine.upstream.pool
+        found: list[int] = []
+        connected = Exchange.connected
+
+        def handed_over(exchange: Exchange, connection: UpstreamConnection) -> bool:
+            pool.acquire(second)
+            found.append(len(pool._waiting))
+            return connected(exchange, connection)
+
+        with patch.object(Exchange, "connected", handed_over):
+            first.send(gateway.signer.head("GET", "/bucket/1"))
+            upstream.wait_for_requests(1)
+        assert found == [0]
+        wait_until(lambda: second.connections == 1)
+
+
+def test_what_waits_is_not_left_behind_by_a_store_that_closes_at_once(upstream: RecordingUpstream) -> None:
+    with RunningEngine(upstream.port, upstream_connections=1, upstream_wait_timeout=60) as gateway:
+        first, second, pool = User(), User(), gateway.engine.upstream.pool
+        once, made = [True], UpstreamConnection.connection_made
+
+        def closed(connection: UpstreamConnection, transport: asyncio.Transport) -> None:
+            made(connection, transport)
+            if once and once.pop():
+                transport.abort()
+
+        with patch.object(UpstreamConnection, "connection_made", closed):
+            gateway.call(lambda: [pool.acquire(first), pool.acquire(second)])
+            wait_until(lambda: (first.refused, second.connections) == (1, 1))
 
 
 def test_idle_connections_are_closed_by_us_first(upstream: RecordingUpstream) -> None:
