@@ -6,6 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 FUZZ ?= head canonical aws-chunked http-chunked form form-head policy copy-source control
 FUZZ_SECONDS ?= 60
+SOAK ?= 10
+PROOFS := tests/end_to_end/test_hammer.py tests/end_to_end/test_fleet.py tests/end_to_end/test_fleet_disorder.py \
+  tests/end_to_end/test_crash.py tests/end_to_end/test_attacks_generated.py tests/keystore/test_key_acts_generated.py \
+  tests/keystore/test_bucket_claims.py tests/keystore/test_lease_model.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 help: ## this list
@@ -28,6 +32,9 @@ native: $(VENV)/.dev $(VENV)/.native ## compile the hot path into .venv/native (
 
 bench: $(VENV)/.dev $(VENV)/.bench-system $(VENV)/.native ## CPU per request of the gateway and of nginx proxy_pass, as ratios
 	@$(BIN)/python -m bench $(BENCH)
+
+soak: $(VENV)/.dev $(VENV)/.system ## the proofs of revocation and scope, SOAK (10) times as long, in an order of chance
+	@SOAK=$(SOAK) $(BIN)/python -m pytest -v -n 2 --dist loadgroup -m "server or not server" $(PROOFS)
 
 fuzz: $(VENV)/.dev ## every fuzz target, FUZZ_SECONDS (60) each, led by coverage; FUZZ="form head" for some
 	@for target in $(FUZZ); do echo "$$target …"; \
@@ -73,4 +80,4 @@ $(VENV)/.sdks: $(BIN)/python tests/sdks/requirements.txt tests/sdks/js/package-l
 	@PATH=$(CURDIR)/$(VENV)/sdks/bin:$$PATH npm ci --prefix tests/sdks/js --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
-.PHONY: help up test check native bench fuzz pin clean
+.PHONY: help up test check native bench soak fuzz pin clean

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from tests.support.attacks import presigned_head, recorded_gateway
 from tests.support.house import Recorded
 from tests.support.recording_upstream import RecordedRequest
+from tests.support.soak import TIMES
 
 pytestmark = pytest.mark.server  # many, and some with a gateway of their own
 
-EXAMPLES = 150
+EXAMPLES = 150 * TIMES
 SOURCE = "x-amz-copy-source"
 # Whatever else the client said stays with the gateway, or is refused.
 PASSING = frozenset(

@@ -2,59 +2,26 @@
 
 import contextlib
 import json
-import shutil
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.gateway_process import Gateway, IssuedKey
+from tests.support.fleet import GATEWAYS, LEASE, Fleet, running_fleet
+from tests.support.gateway_process import IssuedKey
 from tests.support.hammer import Hammer, just_after, just_before, violations
-from tests.support.house import recorded_store
-from tests.support.partition import Partition
 from tests.support.postgres import Postgres, running
-from tests.support.raw_client import RawConnection
-from tests.support.recording_upstream import Exchange, RecordingUpstream, canned, never_answers, ok
+from tests.support.recording_upstream import Exchange, canned, never_answers, ok
+from tests.support.soak import TIMES
 from tests.support.wire import wait_until
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("fleet")]
 
-GATEWAYS = 3
-ROUNDS = 40
-LEASE = 4.0  # seconds
-
-
-@dataclass
-class Fleet:
-    gateways: list[Gateway]
-    cables: list[Partition]
-    upstream: RecordingUpstream
-    url: str = field(repr=False)
-
-    def create_key(self) -> IssuedKey:
-        return self.gateways[0].create_key()
-
-    def status(self, number: int, issued: IssuedKey, target: str = "/bucket/k") -> int:
-        gateway = self.gateways[number]
-        with gateway.connect() as connection:
-            connection.send(gateway.signer(issued).head("GET", target))
-            return connection.reply().status
-
-    def statuses(self, issued: IssuedKey) -> list[int]:
-        return [self.status(number, issued) for number in range(GATEWAYS)]
-
-    def revoke(self, issued: IssuedKey, number: int = 0) -> dict[str, Any]:
-        """By the command line beside that gateway."""
-        done = self.gateways[number].try_command("keys", "revoke", issued.access_key_id, "--yes", "--json")
-        assert done.returncode == 0, done.stderr
-        told: dict[str, Any] = json.loads(done.stdout)
-        return told
+ROUNDS = 40 * TIMES
 
 
 @pytest.fixture(scope="module")
@@ -66,55 +33,15 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="module")
 def fleet(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    postgres.sql("postgres", "CREATE DATABASE fleet")
-    with ExitStack() as stack:
-        upstream = stack.enter_context(RecordingUpstream(canned(ok(b"hello"))))
-        gateways, cables = [], []
-        for number in range(GATEWAYS):
-            folder = tmp_path_factory.mktemp(f"gateway-{number}")
-            cable = stack.enter_context(Partition(postgres.port))
-            url = postgres.url("fleet", cable.port)
-            keystore = {"url": url, "kek_file": str(folder / "kek")}
-            gateway = Gateway(folder, recorded_store(upstream), {"keystore": keystore, "workers": {"count": 2}})
-            if gateways:
-                shutil.copy(gateways[0].folder / "kek", folder / "kek")
-            gateway.start()
-            stack.callback(_ended, gateway)
-            gateways.append(gateway)
-            cables.append(cable)
-        yield Fleet(gateways, cables, upstream, postgres.url("fleet"))
-
-
-def _is_reset(connection: RawConnection) -> bool:
-    try:
-        while connection.socket.recv(65536):
-            pass
-    except ConnectionResetError:
-        return True
-    return False
-
-
-def _ended(gateway: Gateway) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        gateway.signal_all(signal.SIGCONT)
-    gateway.stop()
+    with running_fleet(postgres, tmp_path_factory.mktemp("fleet")) as running_one:
+        yield running_one
 
 
 @pytest.fixture(autouse=True)
 def healed(fleet: Fleet) -> Iterator[None]:
     fleet.upstream.reset(canned(ok(b"hello")))
     yield
-    for gateway, cable in zip(fleet.gateways, fleet.cables, strict=True):
-        cable.heal()
-        with contextlib.suppress(ProcessLookupError):
-            gateway.signal_all(signal.SIGCONT)
-        if not gateway.is_ready() and not _alive(gateway):
-            gateway.start()
-        wait_until(gateway.is_ready, 20)
-
-
-def _alive(gateway: Gateway) -> bool:
-    return Path(f"/proc/{gateway.process.pid}").exists()
+    fleet.heal()
 
 
 def test_a_key_made_on_one_machine_works_on_all_and_a_revoke_is_confirmed_by_all(fleet: Fleet) -> None:
@@ -143,7 +70,7 @@ def test_transfers_on_every_machine_are_cut_and_counted(fleet: Fleet) -> None:
         told = fleet.revoke(issued)
         assert (told["confirmed"], told["transfers_cut"]) == (3, 3)
         for connection in connections:
-            assert _is_reset(connection)
+            assert connection.is_reset()
 
 
 def test_what_the_store_has_is_named_across_machines(fleet: Fleet) -> None:

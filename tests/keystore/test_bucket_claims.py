@@ -22,6 +22,7 @@ from keystore.bucket_claims import (
 )
 from keystore.errors import Conflict, InvalidInput
 from keystore.scope import AllBuckets, BucketGrant, SpecificBuckets
+from tests.support.soak import TIMES
 
 NAME = "photos"
 HELD, RELEASED = ClaimState.HELD, ClaimState.RELEASED
@@ -228,7 +229,7 @@ acts = st.sampled_from([Name.grant, Name.grant, Name.delete, *ACTS])
 
 
 @given(st.lists(st.tuples(acts, st.sampled_from(ACCOUNTS)), max_size=40))
-@settings(max_examples=400)
+@settings(max_examples=400 * TIMES)
 def test_a_grant_reaches_a_name_only_while_nobody_else_took_it(steps: list[tuple[Act, str]]) -> None:
     name = Name()
     for act, account in steps:

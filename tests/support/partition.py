@@ -13,24 +13,28 @@ RESET: Final = struct.pack("ii", 1, 0)
 
 
 class Partition:
-    """Between its clients and `port`. While it is cut nothing passes in either direction, and nobody is told. Use as a
-    context manager."""
+    """Between its clients and `port`. While it is cut nothing passes in either direction, and nobody is told; or in one
+    direction only. Use as a context manager."""
 
     def __init__(self, port: int) -> None:
         self._target = port
         self._listener = socket.create_server((LOOPBACK, 0))
         self.port: int = self._listener.getsockname()[1]
-        self._whole = threading.Event()
-        self._whole.set()
+        self._there, self._back = threading.Event(), threading.Event()
+        self.heal()
         self._open: set[socket.socket] = set()
-        self._ended = False
 
-    def cut(self) -> None:
-        self._whole.clear()
+    def cut(self, *, there: bool = True, back: bool = True) -> None:
+        """`there`: what clients send; `back`: what they are answered."""
+        if there:
+            self._there.clear()
+        if back:
+            self._back.clear()
 
     def heal(self) -> None:
         """What was held back arrives now, late."""
-        self._whole.set()
+        self._there.set()
+        self._back.set()
 
     def reset(self) -> None:
         """Every connection is reset; new ones are served."""
@@ -46,8 +50,7 @@ class Partition:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended = True
-        self._whole.set()
+        self.heal()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.reset()
@@ -61,25 +64,26 @@ class Partition:
             threading.Thread(target=self._join, args=(near,), daemon=True).start()
 
     def _join(self, near: socket.socket) -> None:
-        self._whole.wait()
+        self._there.wait()
         try:
             far = socket.create_connection((LOOPBACK, self._target))
         except OSError:
             near.close()
             return
         self._open |= {near, far}
-        back = threading.Thread(target=self._pour, args=(far, near), daemon=True)
+        back = threading.Thread(target=self._pour, args=(far, near, self._back), daemon=True)
         back.start()
-        self._pour(near, far)
+        self._pour(near, far, self._there)
         back.join()
         for one in (near, far):
             self._open.discard(one)
             one.close()
 
-    def _pour(self, source: socket.socket, sink: socket.socket) -> None:
+    @staticmethod
+    def _pour(source: socket.socket, sink: socket.socket, whole: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while block := source.recv(65536):
-                self._whole.wait()
+                whole.wait()
                 sink.sendall(block)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)

@@ -66,7 +66,11 @@ class RawConnection:
         if receive_buffer is not None:  # before connect: it sets the window
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)
-        self.socket.connect((host, port))
+        try:
+            self.socket.connect((host, port))
+        except OSError:
+            self.socket.close()
+            raise
         self._ahead = bytearray()
 
     def begin_tls(self, context: ssl.SSLContext) -> None:
@@ -129,6 +133,15 @@ class RawConnection:
             while block := self.socket.recv(READ_SIZE):
                 self._ahead += block
         return self._take(len(self._ahead))
+
+    def is_reset(self) -> bool:
+        """True once the other side has reset the connection, False when it ends it cleanly; waits for either."""
+        try:
+            while self.socket.recv(READ_SIZE):
+                pass
+        except ConnectionResetError:
+            return True
+        return False
 
     def is_closed(self) -> bool:
         """True once the other side has ended the connection and nothing is left to read; waits for it."""

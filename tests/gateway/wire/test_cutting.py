@@ -11,7 +11,6 @@ import pytest
 from gateway.wire.cutting import Cutter
 from keystore.bucket_claims import BucketClaim, ClaimState, Tenure
 from keystore.scope import BucketGrant, SpecificBuckets
-from tests.support.raw_client import RawConnection
 from tests.support.recording_upstream import (
     Exchange,
     RecordingUpstream,
@@ -53,16 +52,6 @@ def held_back(reply: bytes) -> tuple[Script, threading.Event]:
     return script, released
 
 
-def ended(connection: RawConnection) -> bool:
-    """By a reset, not by a clean end."""
-    try:
-        while connection.socket.recv(65536):
-            pass
-    except ConnectionResetError:
-        return True
-    return False
-
-
 # ---- what is ended ----
 
 
@@ -76,7 +65,7 @@ def test_a_download_is_reset_in_the_middle(gateway: RunningEngine, upstream: Rec
         client.send(gateway.signer.head("GET", "/bucket/k"))
         assert client.socket.recv(16).startswith(b"HTTP/1.1 200")
         revoke(gateway)
-        assert ended(client)
+        assert client.is_reset()
     assert gateway.board.told == [(7, 1, [])]
 
 
@@ -406,7 +395,7 @@ def test_when_nothing_can_be_proven_any_more_nothing_more_of_what_runs_is_releas
         up.send(gateway.signer.head("PUT", "/bucket/k", body=LARGE, sha256="UNSIGNED-PAYLOAD") + LARGE[: 2 << 20])
         upstream.wait_for_requests(2)
         gateway.call(lambda: Cutter(gateway.engine).on_lapse())
-        assert ended(down)
+        assert down.is_reset()
         assert up.reply().status == 503
     assert not any(request.complete for request in upstream.requests)
     assert gateway.board.told == []
