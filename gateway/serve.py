@@ -42,7 +42,7 @@ LOG: Final = logging.getLogger("nqgate")
 BACKLOG: Final = 1024  # connections the kernel may hold while the workers are busy
 JOIN_SECONDS: Final = 20.0  # for the first proof from the database; it takes milliseconds
 WATCH: Final = 0.02  # seconds between two looks at the keystore
-MAX_KNOWN: Final = 10_000  # records that the keeper remembers: it is asked once a day for each
+MAX_KNOWN: Final = 32 << 20  # bytes of records that the keeper remembers: it is asked once a day for each
 
 
 class BoundAddresses(NamedTuple):

@@ -367,8 +367,7 @@ def open_directory(
     believed: bool = False,
 ) -> Directory:
     """The directory of an existing keystore, its whole change log verified (about 15 µs a row); or only its end, where
-    that is `believed`, because somebody else verifies the rest. `max_known`: records, with the buckets they name, that
-    are kept in memory.
+    that is `believed`, because somebody else verifies the rest. `max_known`: bytes of records kept in memory.
 
     Call it on the thread that will call find. Raises KeystoreUnavailable, WrongKek, RecordRefused.
     """

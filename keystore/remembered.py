@@ -11,20 +11,23 @@ from keystore.accounts import Account
 from keystore.bucket_claims import Tenure
 from keystore.record import AccessKeyRow, AccountRow
 
-MAX_KNOWN: Final = 100_000  # records and the buckets they name, together: about 100 MB when full
+# What the hot path has to do with a key is little beside the record: measured in a worker that has verified requests.
+KEY_BYTES: Final = 5_500  # the record, its row, keys of two days or regions
+GRANT_BYTES: Final = 350  # each bucket that its scope names
+MAX_KNOWN: Final = 112 << 20  # bytes of records: 20,000 keys for one bucket each. A worker stays below 200 MiB
 MAX_ABSENT: Final = 10_000  # ids that do not exist; kept apart, so that guessing never displaces a live key
-MAX_TENURES: Final = 100_000  # names of buckets whose owner is remembered: about 20 MB when full
+MAX_TENURES: Final = 50_000  # names of buckets whose owner is remembered: about 10 MB when full
 MAX_ACCOUNTS: Final = 10_000  # accounts of which it is remembered whether they have a credential at the store
 
 
 class Kept(KnownKey):
-    """A KnownKey with what it costs to remember it."""
+    """A KnownKey with what it costs to remember it, in bytes."""
 
     __slots__ = ("weight",)
 
     def __init__(self, access_key: AccessKey, hmac_sha1: Callable[[bytes], bytes]) -> None:
         super().__init__(access_key, {}, hmac_sha1)
-        self.weight = 1 + len(access_key.grants or ())
+        self.weight = KEY_BYTES + GRANT_BYTES * len(access_key.grants or ())
 
 
 class Held(Kept):
@@ -41,7 +44,7 @@ K = TypeVar("K", bound=Kept)
 
 
 class Remembered(Generic[K]):
-    """`known`, `absent`, `tenures`, `accounts` may be read directly, and stay the same objects."""
+    """`max_known`: bytes. `known`, `absent`, `tenures`, `accounts` may be read directly, and stay the same objects."""
 
     __slots__ = ("_max_known", "_weight", "absent", "accounts", "known", "tenures")
 

@@ -26,7 +26,7 @@ from keystore.record import access_key_of, bucket_claim_of
 from keystore.remembered import Kept, Remembered
 
 READ_SIZE: Final = 262_144
-MAX_CLAIMS: Final = 100_000  # names of buckets of which it is remembered whether they are claimed
+MAX_CLAIMS: Final = 50_000  # names of buckets of which it is remembered whether they are claimed: about 20 MB when full
 MAX_ACCOUNTS: Final = 10_000
 LOOK_EVERY: Final = 0.02  # seconds between two looks whether the lease has run out
 FAR_BEHIND: Final = 1 << (SEQ_BITS - 1)  # numbers of changes are compared modulo 2**20: further away is ahead
@@ -72,7 +72,7 @@ class LeasedDirectory:
     # ---- the hot path ----
 
     def fresh(self) -> bool:
-        """0.15 µs."""
+        """Whether memory is still the truth. 0.25 µs; 0.12 where it is written out, as in `find`."""
         return self._word[0] == self._good_word and self._clock() < self._good_until
 
     def find(self, access_key_id: str, date: bytes) -> KnownKey | None:

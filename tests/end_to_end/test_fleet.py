@@ -91,9 +91,7 @@ def test_no_request_that_leaves_after_a_revoke_returned_is_accepted_on_any_machi
     assert violations(rounds, fleet.upstream) == []
     assert just_after(rounds) >= ROUNDS // 2, "a vacuous run: hardly anything left just after a return"
     assert just_before(rounds) >= 1, "a vacuous run: nothing was accepted before a return"
-    assert sum(one.confirmed == GATEWAYS for one in rounds) >= ROUNDS // 2, (
-        "a vacuous run: hardly ever did all answer"
-    )
+    assert sum(one.confirmed == GATEWAYS for one in rounds) >= ROUNDS // 2, "a vacuous run: hardly ever did all answer"
     assert {sent.status for one in rounds for sent in one.sent} <= {200, 403, 503}  # 503: of a lease that ran out
 
 

@@ -270,7 +270,8 @@ def test_guessing_ids_neither_grows_memory_nor_displaces_a_live_key(
 async def test_known_records_are_bounded_by_the_buckets_they_name(
     directory: Directory, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory._remembered._max_known = 7
+    weight = remembered.KEY_BYTES + 2 * remembered.GRANT_BYTES
+    directory._remembered._max_known = 2 * weight + 1
     scope = SpecificBuckets((BucketGrant("photos"), BucketGrant("logs")))
     ids = [(await made(store, NewKey("default", "b", scope)))[0] for _ in range(5)]
     for access_key_id in ids:
@@ -278,7 +279,7 @@ async def test_known_records_are_bounded_by_the_buckets_they_name(
     assert list(directory._known) == ids[-2:]
     await store.revoke_key(ids[-1], RevokeReason.OTHER, "bob")
     directory.tick()
-    assert directory._remembered._weight == 3
+    assert directory._remembered._weight == weight
 
 
 # ---- the file is taken away ----

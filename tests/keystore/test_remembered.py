@@ -6,7 +6,7 @@ from keystore import remembered
 from keystore.accounts import Account
 from keystore.bucket_claims import UNCLAIMED
 from keystore.record import AccessKeyRow, AccountRow
-from keystore.remembered import Held, Remembered
+from keystore.remembered import GRANT_BYTES, KEY_BYTES, Held, Remembered
 from keystore.scope import BucketGrant, SpecificBuckets
 from tests.support.admitted import access_key
 
@@ -18,16 +18,16 @@ def held(access_key_id: str, buckets: int = 1) -> Held:
 
 
 def test_records_are_bounded_by_the_buckets_they_name_and_the_oldest_go_first() -> None:
-    kept = Remembered(max_known=6)
+    kept = Remembered(max_known=3 * (KEY_BYTES + GRANT_BYTES))
     for number in range(5):
         kept.keep(held(f"key-{number}"))
     assert list(kept.known) == ["key-2", "key-3", "key-4"]
-    kept.keep(held("wide", buckets=4))
+    kept.keep(held("wide", buckets=2 * KEY_BYTES // GRANT_BYTES))
     assert list(kept.known) == ["wide"]
 
 
 def test_what_is_forgotten_gives_its_room_back() -> None:
-    kept = Remembered(max_known=6)
+    kept = Remembered(max_known=2 * KEY_BYTES + 4 * GRANT_BYTES)
     kept.keep(held("a", buckets=2))
     kept.keep(held("b", buckets=2))
     kept.forget_key("a")
@@ -35,7 +35,7 @@ def test_what_is_forgotten_gives_its_room_back() -> None:
     kept.keep(held("c", buckets=2))
     assert list(kept.known) == ["b", "c"]
     kept.forget_all()
-    kept.keep(held("d", buckets=5))
+    kept.keep(held("d", buckets=1 + KEY_BYTES // GRANT_BYTES))
     assert list(kept.known) == ["d"]
 
 
