@@ -106,6 +106,7 @@ class AccessKey:
     """One verified record. Times are Unix seconds, UTC. Holds no secret.
 
     `replaces`, `replaced_by`: the access key ids on both sides of a roll; either key may be deleted since.
+    `drains`: revoked, but requests that had been admitted by then may finish.
     """
 
     access_key_id: str
@@ -125,6 +126,7 @@ class AccessKey:
     source_cidrs: tuple[str, ...] = ()  # () = from everywhere
     replaces: str | None = None
     replaced_by: str | None = None
+    drains: bool = False
     networks: tuple[Network, ...] = field(init=False, repr=False, compare=False)
     grants: dict[str, frozenset[Permission]] | None = field(init=False, repr=False, compare=False)
     prefixes: dict[str, bytes] = field(init=False, repr=False, compare=False)  # of buckets that have one
@@ -181,21 +183,25 @@ def granted_now(access_key: AccessKey, claims: Claims) -> AccessKey:
     return replace(access_key, scope=scope)
 
 
-def revoked(access_key: AccessKey, at: int, by: str, reason: RevokeReason) -> AccessKey:
+def revoked(access_key: AccessKey, at: int, by: str, reason: RevokeReason, *, drain: bool = False) -> AccessKey:
     """The record after a revoke. Revoking again keeps when and by whom it ended, and never takes COMPROMISED back.
+    `drain`: what runs may finish, until somebody revokes without it.
 
-    Raises Conflict where TRANSITIONS has no way.
+    Raises Conflict where TRANSITIONS has no way, InvalidInput for a compromised key that should drain.
     """
     if (access_key.status, Act.REVOKE) not in TRANSITIONS:
         raise Conflict(f"{access_key.access_key_id} is {access_key.status.value} and cannot be revoked")
     again = access_key.status is Status.REVOKED
     final = access_key.revoked_reason is RevokeReason.COMPROMISED
+    if drain and (final or reason is RevokeReason.COMPROMISED):
+        raise InvalidInput("what a compromised key has running must not finish: revoke it without --drain")
     return replace(
         access_key,
         status=Status.REVOKED,
         revoked_at=access_key.revoked_at if again else at,
         revoked_by=access_key.revoked_by if again else by,
         revoked_reason=RevokeReason.COMPROMISED if final else reason,
+        drains=drain,
         version=access_key.version + 1,
     )
 

@@ -68,6 +68,7 @@ def restored(access_key: AccessKey) -> AccessKey:
         revoked_at=None,
         revoked_by=None,
         revoked_reason=None,
+        drains=False,
         version=access_key.version + 1,
     )
 

@@ -136,8 +136,11 @@ class Store(Protocol):
     async def get_key(self, access_key_id: str) -> AccessKey:
         """NotFound when it never was or was deleted."""
 
-    async def revoke_key(self, access_key_id: str, reason: RevokeReason, actor: str) -> AccessKey:
-        """Always writes a change, also for a key that is revoked already: a no-op could be undone by a crash."""
+    async def revoke_key(
+        self, access_key_id: str, reason: RevokeReason, actor: str, *, drain: bool = False
+    ) -> AccessKey:
+        """Always writes a change, also for a key that is revoked already: a no-op could be undone by a crash. `drain`:
+        requests that were admitted before may finish; InvalidInput for a compromised key."""
 
     async def restore_key(self, access_key_id: str, actor: str) -> AccessKey:
         """NotFound; Conflict unless it is revoked, and not as compromised. An expired key stays expired."""

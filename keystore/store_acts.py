@@ -84,16 +84,22 @@ class StoreActs(ABC):
             raise _no_such_key(access_key_id)
         return access_key
 
-    async def revoke_key(self, access_key_id: str, reason: RevokeReason, actor: str) -> AccessKey:
+    async def revoke_key(
+        self, access_key_id: str, reason: RevokeReason, actor: str, *, drain: bool = False
+    ) -> AccessKey:
         async with self._mutation() as mutation:
             row, last = await mutation.find(access_key_id)
             access_key = mutation.rows.read_access_key(row, last)
             if row is None or access_key is None:
                 raise _no_such_key(access_key_id)
-            after = revoked(access_key, mutation.now, actor, reason)
+            after = revoked(access_key, mutation.now, actor, reason, drain=drain)
             row = mutation.rows.rewritten(row, after)
             await mutation.execute(mutation.statements.put_access_key, row)
-            told: dict[str, object] = {"label": after.label, "reason": reason.value}
+            told: dict[str, object] = {
+                "label": after.label,
+                "reason": reason.value,
+                **({"drain": True} if drain else {}),
+            }
             await mutation.log(Entry(Kind.KEY_REVOKE, actor, row.account, access_key_id, row.record, told))
         return after
 

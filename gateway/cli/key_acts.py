@@ -47,6 +47,7 @@ def revoke(
     access_key_id: AccessKeyId,
     reason: Annotated[RevokeReason, typer.Option(help="compromised is final.")] = RevokeReason.OTHER,
     cascade: Annotated[bool, typer.Option("--cascade", help="Also the keys that replaced it, by `keys roll`.")] = False,
+    drain: Annotated[bool, typer.Option("--drain", help="What runs may finish.")] = False,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
@@ -57,13 +58,14 @@ def revoke(
     evidence = "" if yes else evidence_of_use(context, access_key_id)
     more = f" and {', '.join(also)}" if also else ""
     confirm(known.label, f"Revoke {access_key_id}{more} ({known.label})? {evidence}Requests get 403 at once.", yes=yes)
-    done = [_revoked(context, one, reason) for one in (access_key_id, *also)]
+    done = [_revoked(context, one, reason, drain) for one in (access_key_id, *also)]
+    left = ", what was running may finish" if drain else ""
     if json:
         shown, confirmation = done[0]
         cascaded = [{"access_key_id": one["access_key_id"], **confirmation_json(each)} for one, each in done[1:]]
         show_json({**shown, **confirmation_json(confirmation), **({"cascaded": cascaded} if cascade else {})})
     for shown, confirmation in done if not json else ():
-        say(f"{shown['access_key_id']} ({shown['label']}) is revoked: {in_words(confirmation)}.")
+        say(f"{shown['access_key_id']} ({shown['label']}) is revoked: {in_words(confirmation)}{left}.")
     if successors and not cascade:
         say(f"Note: {successors[0].access_key_id} replaced it and stays active; --cascade revokes it too.")
     for _, confirmation in done:
@@ -87,9 +89,12 @@ async def _successors(store: Store, access_key: AccessKey) -> list[AccessKey]:
     return found
 
 
-def _revoked(context: typer.Context, access_key_id: str, reason: RevokeReason) -> tuple[Shown, Confirmation]:
+def _revoked(
+    context: typer.Context, access_key_id: str, reason: RevokeReason, drain: bool
+) -> tuple[Shown, Confirmation]:
     async def work(store: Store) -> Shown:
-        return await shown_key(context, store, await store.revoke_key(access_key_id, reason, actor()))
+        access_key = await store.revoke_key(access_key_id, reason, actor(), drain=drain)
+        return await shown_key(context, store, access_key)
 
     return with_confirmation(context, work)
 

@@ -104,12 +104,13 @@ def renewed(authenticated: Authenticated, access_key: AccessKey | None) -> Authe
     """The same proof under the record as it is now, as of when the request came. The signature that held holds, for a
     record has the same secret all its life.
 
-    S3Error INVALID_ACCESS_KEY_ID when there is none any more, it may not be used, or it has another secret after all.
+    S3Error INVALID_ACCESS_KEY_ID when there is none any more, it may not be used, or it has another secret after all. A
+    key that was revoked and drains lets what had been admitted finish.
     """
     claim = authenticated.claim
     if access_key is None or access_key.secret_version != authenticated.access_key.secret_version:
         raise _unknown(claim)
-    ended = unusable(access_key, authenticated.at)
+    ended = "" if access_key.drains else unusable(access_key, authenticated.at)
     if ended:
         raise _ended(authenticated.request, claim, ended)
     again = authenticated

@@ -99,6 +99,31 @@ def test_downloads_and_uploads_of_the_key_are_cut_and_those_of_others_are_not(
     assert not put.complete
 
 
+def test_a_key_that_drains_finishes_its_download_and_begins_no_other(recorded: Recorded, issued: IssuedKey) -> None:
+    released = threading.Event()
+
+    def script(exchange: Exchange) -> None:
+        exchange.send(ok(b"x" * 2000)[:-1000])
+        released.wait(20)
+        exchange.send(b"x" * 1000)
+
+    recorded.upstream.script = script
+    signer = recorded.gateway.signer(issued)
+    with recorded.connect() as down:
+        down.send(signer.head("GET", "/aaa/k"))
+        assert down.socket.recv(15) == b"HTTP/1.1 200 OK"
+        told = json.loads(
+            recorded.gateway.command("keys", "revoke", issued.access_key_id, "--drain", "--yes", "--json")
+        )
+        assert (told["confirmed"], told["transfers_cut"]) == (1, 0)
+        released.set()
+        got = b""
+        while b"x" * 2000 not in got:
+            got += down.read(1)
+        down.send(signer.head("GET", "/aaa/k"))
+        assert down.reply().code == "InvalidAccessKeyId"
+
+
 def test_what_the_store_has_is_named_and_waited_for(recorded: Recorded, issued: IssuedKey) -> None:
     released = threading.Event()
 

@@ -93,6 +93,19 @@ def test_compromised_is_final() -> None:
     assert ended.revoked_reason is RevokeReason.COMPROMISED
 
 
+def test_a_key_drains_until_it_is_revoked_without_it() -> None:
+    draining = revoked(KEY, 5, "bob", RevokeReason.UNUSED, drain=True)
+    assert (draining.status, draining.drains, KEY.drains) == (Status.REVOKED, True, False)
+    assert not revoked(draining, 9, "eve", RevokeReason.UNUSED).drains
+
+
+def test_a_compromised_key_never_drains() -> None:
+    ended = revoked(KEY, 5, "bob", RevokeReason.COMPROMISED)
+    for access_key, reason in ((KEY, RevokeReason.COMPROMISED), (ended, RevokeReason.UNUSED)):
+        with pytest.raises(InvalidInput, match="--drain"):
+            revoked(access_key, 9, "eve", reason, drain=True)
+
+
 def test_expired_begins_with_its_second_and_revoked_wins() -> None:
     ends = replace(KEY, expires_at=100)
     assert [shown_status(ends, now) for now in (99.9, 100.0)] == ["active", "expired"]

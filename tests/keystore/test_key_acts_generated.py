@@ -54,6 +54,7 @@ class Life:
     status: str = "active"
     compromised: bool = False
     replaced: bool = False
+    drains: bool = False
 
     def over(self, now: int) -> bool:
         return self.expires_at is not None and now >= self.expires_at
@@ -68,6 +69,7 @@ class Life:
             and (found.revoked_reason is RevokeReason.COMPROMISED) == self.compromised
             and (found.revoked_at is None) == (self.status == "active")
             and (found.replaced_by is not None) == self.replaced
+            and found.drains == self.drains
         )
 
 
@@ -134,17 +136,18 @@ class KeyLife(RuleBasedStateMachine):
         made, secret = self.place.run(self.store.create_key(wish, "ann"))
         self.lives.append(Life(made.access_key_id, secret.expose(), "made", scope, wish.expires_at))
 
-    @of_a_key(reason=st.sampled_from(RevokeReason))
-    def revoke(self, life: Life, reason: RevokeReason) -> None:
-        if self._may(True, life, self.store.revoke_key(life.access_key_id, reason, "ann")):
-            life.status = "revoked"
+    @of_a_key(reason=st.sampled_from(RevokeReason), drain=st.booleans())
+    def revoke(self, life: Life, reason: RevokeReason, drain: bool) -> None:
+        drain = drain and not life.compromised and reason is not RevokeReason.COMPROMISED
+        if self._may(True, life, self.store.revoke_key(life.access_key_id, reason, "ann", drain=drain)):
+            life.status, life.drains = "revoked", drain
             life.compromised = life.compromised or reason is RevokeReason.COMPROMISED
 
     @of_a_key()
     def restore(self, life: Life) -> None:
         allowed = life.status == "revoked" and not life.compromised
         if self._may(allowed, life, self.store.restore_key(life.access_key_id, "ann")):
-            life.status = "active"
+            life.status, life.drains = "active", False
 
     @of_a_key(overlap=st.sampled_from([0, 40, 400]))
     def roll(self, life: Life, overlap: int) -> None:
@@ -160,7 +163,7 @@ class KeyLife(RuleBasedStateMachine):
         if overlap:
             life.expires_at = now + overlap if life.expires_at is None else min(now + overlap, life.expires_at)
         else:
-            life.status = "revoked"
+            life.status, life.drains = "revoked", False
         self.lives.append(successor)
 
     @of_a_key(label=st.sampled_from(["one", "two", "drei"]))

@@ -166,6 +166,16 @@ def test_what_a_roll_says_is_an_access_key_id(side: bytes, access_key_id: bytes)
         read_access_key(MAC_KEY, STORE, row._replace(mac=access_key_mac(MAC_KEY, STORE, row)))
 
 
+def test_that_a_key_drains_is_kept_under_the_mac_and_is_only_ever_true() -> None:
+    row = key_row(replace(KEY, drains=True))
+    assert read_access_key(MAC_KEY, STORE, row).drains
+    with pytest.raises(RecordRefused, match="MAC"):
+        read_access_key(MAC_KEY, STORE, row._replace(record=access_key_record(KEY)))
+    other = row._replace(record=row.record.replace(b'"drains":true', b'"drains":1'))
+    with pytest.raises(RecordRefused, match="not understood"):
+        read_access_key(MAC_KEY, STORE, other._replace(mac=access_key_mac(MAC_KEY, STORE, other)))
+
+
 AS_BEFORE_THERE_WERE_ROLLS = [
     (
         KEY,

@@ -89,6 +89,16 @@ async def test_revoking_again_writes_again(store: Store) -> None:
     assert versions == [2, 3, 4]
 
 
+async def test_a_key_that_drains_says_so_until_it_is_restored(store: Store) -> None:
+    access_key_id = (await made(store)).access_key_id
+    assert (await store.revoke_key(access_key_id, RevokeReason.UNUSED, "bob", drain=True)).drains
+    assert (await store.get_key(access_key_id)).drains
+    assert not (await store.restore_key(access_key_id, "bob")).drains
+    with pytest.raises(InvalidInput):
+        await store.revoke_key(access_key_id, RevokeReason.COMPROMISED, "bob", drain=True)
+    assert (await store.get_key(access_key_id)).status is Status.ACTIVE
+
+
 async def test_a_deleted_key_is_gone_from_any_state(store: Store) -> None:
     active, ended = await made(store), await made(store)
     await store.revoke_key(ended.access_key_id, RevokeReason.COMPROMISED, "bob")

@@ -106,9 +106,9 @@ class OneKey:
     async def release_bucket(self, name: str, version: int, actor: str) -> None:
         self.claims[name] = released(self.claims.get(name), name, 1, actor)
 
-    def revoke(self) -> None:
+    def revoke(self, *, drain: bool = False) -> None:
         assert self.held is not None
-        self.held = replace(self.held, status=Status.REVOKED)
+        self.held = replace(self.held, status=Status.REVOKED, drains=drain)
 
     def tick(self) -> None:
         pass

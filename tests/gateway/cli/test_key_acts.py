@@ -386,6 +386,16 @@ def test_a_cascade_leaves_what_was_revoked_before_as_it_is_and_ends_where_a_key_
     assert got(run, second)["revoked_reason"] == "unused"
 
 
+def test_a_key_is_drained_unless_it_is_compromised(run: Run) -> None:
+    access_key_id = created(run)
+    refused = run("keys", "revoke", access_key_id, "--drain", "--reason", "compromised", "--yes")
+    assert (refused.exit_code, got(run, access_key_id)["status"]) == (2, "active")
+    assert "without --drain" in refused.stderr
+    said = run("keys", "revoke", access_key_id, "--drain", "--yes").stderr
+    assert "what was running may finish" in said
+    assert got(run, access_key_id)["status"] == "revoked"
+
+
 def test_a_cascade_asks_with_every_id(run: Run) -> None:
     first, second, third = rolled_twice(run)
     refused = run("keys", "revoke", first, "--cascade")

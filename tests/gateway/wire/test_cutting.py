@@ -55,6 +55,40 @@ def held_back(reply: bytes) -> tuple[Script, threading.Event]:
 # ---- what is ended ----
 
 
+def test_what_a_draining_key_has_running_finishes_and_nothing_new_begins(
+    gateway: RunningEngine, upstream: RecordingUpstream
+) -> None:
+    script, release = held_back(ok(b"hello"))
+    upstream.script = script
+    with gateway.connect() as down, gateway.connect() as up:
+        down.send(gateway.signer.head("GET", "/bucket/k"))
+        up.send(gateway.signer.head("PUT", "/bucket/k", body=LARGE, sha256="UNSIGNED-PAYLOAD"))
+        up.send(LARGE[: 3 << 20])
+        upstream.wait_for_requests(2)
+        gateway.directory.revoke(drain=True)
+        change(gateway)
+        up.send(LARGE[3 << 20 :])
+        release.set()
+        assert (down.reply().status, up.reply().status) == (200, 200)
+        for client in (down, up):
+            client.send(gateway.signer.head("GET", "/bucket/k"))
+            assert client.reply().code == "InvalidAccessKeyId"
+    assert gateway.board.told == []
+    assert len(upstream.requests) == 2
+
+
+def test_revoking_once_more_ends_what_drains(gateway: RunningEngine, upstream: RecordingUpstream) -> None:
+    upstream.script = never_answers
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("GET", "/bucket/k"))
+        upstream.wait_for_requests(1)
+        gateway.directory.revoke(drain=True)
+        change(gateway)
+        revoke(gateway, 8)
+        assert client.reply().code == "InvalidAccessKeyId"
+    assert gateway.board.told == [(8, 1, [])]
+
+
 def test_a_download_is_reset_in_the_middle(gateway: RunningEngine, upstream: RecordingUpstream) -> None:
     def half(exchange: Exchange) -> None:
         exchange.send(ok(b"x" * 1000)[:-500])
