@@ -101,7 +101,7 @@ def test_a_machine_cut_off_from_the_database_refuses_in_time_and_heals_by_itself
     fleet.cables[2].cut()
     told = fleet.revoke(issued)
     assert (told["gateways"], told["confirmed"], told["lapsed"], told["out_of_lease"]) == (3, 2, 1, 1)
-    assert told["took_ms"] < (LEASE + 2.5) * 1000
+    assert told["took_ms"] < (LEASE + 1.5) * 1000  # the lease, the commit, and a busy machine
     assert fleet.statuses(issued) == [403, 403, 503]
     assert fleet.statuses(kept) == [200, 200, 503]
     assert fleet.gateways[2].readyz() == 503
