@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
+from select import PIPE_BUF
 from typing import Final, Literal
 
 MAX_GATHERED: Final = 1000  # lines; a flood is written as it comes
@@ -16,7 +17,8 @@ _LOGGER: Final = "nqgate.s3"
 
 
 class RequestLog:
-    """Lines of level info. `write` takes whole lines, None drops them; `form` as in `configure_logs`."""
+    """Lines of level info. `write` takes whole lines, several in PIPE_BUF bytes or one that is longer; None drops them.
+    `form` as in `configure_logs`."""
 
     def __init__(self, write: Callable[[str], object] | None, form: Literal["json", "text"] = "text") -> None:
         self._write = write
@@ -32,10 +34,22 @@ class RequestLog:
             self.write_out()
 
     def write_out(self) -> None:
-        lines, self._lines = self._lines, []
-        if lines and self._write is not None:
-            written = self._written
-            self._write("".join([written(at, f"{request_id.decode()} {words}") for at, request_id, words in lines]))
+        """In blocks of whole lines that a pipe takes at once: workers share one, and may write at the same time."""
+        gathered, self._lines = self._lines, []
+        write, written = self._write, self._written
+        if not gathered or write is None:
+            return
+        block: list[str] = []
+        size = 0
+        for at, request_id, words in gathered:
+            line = written(at, f"{request_id.decode()} {words}")
+            octets = len(line) if line.isascii() else len(line.encode(errors="backslashreplace"))
+            size += octets
+            if size > PIPE_BUF and block:
+                write("".join(block))
+                block, size = [], octets
+            block.append(line)
+        write("".join(block))
 
 
 def _as_json(at: float, message: str) -> str:

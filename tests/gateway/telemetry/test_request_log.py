@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+from select import PIPE_BUF
 
 import pytest
 
@@ -23,6 +24,20 @@ def test_nothing_is_written_before_it_is_written_out_and_nothing_twice() -> None
     log.write_out()
     assert len(written) == 1
     assert [line.rpartition(": ")[2] for line in written[0].splitlines()] == ["a", "b"]
+
+
+@pytest.mark.parametrize("words", ["ordinary", "ümläuté " * 9, "x" * 5000])
+def test_a_pipe_takes_each_block_of_lines_at_once(words: str) -> None:
+    written: list[str] = []
+    log = RequestLog(written.append)
+    for number in range(200):
+        log.say(REQUEST_ID, f"refused: {words} {number}")
+    log.write_out()
+    assert all(block.endswith("\n") for block in written)
+    assert all(len(block.encode()) <= PIPE_BUF or block.count("\n") == 1 for block in written)
+    assert [int(line.rpartition(" ")[2]) for line in "".join(written).splitlines()] == list(range(200))
+    whole = sum(len(block.encode()) for block in written)
+    assert len(written) <= 2 + max(whole // (PIPE_BUF // 2), 0)
 
 
 def test_text_lines_look_like_those_of_every_other_part(monkeypatch: pytest.MonkeyPatch) -> None:
