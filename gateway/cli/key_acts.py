@@ -25,20 +25,22 @@ key_acts = typer.Typer()
 
 @key_acts.command()
 def restore(context: typer.Context, access_key_id: AccessKeyId, json: Json = False) -> None:
-    """Accept a revoked key again. One that was revoked as compromised stays so; one that expired stays expired."""
+    """Accept a revoked key again, on every gateway. One revoked as compromised stays so; one that expired, expired."""
 
     async def work(store: Store) -> Shown:
         return await shown_key(context, store, await store.restore_key(access_key_id, actor()))
 
-    shown = with_store(context, work)
+    shown, confirmation = with_confirmation(context, work)
     if json:
-        show_json(shown)
+        show_json({**shown, **confirmation_json(confirmation)})
     else:
-        say(f"{access_key_id} ({shown['label']}) is restored.")
+        say(f"{access_key_id} ({shown['label']}) is restored: {in_words(confirmation)}.")
     if shown["status"] == "expired":
         say(
             f"Note: it expired at {shown['expires_at']} and is refused until it has more time: `keys update --expires`."
         )
+    if not confirmation.proven:  # nothing to run again: it is restored, and who could not be asked sees it when it can
+        say("Note: not every gateway has confirmed; one that has not may refuse the key until it has read the change.")
 
 
 @key_acts.command()

@@ -53,6 +53,16 @@ def test_a_key_made_on_one_machine_works_on_all_and_a_revoke_is_confirmed_by_all
     assert fleet.statuses(issued) == [403] * GATEWAYS
 
 
+def test_a_key_that_is_restored_is_refused_by_none_once_that_is_said(fleet: Fleet) -> None:
+    issued = fleet.create_key()
+    for _ in range(5):
+        fleet.revoke(issued)
+        assert fleet.statuses(issued) == [403] * GATEWAYS
+        told = json.loads(fleet.gateways[1].command("keys", "restore", issued.access_key_id, "--json"))
+        assert (told["gateways"], told["confirmed"]) == (3, 3)
+        assert fleet.statuses(issued) == [200] * GATEWAYS
+
+
 def test_transfers_on_every_machine_are_cut_and_counted(fleet: Fleet) -> None:
     def half(exchange: Exchange) -> None:
         exchange.send(ok(b"x" * 1000)[:-500])

@@ -81,6 +81,19 @@ def test_a_revoked_key_is_restored_and_says_nothing_of_its_revoke(run: Run) -> N
     assert got(run, access_key_id) == shown
 
 
+def test_a_gateway_that_has_not_heard_of_a_restore_is_told_of_and_the_key_is_restored(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access_key_id = created(run)
+    run("keys", "revoke", access_key_id, "--yes")
+    monkeypatch.setattr(confirmed, "confirm", lambda *_, **__: Confirmation(1, 0, 1, (), 0, 0, (), 5000))
+    result = run("keys", "restore", access_key_id, "--json")
+    assert result.exit_code == 0
+    assert "may refuse" in result.stderr
+    assert json.loads(result.stdout)["lapsed"] == 1
+    assert got(run, access_key_id)["status"] == "active"
+
+
 @pytest.mark.parametrize("reason", [None, "compromised"])
 def test_what_cannot_be_restored_is_exit_5(run: Run, reason: str | None) -> None:
     access_key_id = created(run)
