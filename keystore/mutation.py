@@ -95,14 +95,16 @@ class Mutation:
         self._store = self._store._replace(min_kek=self.rows.kek_id)
         await self.log(Entry(Kind.KEK_RETIRE, actor, "", None, None, {"min_kek": self.rows.kek_id}))
 
-    async def add_key(self, access_key: AccessKey) -> Secret:
-        """Store a new key under a new secret; made by its `created_by`."""
-        secret = Secret(minting.mint_secret())
+    async def add_key(self, access_key: AccessKey, imported: Secret | None = None) -> Secret:
+        """Store a new key under a new secret, or the one it brings; made by its `created_by`."""
+        secret = imported or Secret(minting.mint_secret())
         row = self.rows.access_key(access_key, secret)
         await self.execute(self.statements.put_access_key, row)
         told: dict[str, object] = {"label": access_key.label, "scope": scope_json(access_key.scope)}
         if access_key.replaces is not None:
             told["replaces"] = access_key.replaces
+        if imported is not None:
+            told["imported"] = True
         maker = access_key.created_by
         await self.log(Entry(Kind.KEY_CREATE, maker, row.account, row.access_key_id, row.record, told))
         return secret
@@ -148,6 +150,11 @@ class Mutation:
             if not await self._any(self.statements.ever_issued, access_key_id):
                 return access_key_id
         raise Conflict("no free access key id was drawn: the random generator repeats itself")
+
+    async def require_new(self, access_key_id: str) -> None:
+        """Conflict when a key has this id or ever had it."""
+        if await self._any(self.statements.ever_issued, access_key_id):
+            raise Conflict(f"{access_key_id} is or was the id of a key here, and is never given again")
 
     async def _free_number(self) -> str:
         for _ in range(MINT_ATTEMPTS):

@@ -3,18 +3,23 @@
 Every mutation is one transaction: the rows, one change row, the head. When a call returns, the mutation is durable.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
-from keystore.access_key import AccessKey, RevokeReason, Status, check_times, clean_label
+from keystore.access_key import ACCESS_KEY_ID, AccessKey, RevokeReason, Status, check_times, clean_label
 from keystore.accounts import Account
 from keystore.bucket_claims import BucketClaim
+from keystore.errors import InvalidInput
 from keystore.key_acts import Edit
 from keystore.scope import Scope
 from keystore.sealing import Secret
 from keystore.source_cidrs import clean_cidrs
+
+# Of keys that are imported. AWS's and ours have 40 characters; MinIO lets people choose theirs, from 8 on.
+FOREIGN_SECRET: Final = re.compile(r"[!-~]{8,128}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,14 @@ class NewKey:
     expires_at: int | None = None
     not_before: int | None = None
     source_cidrs: tuple[str, ...] = ()
+
+
+def check_foreign(access_key_id: str, secret: Secret) -> None:
+    """InvalidInput for what cannot be the id or the secret of a key that another program made."""
+    if not ACCESS_KEY_ID.match(access_key_id):
+        raise InvalidInput("an access key id has 3 to 128 of A-Z, a-z, 0-9, '_' and '-'")
+    if not FOREIGN_SECRET.match(secret.expose()):
+        raise InvalidInput(f"the secret of {access_key_id} is not 8 to 128 visible ASCII characters")
 
 
 def draft_key(new: NewKey, access_key_id: str, now: int, actor: str) -> AccessKey:
@@ -129,6 +142,9 @@ class Store(Protocol):
 
     async def create_key(self, new: NewKey, actor: str) -> tuple[AccessKey, Secret]:
         """The only time the secret is seen. InvalidInput for label or times, NotFound for the account."""
+
+    async def import_key(self, new: NewKey, access_key_id: str, secret: Secret, actor: str) -> AccessKey:
+        """A key that another program made. Conflict for an id that a key here has or ever had."""
 
     async def list_keys(self, account: str | None) -> list[AccessKey]:
         """Oldest first; None = of all accounts. Revoked and expired ones included, deleted ones gone."""

@@ -25,7 +25,7 @@ from keystore.reseal import reseal_page
 from keystore.sealed_rows import SealedRows, enter_store, found_store
 from keystore.sealing import KekRing, Secret
 from keystore.statements import Hand, Statements
-from keystore.store import Claimed, Issued, NewKey, Place, Resealed, draft_key
+from keystore.store import Claimed, Issued, NewKey, Place, Resealed, check_foreign, draft_key
 from keystore.verified_rows import LastChange
 
 FOUNDER: Final = "nqgate"  # the actor of the first change, which makes the default account
@@ -71,6 +71,16 @@ class StoreActs(ABC):
             access_key = granted_now(drafted, await mutation.claims(drafted.grants or ()))
             secret = await mutation.add_key(access_key)
         return access_key, secret
+
+    async def import_key(self, new: NewKey, access_key_id: str, secret: Secret, actor: str) -> AccessKey:
+        check_foreign(access_key_id, secret)
+        async with self._mutation() as mutation:
+            await mutation.account(new.account)
+            await mutation.require_new(access_key_id)
+            drafted = draft_key(new, access_key_id, mutation.now, actor)
+            access_key = granted_now(drafted, await mutation.claims(drafted.grants or ()))
+            await mutation.add_key(access_key, secret)
+        return access_key
 
     async def list_keys(self, account: str | None) -> list[AccessKey]:
         rows, found = await self._read(self._statements.list_access_keys, account)

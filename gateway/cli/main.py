@@ -11,6 +11,7 @@ import uvloop
 from gateway.cli.accounts import accounts
 from gateway.cli.audit import audit
 from gateway.cli.buckets import buckets
+from gateway.cli.imports import imports
 from gateway.cli.kek import kek
 from gateway.cli.key_acts import key_acts
 from gateway.cli.keys import keys
@@ -29,6 +30,7 @@ app = typer.Typer(
     help="An S3 gateway that authenticates: access keys that are scoped, listed and revoked at once.",
 )
 keys.add_typer(key_acts)
+keys.add_typer(imports)
 app.add_typer(keys, name="keys")
 app.add_typer(accounts, name="accounts")
 app.add_typer(buckets, name="buckets")

@@ -35,6 +35,18 @@ def end_of(gateway: Gateway, issued: IssuedKey) -> float:
     return datetime.fromisoformat(done(gateway, "get", issued)["expires_at"]).timestamp()
 
 
+def test_keys_of_another_program_work_with_their_own_secrets(recorded: Recorded) -> None:
+    gateway = recorded.gateway
+    issued = IssuedKey("AKIAIMPORTED", "their/own+secret=of20")
+    with gateway.boto3(issued) as s3:
+        assert answer(s3) == "InvalidAccessKeyId"  # and what is remembered of that must end
+        file = gateway.folder / "theirs"
+        file.write_text(f"{issued.access_key_id} {issued.secret_access_key}\n")
+        gateway.command("keys", "import", str(file), "--bucket", "aaa")
+        assert answer(s3) == "200"
+        assert answer(s3, "bbb") == "AccessDenied"
+
+
 def answer(s3: Any, bucket: str = "aaa") -> str:
     """What boto3 is told: "200", or the code of the refusal."""
     try:

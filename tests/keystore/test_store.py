@@ -9,6 +9,7 @@ from keystore import minting
 from keystore.access_key import RevokeReason, Status
 from keystore.errors import Conflict, InvalidInput, NotFound
 from keystore.key_acts import MAX_OVERLAP, Edit
+from keystore.sealing import Secret
 from keystore.store import NewKey, Store, draft_key
 from tests.support.contract import NOW, PHOTOS, Opener, made, opener, store, wish
 
@@ -52,6 +53,33 @@ async def test_a_new_key_is_active_and_keeps_what_was_wished(store: Store) -> No
 async def test_a_bad_wish_makes_no_key(store: Store, new: NewKey) -> None:
     with pytest.raises(InvalidInput):
         await store.create_key(new, "ann")
+    assert await store.list_keys(None) == []
+
+
+async def test_an_imported_key_keeps_its_id_and_its_secret(store: Store) -> None:
+    access_key = await store.import_key(wish("theirs"), "AKIA_of-another", Secret("their/secret+of=20"), "ann")
+    assert (access_key.access_key_id, access_key.status, access_key.created_at) == (
+        "AKIA_of-another", Status.ACTIVE, NOW,
+    )  # fmt: skip
+    assert await store.get_key("AKIA_of-another") == access_key
+
+
+async def test_an_id_that_a_key_has_or_had_is_not_imported(store: Store) -> None:
+    there, gone = await made(store), await made(store)
+    await store.delete_key(gone.access_key_id, "bob")
+    for one in (there, gone):
+        with pytest.raises(Conflict):
+            await store.import_key(wish("theirs"), one.access_key_id, Secret("s" * 40), "ann")
+    assert await store.list_keys(None) == [there]
+
+
+@pytest.mark.parametrize(
+    ("access_key_id", "secret"), [("ab", "s" * 40), ("a b", "s" * 40), ("AKIA", "short"), ("AKIA", "s" * 39 + "é")]
+)
+async def test_what_cannot_be_a_key_is_not_imported(store: Store, access_key_id: str, secret: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await store.import_key(wish("theirs"), access_key_id, Secret(secret), "ann")
+    assert secret not in str(refused.value)
     assert await store.list_keys(None) == []
 
 
