@@ -24,14 +24,13 @@ def store_buckets(config: Config) -> list[ListedBucket]:
     """All of them, in the store's order. Raises SettingsError when the store does not answer, or not with a list."""
     upstream = config.upstream
     url = urlsplit(str(upstream.endpoint))
-    region = upstream.region.encode()
-    target = UpstreamTarget(url.netloc.rpartition("@")[2].encode(), url.path.rstrip("/").encode(), region)
-    signer = UpstreamSigner(UpstreamCredential(upstream.access_key_id, upstream.secret()), region)
+    target = store_target(config)
+    signer = UpstreamSigner(UpstreamCredential(upstream.access_key_id, upstream.secret()), target.region)
     found: list[ListedBucket] = []
     token: str | None = None
     try:
         for _ in range(MAX_PAGES):
-            with closing(_connected(config)) as connection:
+            with closing(connected(config)) as connection:
                 page, token = _page(connection, plan_list_buckets(target, signer, time.time(), token).head)
             found += page
             if not token:
@@ -41,7 +40,17 @@ def store_buckets(config: Config) -> list[ListedBucket]:
     raise SettingsError(f"upstream.endpoint: the list of buckets of {url.netloc} does not end")
 
 
-def _connected(config: Config) -> socket.socket:
+def store_target(config: Config) -> UpstreamTarget:
+    """Where the store is, for a request without a body."""
+    upstream = config.upstream
+    url = urlsplit(str(upstream.endpoint))
+    return UpstreamTarget(
+        url.netloc.rpartition("@")[2].encode(), url.path.rstrip("/").encode(), upstream.region.encode()
+    )
+
+
+def connected(config: Config) -> socket.socket:
+    """A connection to the store, whose certificate was verified where it has one. OSError."""
     url = urlsplit(str(config.upstream.endpoint))
     host, secure = url.hostname or "", url.scheme == "https"
     connection = socket.create_connection((host, url.port or (443 if secure else 80)), timeout=TIMEOUT)

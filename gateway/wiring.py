@@ -91,7 +91,7 @@ def build_engine(config: Config, parts: Parts) -> Engine:
     except OSError as error:
         raise SettingsError(f"upstream.ca_file: {error}") from error
     trailers = PROFILES[upstream.profile].trailers if upstream.trailers is None else upstream.trailers
-    _check_spool(config.limits.spool_dir)
+    check_spool(config.limits.spool_dir)
     return Engine(
         limits=fit_open_files(parts.limits),
         rules=_rules(config),
@@ -120,7 +120,8 @@ def stderr_log(config: Config) -> RequestLog:
     return RequestLog(write if config.log.level in ("debug", "info") else None, config.log.format)
 
 
-def _check_spool(directory: Path | None) -> None:
+def check_spool(directory: Path | None) -> None:
+    """SettingsError when no file can be made there."""
     try:
         tempfile.TemporaryFile(dir=directory).close()
     except OSError as error:

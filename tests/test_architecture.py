@@ -53,6 +53,7 @@ DEEP_FLOORS = [
     ["gateway.usage"],
     ["gateway.wire", "gateway.console"],
     ["gateway.wiring", "gateway.store_buckets"],
+    ["gateway.store_probe"],
     ["gateway.workers"],
     ["gateway.serve"],
     ["gateway.embedded"],
