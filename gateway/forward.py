@@ -98,6 +98,15 @@ def plan_head_bucket(request: S3Request, target: UpstreamTarget, signer: Upstrea
     return _sign(b"HEAD", bucket_path(target, request), b"", [], EMPTY_SHA256, None, target, signer, now)
 
 
+def plan_abort_upload(
+    target: UpstreamTarget, signer: UpstreamSigner, now: float, bucket: str, object_key: bytes, upload_id: bytes
+) -> UpstreamRequest:
+    """End a multipart upload. Nothing is encoded yet, and nothing is checked here."""
+    path = b"%b/%b/%b" % (target.base_path, bucket.encode(), encode(object_key, keep_slash=True))
+    query = b"uploadId=" + encode(upload_id, keep_slash=False)
+    return _sign(b"DELETE", path, query, [], EMPTY_SHA256, None, target, signer, now)
+
+
 def object_path(target: UpstreamTarget, request: S3Request) -> bytes:
     """Path-style, whatever the client used. A path-style path, decoded once and encoded, is already these bytes."""
     if not request.virtual_hosted:

@@ -6,7 +6,7 @@ Done on bytes, by element: object keys stand in these documents escaped, so none
 from typing import Final
 
 from gateway.s3.errors import Code, S3Error
-from gateway.s3.xml import escape
+from gateway.s3.xml import escape, parse
 
 DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACE: Final = b"http://s3.amazonaws.com/doc/2006-03-01/"
@@ -56,3 +56,21 @@ def location_constraint(region: bytes) -> bytes:
     """GetBucketLocation: us-east-1 is the empty one."""
     constraint = b"" if region == b"us-east-1" else region
     return b'%b<LocationConstraint xmlns="%b">%b</LocationConstraint>' % (DECLARATION, NAMESPACE, constraint)
+
+
+def root_begins(body: bytes, opening: bytes) -> bool:
+    """Whether the root is written so. False too for what is no document."""
+    try:
+        return root_element(body).startswith(opening)
+    except S3Error:
+        return False
+
+
+def upload_id_in(body: bytes) -> bytes:
+    """Of CreateMultipartUpload: the id under which the store knows the upload; b"" where none is named."""
+    try:
+        root = parse(body)
+    except S3Error:
+        return b""
+    found = [child.text or "" for child in root if child.tag.rpartition("}")[2] == "UploadId"]
+    return found[0].strip().encode() if len(found) == 1 else b""

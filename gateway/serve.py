@@ -18,6 +18,7 @@ from gateway.console.app import Readiness, build_app
 from gateway.wiring import s3_listener_context
 from gateway.workers.feeds import Feeds
 from gateway.workers.keeper import DirectorySource, Keeper, RemoteSource, Source
+from gateway.workers.noted import Noted
 from gateway.workers.scan import Condemned, Scan, Scanned
 from gateway.workers.share import processors
 from gateway.workers.sides import STUCK, SideAfar, SideHere
@@ -32,6 +33,7 @@ from keystore.means import RingMeans
 from keystore.postgres import open_postgres_store
 from keystore.postgres_high_water import PostgresHighWater, kept_postgres
 from keystore.postgres_keeper import PostgresKeeper
+from keystore.postgres_uploads import write_uploads_postgres
 from keystore.postgres_usage import write_usage_postgres
 from keystore.sealing import KekRing, Secret, load_kek_ring
 from keystore.sqlite import open_sqlite_store
@@ -170,7 +172,10 @@ async def _open_afar(
     tallied = Tallied(lambda used, denied: write_usage_postgres(Secret(url), used, denied))
     stack.push_async_callback(tallied.write)
     stack.callback(asyncio.get_running_loop().create_task(tallied.run()).cancel)
-    side = SideAfar(feeds, keeper.acknowledge_soon, tallied)
+    noted = Noted(lambda notes, now: write_uploads_postgres(Secret(url), notes, now))
+    stack.push_async_callback(noted.write)
+    stack.push_async_callback(_cancelled, asyncio.get_running_loop().create_task(noted.run()))
+    side = SideAfar(feeds, keeper.acknowledge_soon, tallied, noted)
     scanned = Scanned(url, "", str(config.keystore.kek_file), str(config.keystore.host_state_file))
     users = (keeper.use, writer.use, water.use)
     return _Keystore(RemoteSource(keeper), writer, side, users, keeper.fresh, scanned, _already_refused)

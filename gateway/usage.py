@@ -10,6 +10,7 @@ from typing import Final
 
 from gateway.authorize import Authorized
 from gateway.s3.errors import S3Error
+from gateway.uploads import UploadNotes
 from keystore.errors import KeystoreError
 from keystore.usage import AT_MOST, Denied, Used, write_usage
 
@@ -23,9 +24,11 @@ _Raw = tuple[float, str, str, str, bytes, bytes]
 
 
 class Tally:
-    """Written by the event loop; `take` hands everything over and begins anew."""
+    """Written by the event loop; `take` hands everything over and begins anew. `uploads`: which have a `take` of their
+    own."""
 
     def __init__(self) -> None:
+        self.uploads = UploadNotes()
         self._used: dict[str, _Raw] = {}
         self._denied: dict[str, Denied] = {}
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 from keystore.access_key import ACCESS_KEY_ID, AccessKey, RevokeReason, Status, check_times, clean_label
 from keystore.accounts import Account
 from keystore.bucket_claims import BucketClaim
+from keystore.derived import StoreCredential
 from keystore.errors import InvalidInput
 from keystore.key_acts import Edit
 from keystore.scope import Scope
@@ -118,6 +119,9 @@ class Store(Protocol):
 
         NotFound for the account, InvalidInput for the id.
         """
+
+    async def store_credential(self, account: str) -> StoreCredential | None:
+        """The account's own at the store; None: the gateway's is used. NotFound for the account."""
 
     async def claim_bucket(self, name: str, account: str, actor: str) -> Claimed:
         """Take the name for `account`. Always writes, so that what was decided on an older claim is seen to be old.

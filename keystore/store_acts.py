@@ -16,6 +16,7 @@ from keystore.access_key import AccessKey, RevokeReason, granted_now, revoked
 from keystore.accounts import DEFAULT_ACCOUNT, Account
 from keystore.bucket_claims import BucketClaim, assigned, claimed, released, undone
 from keystore.chain import START, Change, Kind, Position, StoreRow
+from keystore.derived import StoreCredential, UpstreamCredential
 from keystore.errors import Conflict, InvalidInput, KeystoreUnavailable, NotFound, RecordRefused
 from keystore.found_rows import read_claims, read_found_account, read_found_key, read_log_end
 from keystore.key_acts import Edit, edit_json, restored, rolled, updated
@@ -157,6 +158,16 @@ class StoreActs(ABC):
             told: dict[str, object] = {"upstream_access_key_id": access_key_id}
             await mutation.log(Entry(Kind.ACCOUNT_UPSTREAM, actor, name, None, row.record, told))
         return account
+
+    async def store_credential(self, account: str) -> StoreCredential | None:
+        rows, found = await self._read(self._statements.list_accounts, account)
+        if not found:
+            raise NotFound(f"there is no account {account!r}")
+        row, last = read_found_account(found[0])
+        known = rows.read_account(row, last)
+        if known.upstream is None:
+            return None
+        return UpstreamCredential(known.upstream, rows.open_upstream(row).expose())
 
     async def adopt(self, above: int, actor: str, told: dict[str, object]) -> int:
         """Accept the keystore as it stands: its new generation, of which nothing learned before is true."""

@@ -78,7 +78,8 @@ def usage_path(database: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+def open_usage(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    """Of an existing file: `mode` "ro" or "rw". Raises KeystoreUnavailable."""
     with answering(path):
         connection = sqlite3.connect(
             f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_SECONDS
@@ -89,22 +90,29 @@ def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
             connection.close()
 
 
-def write_usage(database: Path, used: dict[str, Used], denied: dict[str, Denied]) -> None:
-    """One batch, by access key id. A date that is not a minute newer than the stored one changes nothing.
-
-    Raises KeystoreUnavailable; the file is made where there is none, readable by its owner only.
-    """
+@contextlib.contextmanager
+def writing_usage(database: Path) -> Iterator[sqlite3.Connection]:
+    """One transaction. Raises KeystoreUnavailable; the file is made where there is none, readable by its owner only."""
     path = usage_path(database)
     with answering(path), contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    with _opened(path, "rw") as connection:
+    with open_usage(path, "rw") as connection:
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        connection.execute("COMMIT")
+
+
+def write_usage(database: Path, used: dict[str, Used], denied: dict[str, Denied]) -> None:
+    """One batch, by access key id. A date that is not a minute newer than the stored one changes nothing.
+
+    Raises KeystoreUnavailable, as `writing_usage`.
+    """
+    with writing_usage(database) as connection:
         connection.execute(_SCHEMA)
         connection.executemany(_USED, [(key, *shortened(used[key])) for key in sorted(used)])
         connection.executemany(_DENIED, [(key, *shortened(denied[key])) for key in sorted(denied)])
-        connection.execute("COMMIT")
 
 
 def shortened(row: Used | Denied) -> list[object]:
@@ -120,7 +128,7 @@ def read_usage(database: Path, access_key_id: str | None = None) -> dict[str, Us
     path = usage_path(database)
     if not path.exists():
         return {}
-    with _opened(path, "ro") as connection:
+    with open_usage(path, "ro") as connection:
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'usage'").fetchall():
             return {}
         return {row[0]: read_row(row) for row in connection.execute(_READ, (access_key_id,)).fetchall()}
@@ -140,7 +148,7 @@ def forget_usage(database: Path, access_key_id: str) -> None:
     """Of a key that is deleted. Raises KeystoreUnavailable."""
     path = usage_path(database)
     if path.exists():
-        with _opened(path, "rw") as connection:
+        with open_usage(path, "rw") as connection:
             if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'usage'").fetchall():
                 connection.execute("DELETE FROM usage WHERE access_key_id = ?1", (access_key_id,))
 

@@ -13,9 +13,10 @@ from gateway.cli.options import NEVER, read_moment, read_scope, read_span
 from gateway.cli.output import confirm, say, show_json, told_errors
 from gateway.cli.reveal import Reveal
 from gateway.cli.shown import Shown, shown_key, shown_keys
+from gateway.cli.uploads import abort_uploads, require_none_left, say_outcome
 from keystore.access_key import AccessKey, RevokeReason, Status, unreachable_buckets
 from keystore.confirmation import Confirmation, confirmation_json
-from keystore.errors import NotFound
+from keystore.errors import InvalidInput, NotFound
 from keystore.key_acts import Edit, Kept
 from keystore.scope import Rights, Scope
 from keystore.store import Store
@@ -50,10 +51,14 @@ def revoke(
     reason: Annotated[RevokeReason, typer.Option(help="compromised is final.")] = RevokeReason.OTHER,
     cascade: Annotated[bool, typer.Option("--cascade", help="Also the keys that replaced it, by `keys roll`.")] = False,
     drain: Annotated[bool, typer.Option("--drain", help="What runs may finish.")] = False,
+    uploads: Annotated[bool, typer.Option("--abort-uploads", help="Abort the multipart uploads it began.")] = False,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Refuse a key from now on, and end what it has running. Done when every gateway has confirmed it."""
+    with told_errors():
+        if drain and uploads:
+            raise InvalidInput("--abort-uploads ends what --drain lets finish; choose one")
     known = with_store(context, lambda store: store.get_key(access_key_id))
     successors = with_store(context, lambda store: _successors(store, known))
     also = [one.access_key_id for one in successors] if cascade else []
@@ -62,16 +67,23 @@ def revoke(
     confirm(known.label, f"Revoke {access_key_id}{more} ({known.label})? {evidence}Requests get 403 at once.", yes=yes)
     done = [_revoked(context, one, reason, drain) for one in (access_key_id, *also)]
     left = ", what was running may finish" if drain else ""
+    for shown, confirmation in done if not json else ():
+        say(f"{shown['access_key_id']} ({shown['label']}) is revoked: {in_words(confirmation)}{left}.")
+    confirmations = [confirmation for _, confirmation in done]
+    outcome = abort_uploads(context, access_key_id, confirmations, cascade=cascade) if uploads else None
     if json:
         shown, confirmation = done[0]
         cascaded = [{"access_key_id": one["access_key_id"], **confirmation_json(each)} for one, each in done[1:]]
-        show_json({**shown, **confirmation_json(confirmation), **({"cascaded": cascaded} if cascade else {})})
-    for shown, confirmation in done if not json else ():
-        say(f"{shown['access_key_id']} ({shown['label']}) is revoked: {in_words(confirmation)}{left}.")
+        more_json = {**({"cascaded": cascaded} if cascade else {}), **(outcome.json() if outcome else {})}
+        show_json({**shown, **confirmation_json(confirmation), **more_json})
+    elif outcome is not None:
+        say_outcome(outcome)
     if successors and not cascade:
         say(f"Note: {successors[0].access_key_id} replaced it and stays active; --cascade revokes it too.")
-    for _, confirmation in done:
+    for confirmation in confirmations:
         require_proof(confirmation)
+    if outcome is not None:
+        require_none_left(outcome)
 
 
 async def _successors(store: Store, access_key: AccessKey) -> list[AccessKey]:

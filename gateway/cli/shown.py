@@ -12,10 +12,12 @@ from gateway.cli.output import say
 from gateway.config import load_config
 from keystore.access_key import AccessKey, access_key_json
 from keystore.errors import KeystoreError
+from keystore.postgres_uploads import forget_uploads_postgres
 from keystore.postgres_usage import forget_usage_postgres, read_usage_postgres
 from keystore.sealing import Secret
 from keystore.sqlite_file import keystore_path
 from keystore.store import Store
+from keystore.uploads import forget_uploads
 from keystore.usage import NEVER, Usage, forget_usage, read_usage, usage_json
 
 Shown = dict[str, Any]
@@ -52,12 +54,18 @@ async def usage_of(context: typer.Context, access_key_id: str | None) -> dict[st
 
 
 def forget(context: typer.Context, access_key_id: str) -> None:
-    """The dates of a key that is gone; as `usage_of` where that fails."""
+    """The dates of a key that is gone, and which uploads it began; as `usage_of` where that fails."""
     settings = load_config(config_path(context)).keystore
     try:
         if settings.remote:
-            asyncio.run(forget_usage_postgres(Secret(settings.url.get_secret_value()), access_key_id))
+            asyncio.run(_forget_afar(Secret(settings.url.get_secret_value()), access_key_id))
         else:
             forget_usage(keystore_path(settings.path), access_key_id)
+            forget_uploads(keystore_path(settings.path), access_key_id)
     except KeystoreError as error:
         say(f"Note: when {access_key_id} was last used is still stored: {error}.")
+
+
+async def _forget_afar(url: Secret, access_key_id: str) -> None:
+    await forget_usage_postgres(url, access_key_id)
+    await forget_uploads_postgres(url, access_key_id)

@@ -5,6 +5,7 @@ Whatever stays unknown keeps the claim: a name without a bucket harms nobody, a 
 default account's. The gateway asks first whether the bucket is there: most stores answer 200 to whoever makes it again.
 """
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
@@ -15,21 +16,14 @@ from gateway.pipeline import unavailable
 from gateway.s3.errors import Code, S3Error
 from gateway.wire.document import Document
 from gateway.wire.engine import LOG, Engine
+from gateway.wire.multipart import Aborting, Beginning
 from gateway.wire.reply import Collecting, Listing, Rebuild
-from gateway.wire.roles import Asking, Outlet
+from gateway.wire.roles import Asking, Outlet, Sink
 from keystore.accounts import DEFAULT_ACCOUNT
 from keystore.errors import Conflict, KeystoreError
 from keystore.store import Claimed
 
 _NOT_FOUND: Final = 404
-
-
-def foreseen_sink(engine: Engine, exchange: Asking, authorized: Authorized) -> "Listing | Removing | None":
-    """Where the reply to a request without a body goes, if that is known before it comes."""
-    name = authorized.operation.name
-    if name == "ListBuckets":
-        return Listing(engine, exchange, authorized)
-    return Removing(engine, exchange, authorized) if name == "DeleteBucket" else None
 
 
 class _Step(Enum):
@@ -208,3 +202,18 @@ class Removing(Rebuild):
         if not isinstance(error, Conflict):
             LOG.warning("%s the claim to a bucket was not released: %s", self._exchange.request_id.decode(), error)
         self._exchange.answer(*self._rebuilt())
+
+
+# Operations without a body whose reply goes another way than its status says.
+_FORESEEN: Final[dict[str, Callable[[Engine, Asking, Authorized], Sink]]] = {
+    "ListBuckets": Listing,
+    "DeleteBucket": Removing,
+    "CreateMultipartUpload": Beginning,
+    "AbortMultipartUpload": Aborting,
+}
+
+
+def foreseen_sink(engine: Engine, exchange: Asking, authorized: Authorized) -> Sink | None:
+    """Where the reply to a request without a body goes, if that is known before it comes."""
+    sink = _FORESEEN.get(authorized.operation.name)
+    return None if sink is None else sink(engine, exchange, authorized)

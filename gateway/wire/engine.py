@@ -167,6 +167,7 @@ class Engine:
         self.request_log = request_log
         self.board = board
         self.tally = Tally()
+        self.uploads = self.tally.uploads
         self.memory = Budget(limits.buffer_total, "the memory for bodies")
         self.spool_room = SpoolRoom(self.memory, Budget(limits.spool_total, "the spool"), limits.spool_dir)
         self.draining = False

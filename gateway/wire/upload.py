@@ -19,6 +19,7 @@ from gateway.wire.bucket import BucketDocument
 from gateway.wire.document import Document
 from gateway.wire.engine import Engine
 from gateway.wire.heads import ChunkedBody
+from gateway.wire.multipart import CompletingDocument
 from gateway.wire.roles import Asking, Outlet, Upload, Uploading
 from gateway.wire.streamed import PIECE, Streamed
 
@@ -109,6 +110,8 @@ def choose_upload(engine: Engine, exchange: Asking, authorized: Authorized, body
     if operation.body is Body.CONTROL:
         if operation.name == "CreateBucket":
             return BucketDocument(engine, exchange, reader)
+        if operation.name == "CompleteMultipartUpload":
+            return CompletingDocument(engine, exchange, reader)
         return Document(engine, exchange, reader)
     return hold_or_stream(engine, exchange, reader, authorized)
 

@@ -5,10 +5,11 @@ import contextlib
 import logging
 import mmap
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
+from gateway.uploads import UploadNotes, keep_uploads_written, write_uploads_out
 from gateway.usage import Tally, keep_written, write_out
 from gateway.wire.cutting import Cutter
 from gateway.wire.roles import Board, Directory
@@ -16,12 +17,15 @@ from gateway.workers.asking import AskingKeys, AskingMeans, handed_macs
 from gateway.workers.feeds import WORD
 from gateway.workers.leased import LOOK_EVERY, LeasedDirectory
 from gateway.workers.link import Message
+from gateway.workers.noted import TELL_EVERY as NOTE_EVERY
+from gateway.workers.noted import noted_messages
 from gateway.workers.scan import Condemned
 from gateway.workers.tallied import tallied_messages
 from keystore.board import Identity, Seat
 from keystore.directory import Directory as ReadingDirectory
 from keystore.directory import open_directory
 from keystore.errors import KeystoreError
+from keystore.uploads import Note, Upload
 from keystore.usage import Denied, Used
 
 LOG: Final = logging.getLogger("nqgate")
@@ -77,7 +81,9 @@ class _Here:
         self.directory.on_change = cutter.on_change
         self.directory.on_applied = self.board.applied
         stack.callback(write_out, tally, self._database)
-        stack.callback(asyncio.get_running_loop().create_task(keep_written(tally, self._database)).cancel)
+        stack.callback(write_uploads_out, tally.uploads, self._database)
+        for keeping in (keep_written(tally, self._database), keep_uploads_written(tally.uploads, self._database)):
+            stack.callback(asyncio.get_running_loop().create_task(keeping).cancel)
 
 
 def condemn(directory: ReadingDirectory, condemned: Condemned) -> None:
@@ -121,6 +127,10 @@ class LinkBoard:
         for message in tallied_messages(used, denied):
             self._send(message)
 
+    def noted(self, notes: Mapping[Upload, Note]) -> None:
+        for message in noted_messages(notes):
+            self._send(message)
+
     def tick(self) -> None:
         pass
 
@@ -148,7 +158,9 @@ class _FromAfar:
         stack.callback(loop.remove_reader, self._feed)
         stack.callback(loop.create_task(self._watch(cutter)).cancel)
         stack.callback(self._tell, tally)
-        stack.callback(loop.create_task(self._tell_on(tally)).cancel)
+        stack.callback(self._note, tally.uploads)
+        for telling in (self._tell_on(tally), self._note_on(tally.uploads)):
+            stack.callback(loop.create_task(telling).cancel)
 
     def _read_on(self) -> None:
         if not self.directory.read_on():  # an end can be read for ever
@@ -163,6 +175,14 @@ class _FromAfar:
         while True:
             await asyncio.sleep(TELL_EVERY)
             self._tell(tally)
+
+    def _note(self, uploads: UploadNotes) -> None:
+        self.board.noted(uploads.take())
+
+    async def _note_on(self, uploads: UploadNotes) -> None:
+        while True:
+            await asyncio.sleep(NOTE_EVERY)
+            self._note(uploads)
 
     async def _watch(self, cutter: Cutter) -> None:
         while True:

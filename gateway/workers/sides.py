@@ -7,6 +7,7 @@ from typing import Final
 from gateway.workers.asking import macs_message
 from gateway.workers.feeds import Feeds
 from gateway.workers.link import Message
+from gateway.workers.noted import Noted
 from gateway.workers.reading import condemn
 from gateway.workers.scan import Condemned
 from gateway.workers.tallied import Tallied
@@ -57,13 +58,14 @@ class SideHere:
 
 
 class SideAfar:
-    """Workers are told. `acknowledge`: something has been taken or settled, and who waits may hear of it. `tallied`:
-    when keys were used, which workers say."""
+    """Workers are told. `acknowledge`: something has been taken or settled, and who waits may hear of it. `tallied`,
+    `noted`: when keys were used and which uploads they began, which workers say."""
 
-    def __init__(self, feeds: Feeds, acknowledge: Callable[[], None], tallied: Tallied) -> None:
+    def __init__(self, feeds: Feeds, acknowledge: Callable[[], None], tallied: Tallied, noted: Noted) -> None:
         self._feeds = feeds
         self._acknowledge = acknowledge
         self._tallied = tallied
+        self._noted = noted
         self._theirs: dict[int, int] = {}
 
     def begin(self, number: int) -> tuple[Message, list[int]]:
@@ -78,6 +80,9 @@ class SideAfar:
     def heard(self, number: int, message: Message) -> None:
         if "used" in message:
             self._tallied.add(message)
+            return
+        if "uploads" in message:
+            self._noted.add(message)
             return
         if "took" in message:
             self._feeds.took(number, message["took"])

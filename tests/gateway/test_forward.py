@@ -16,6 +16,7 @@ from gateway.forward import (
     UpstreamTarget,
     object_path,
     plan,
+    plan_abort_upload,
     plan_head_bucket,
     plan_list_buckets,
 )
@@ -242,3 +243,12 @@ def test_pages_of_the_list_of_buckets() -> None:
     assert plan_list_buckets(TARGET, SIGNER, NOW, "a b/&=").path_and_query == b"/?continuation-token=a%20b%2F%26%3D"
     with_newline = plan_list_buckets(TARGET, SIGNER, NOW, "a\r\nx: y")
     assert with_newline.head.count(b"\r\n") == plan_list_buckets(TARGET, SIGNER, NOW, "a").head.count(b"\r\n")
+
+
+def test_an_abort_is_what_the_gateway_would_send_for_a_client() -> None:
+    authorized = admit("DELETE", "/aaa/%C3%BC/a%20%2Bb?uploadId=i%2F1%26x")
+    mine = plan_abort_upload(TARGET, SIGNER, NOW, "aaa", "ü/a +b".encode(), b"i/1&x")
+    assert mine == plan(authorized, TARGET, SIGNER, NOW, None)
+    assert mine.path_and_query == b"/aaa/%C3%BC/a%20%2Bb?uploadId=i%2F1%26x"
+    behind = TARGET._replace(base_path=b"/s3")
+    assert plan_abort_upload(behind, SIGNER, NOW, "aaa", b"k", b"i").path_and_query == b"/s3/aaa/k?uploadId=i"

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.reply_documents import location_constraint, name_account, replace_element, root_element
+from gateway.reply_documents import (
+    location_constraint,
+    name_account,
+    replace_element,
+    root_begins,
+    root_element,
+    upload_id_in,
+)
 from gateway.s3.errors import Code, S3Error
 
 OWNER = b"<Owner><ID>default</ID><DisplayName>default</DisplayName></Owner>"
@@ -73,3 +80,29 @@ def test_no_document_is_nonsense(body: bytes) -> None:
 def test_us_east_1_is_the_empty_location() -> None:
     assert location_constraint(b"us-east-1").endswith(b'doc/2006-03-01/"></LocationConstraint>')
     assert location_constraint(b"eu-central-1").endswith(b'2006-03-01/">eu-central-1</LocationConstraint>')
+
+
+BEGUN = b"<InitiateMultipartUploadResult%b><Bucket>b</Bucket><Key>%b</Key>%b</InitiateMultipartUploadResult>"
+
+
+@pytest.mark.parametrize("namespace", [b"", b' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"', b' xmlns="urn:x"'])
+def test_the_id_of_an_upload_is_read_as_the_store_means_it(namespace: bytes) -> None:
+    named = b"<UploadId> a&amp;b/%c3%a9 </UploadId>".replace(b"%c3%a9", b"\xc3\xa9")
+    document = BEGUN % (namespace, b"&lt;UploadId>no&lt;/UploadId>", named)
+    assert upload_id_in(b'<?xml version="1.0" encoding="UTF-8"?>\n' + document) == "a&b/é".encode()
+
+
+@pytest.mark.parametrize(
+    "inside", [b"", b"<UploadId/>", b"<UploadId></UploadId>", b"<UploadId>a</UploadId><UploadId>b</UploadId>"]
+)
+def test_what_names_no_upload_or_two_names_none(inside: bytes) -> None:
+    assert upload_id_in(BEGUN % (b"", b"k", inside)) == b""
+    for broken in (b"", b"hello", BEGUN[:-5] % (b"", b"k", b"<UploadId>a</UploadId>")):
+        assert upload_id_in(broken) == b""
+
+
+def test_how_a_root_begins_is_seen_behind_declaration_and_white_space() -> None:
+    assert root_begins(b'  <?xml version="1.0"?>\n  <CompleteX xmlns="y">', b"<CompleteX")
+    assert not root_begins(b"<Error>", b"<CompleteX")
+    for none in (b"", b"   ", b"hello", b'<?xml version="1.0"?>'):
+        assert not root_begins(none, b"<CompleteX")

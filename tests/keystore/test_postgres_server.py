@@ -77,7 +77,7 @@ def test_foreign_errors_end_at_the_border() -> None:
 
 
 def test_migrations_have_numbers_without_a_gap() -> None:
-    assert len(migrations()) == 3
+    assert len(migrations()) == 4
     assert "nqgate.store" in migrations()[0]
 
 
@@ -104,7 +104,7 @@ async def test_the_schema_is_brought_up_once(hand: PostgresHand, sql: Sql) -> No
     assert await brought_up(hand)
     assert not await brought_up(hand)
     assert await schema_version(hand, "tests") == len(migrations())
-    assert sql("SELECT version FROM nqgate.schema_version ORDER BY 1") == [["1"], ["2"], ["3"]]
+    assert sql("SELECT version FROM nqgate.schema_version ORDER BY 1") == [["1"], ["2"], ["3"], ["4"]]
 
 
 @server

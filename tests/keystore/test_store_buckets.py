@@ -6,6 +6,7 @@ import pytest
 
 from keystore.access_key import AccessKey, RevokeReason
 from keystore.bucket_claims import BucketClaim, ClaimState, tenure
+from keystore.derived import UpstreamCredential
 from keystore.errors import Conflict, InvalidInput, NotFound
 from keystore.key_acts import Edit
 from keystore.sealing import Secret
@@ -228,3 +229,19 @@ async def test_half_a_credential_changes_nothing(
     with pytest.raises(InvalidInput):
         await store.set_upstream("default", access_key_id, secret, "ann")
     assert await store.list_accounts() == before
+
+
+async def test_who_signs_for_an_account_at_the_store_is_its_own_credential_or_nobody(store: Store) -> None:
+    assert await store.store_credential("default") is None
+    await store.set_upstream("default", "AKIAOWN", Secret("s" * 40), "ann")
+    found = await store.store_credential("default")
+    assert found is not None
+    expected = UpstreamCredential("AKIAOWN", "s" * 40)
+    assert (found.access_key_id, found.signing_key(b"20260101", b"eu")) == (
+        "AKIAOWN",
+        expected.signing_key(b"20260101", b"eu"),
+    )
+    await store.set_upstream("default", None, None, "ann")
+    assert await store.store_credential("default") is None
+    with pytest.raises(NotFound):
+        await store.store_credential("nobody")

@@ -409,6 +409,12 @@ def test_a_key_is_drained_unless_it_is_compromised(run: Run) -> None:
     assert got(run, access_key_id)["status"] == "revoked"
 
 
+def test_what_drains_is_not_aborted(run: Run) -> None:
+    access_key_id = created(run)
+    assert run("keys", "revoke", access_key_id, "--drain", "--abort-uploads", "--yes").exit_code == 2
+    assert got(run, access_key_id)["status"] == "active"
+
+
 def test_a_cascade_asks_with_every_id(run: Run) -> None:
     first, second, third = rolled_twice(run)
     refused = run("keys", "revoke", first, "--cascade")

@@ -1,5 +1,5 @@
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -7,6 +7,7 @@ import pytest
 from gateway.workers.asking import handed_macs
 from gateway.workers.feeds import Feeds
 from gateway.workers.link import Message
+from gateway.workers.noted import Noted, noted_messages
 from gateway.workers.sides import SideAfar, SideHere
 from gateway.workers.tallied import Tallied
 from keystore.board import Cut
@@ -14,6 +15,7 @@ from keystore.directory import open_directory
 from keystore.postgres_keeper import ToldChange
 from keystore.sealing import KekRing, create_kek_file, load_kek_ring, new_kek_line
 from keystore.sqlite import migrate
+from keystore.uploads import Note, Upload
 from keystore.usage import Denied, Used
 
 
@@ -40,7 +42,11 @@ async def unwritten(used: dict[str, Used], denied: dict[str, Denied]) -> None:
     raise AssertionError("nothing is written here")
 
 
-TALLIED = Tallied(unwritten)
+async def unwritten_too(notes: Mapping[Upload, Note], now: float) -> None:
+    raise AssertionError("nothing is written here")
+
+
+TALLIED, NOTED = Tallied(unwritten), Noted(unwritten_too)
 
 
 @pytest.fixture
@@ -52,7 +58,7 @@ async def feeds() -> AsyncIterator[Feeds]:
 
 def test_a_worker_that_is_told_inherits_the_word_and_its_end_of_a_feed(feeds: Feeds) -> None:
     acknowledged: list[bool] = []
-    side = SideAfar(feeds, lambda: acknowledged.append(True), TALLIED)
+    side = SideAfar(feeds, lambda: acknowledged.append(True), TALLIED, NOTED)
     feeds.ring([ToldChange(1, "everything", "", None)])
     begin, (word, feed) = side.begin(0)
     assert (begin, word) == ({"applied": 1}, feeds.word_file)
@@ -74,9 +80,25 @@ def test_a_worker_that_is_told_inherits_the_word_and_its_end_of_a_feed(feeds: Fe
 
 def test_a_worker_that_ended_holds_nobody_up(feeds: Feeds) -> None:
     acknowledged: list[bool] = []
-    side = SideAfar(feeds, lambda: acknowledged.append(True), TALLIED)
+    side = SideAfar(feeds, lambda: acknowledged.append(True), TALLIED, NOTED)
     side.begin(0)
     side.begun(0)
     feeds.ring([ToldChange(1, "everything", "", None)])
     side.ended(0)
     assert (feeds.acknowledgement().taken, acknowledged) == (1, [True])
+
+
+async def test_uploads_that_a_worker_noted_are_written_and_acknowledge_nothing(feeds: Feeds) -> None:
+    written: list[Mapping[Upload, Note]] = []
+
+    async def write(notes: Mapping[Upload, Note], now: float) -> None:
+        written.append(notes)
+
+    acknowledged: list[bool] = []
+    noted = Noted(write)
+    side = SideAfar(feeds, lambda: acknowledged.append(True), TALLIED, noted)
+    notes = {Upload("b", b"k", b"i"): Note("NQAKone", 5)}
+    for message in noted_messages(notes):
+        side.heard(0, message)
+    await noted.write()
+    assert (written, acknowledged) == ([notes], [])
