@@ -89,7 +89,9 @@ def authorize_holder(authenticated: Authenticated, lookups: Lookups, rules: Rule
     try:
         return authorize(authenticated, rules.policy, lookups.tenure_of)
     except S3Error as error:
-        error.holder = authenticated.access_key.access_key_id
+        access_key = authenticated.access_key
+        error.holder = error.named = access_key.access_key_id
+        error.account = access_key.account
         error.bucket = authenticated.request.bucket
         raise
 

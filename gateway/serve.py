@@ -19,6 +19,7 @@ from gateway.wiring import s3_listener_context
 from gateway.workers.feeds import Feeds
 from gateway.workers.keeper import DirectorySource, Keeper, RemoteSource, Source
 from gateway.workers.noted import Noted
+from gateway.workers.refused import Gathered
 from gateway.workers.scan import Condemned, Scan, Scanned
 from gateway.workers.share import processors
 from gateway.workers.sides import STUCK, SideAfar, SideHere
@@ -33,8 +34,10 @@ from keystore.means import RingMeans
 from keystore.postgres import open_postgres_store
 from keystore.postgres_high_water import PostgresHighWater, kept_postgres
 from keystore.postgres_keeper import PostgresKeeper
+from keystore.postgres_refused import write_refused_postgres
 from keystore.postgres_uploads import write_uploads_postgres
 from keystore.postgres_usage import write_usage_postgres
+from keystore.refused import write_refused
 from keystore.sealing import KekRing, Secret, load_kek_ring
 from keystore.sqlite import open_sqlite_store
 from keystore.sqlite_file import keystore_path
@@ -120,6 +123,7 @@ class _Keystore(NamedTuple):
     fresh: Callable[[], bool]
     scanned: Scanned
     condemn: Callable[[Condemned], None]
+    refused: Gathered
 
 
 def _verifying(directory: Directory) -> Callable[[KekRing], None]:
@@ -148,7 +152,8 @@ async def _open_here(stack: contextlib.AsyncExitStack, config: Config, ring: Kek
     users = (_verifying(directory), writer.use, water.use, side.use)
     scanned = Scanned(None, str(path), str(config.keystore.kek_file), str(water.path))
     source = DirectorySource(directory)
-    return _Keystore(source, writer, side, users, directory.fresh_or_refreshed, scanned, side.condemn)
+    refused = Gathered(lambda told, now: asyncio.to_thread(write_refused, keystore_path(path), told, now))
+    return _Keystore(source, writer, side, users, directory.fresh_or_refreshed, scanned, side.condemn, refused)
 
 
 async def _open_afar(
@@ -178,7 +183,8 @@ async def _open_afar(
     side = SideAfar(feeds, keeper.acknowledge_soon, tallied, noted)
     scanned = Scanned(url, "", str(config.keystore.kek_file), str(config.keystore.host_state_file))
     users = (keeper.use, writer.use, water.use)
-    return _Keystore(RemoteSource(keeper), writer, side, users, keeper.fresh, scanned, _already_refused)
+    refused = Gathered(lambda told, now: write_refused_postgres(Secret(url), told, now))
+    return _Keystore(RemoteSource(keeper), writer, side, users, keeper.fresh, scanned, _already_refused, refused)
 
 
 def _already_refused(condemned: Condemned) -> None:
@@ -210,7 +216,10 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
         else:
             keystore = await _open_here(stack, config, ring)
         keeper = Keeper(keystore.source, keystore.writer, credential, upstream.region.encode())
-        workers = Supervisor(config, keeper, keystore.side)
+        refused = keystore.refused
+        stack.push_async_callback(refused.write)
+        stack.push_async_callback(_cancelled, loop.create_task(refused.run()))
+        workers = Supervisor(config, keeper, keystore.side, refused.add)
         gangs.append(workers)
         if isinstance(keystore.side, SideHere):
             keystore.side.tell = workers.tell

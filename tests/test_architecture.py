@@ -25,7 +25,7 @@ PURE_FLOORS = [
     ["gateway.header_policy", "gateway.reply_policy", "gateway.reply_documents", "gateway.store_errors"],
     ["gateway.authorize"],
     ["gateway.delete_result"],
-    ["gateway.forward", "gateway.respond", "gateway.verdict"],
+    ["gateway.forward", "gateway.respond", "gateway.verdict", "gateway.refusals"],
     ["gateway.pipeline"],
     ["gateway.post_form"],
 ]
@@ -44,10 +44,11 @@ DEEP_FLOORS = [
     ["keystore.sqlite", "keystore.postgres", "keystore.postgres_keeper", "keystore.directory", "keystore.high_water"],
     ["keystore.sqlite_audit", "keystore.adoption", "keystore.rotation"],
     ["keystore.usage"],
-    ["keystore.uploads"],
+    ["keystore.refused", "keystore.uploads"],
     [
         "keystore.postgres_audit",
         "keystore.postgres_high_water",
+        "keystore.postgres_refused",
         "keystore.postgres_rotation",
         "keystore.postgres_uploads",
         "keystore.postgres_usage",

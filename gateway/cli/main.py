@@ -12,6 +12,7 @@ from gateway.cli.accounts import accounts
 from gateway.cli.audit import audit
 from gateway.cli.buckets import buckets
 from gateway.cli.doctor import doctor
+from gateway.cli.explain import explain
 from gateway.cli.imports import imports
 from gateway.cli.kek import kek
 from gateway.cli.key_acts import key_acts
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="An S3 gateway that authenticates: access keys that are scoped, listed and revoked at once.",
 )
 app.command()(doctor)
+app.command()(explain)
 keys.add_typer(key_acts)
 keys.add_typer(imports)
 app.add_typer(keys, name="keys")

@@ -81,13 +81,12 @@ def authenticate(
     # (4) the signature holds
     if not holds:
         if ended:
-            raise S3Error(
-                Code.INVALID_ACCESS_KEY_ID, f"{claim.access_key_id} {ended}, bad signature", extra=_named(claim)
-            )
-        raise _mismatch(claim, canonical, text)
+            reason = f"{claim.access_key_id} {ended}, bad signature"
+            raise _about(access_key, S3Error(Code.INVALID_ACCESS_KEY_ID, reason, extra=_named(claim)))
+        raise _about(access_key, _mismatch(claim, canonical, text))
     # (5) the key is usable now
     if ended:
-        raise _ended(request, claim, ended)
+        raise _about(access_key, _ended(request, claim, ended))
     # (6) the payload mode
     payload = read_payload(claim.payload_line)
     keyed = None
@@ -112,7 +111,7 @@ def renewed(authenticated: Authenticated, access_key: AccessKey | None) -> Authe
         raise _unknown(claim)
     ended = "" if access_key.drains else unusable(access_key, authenticated.at)
     if ended:
-        raise _ended(authenticated.request, claim, ended)
+        raise _about(access_key, _ended(authenticated.request, claim, ended))
     again = authenticated
     return Authenticated(again.request, claim, access_key, again.payload, again.at, again.keyed)
 
@@ -128,8 +127,15 @@ def as_upload(form: Authenticated, upload: S3Request) -> Authenticated:
     return Authenticated(upload, form.claim, form.access_key, form.payload, form.at)
 
 
+def _about(access_key: AccessKey, error: S3Error) -> S3Error:
+    error.named, error.account = access_key.access_key_id, access_key.account
+    return error
+
+
 def _unknown(claim: Claim) -> S3Error:
-    return S3Error(Code.INVALID_ACCESS_KEY_ID, f"unknown access key {claim.access_key_id}", extra=_named(claim))
+    error = S3Error(Code.INVALID_ACCESS_KEY_ID, f"unknown access key {claim.access_key_id}", extra=_named(claim))
+    error.named = claim.access_key_id
+    return error
 
 
 def _ended(request: S3Request, claim: Claim, ended: str) -> S3Error:
@@ -245,7 +251,9 @@ def _mismatch(claim: Claim, canonical: bytes, text: bytes) -> S3Error:
     extra = _named(claim)
     if claim.echo:
         extra += (("StringToSign", text.decode("latin-1")), ("CanonicalRequest", canonical.decode("latin-1")))
-    return S3Error(Code.SIGNATURE_DOES_NOT_MATCH, f"bad signature for {claim.access_key_id}", extra=extra)
+    error = S3Error(Code.SIGNATURE_DOES_NOT_MATCH, f"bad signature for {claim.access_key_id}", extra=extra)
+    error.canonical = canonical
+    return error
 
 
 # ---- (5) ----

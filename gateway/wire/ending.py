@@ -88,11 +88,12 @@ class Ending:
             self._die()
             return
         self._engine.request_log.say(self.request_id, f"refused: {error.reason}")
+        head, now = self.parsed.head, time.time()
         if error.holder:
-            self._engine.tally.denied(error, time.time())
+            self._engine.tally.denied(error, now)
+        self._engine.refusals.keep(self.request_id, now, error, head, self.client.peer)
         self.in_store_of = NO_CHANGES  # what became of it in the store stays unknown
         self._abandon()
-        head = self.parsed.head
         resource = head.target.partition(b"?")[0].decode("ascii", "replace")
         self.answer(*error_reply(error, self.request_id, head_request=head.method == b"HEAD", resource=resource))
 

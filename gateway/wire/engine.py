@@ -14,6 +14,7 @@ from gateway.authorize import Authorized
 from gateway.forward import SentBody, UpstreamRequest, UpstreamTarget, plan, plan_head_bucket, plan_list_buckets
 from gateway.pipeline import Lookups, Rules, admit, admit_again, passed_on
 from gateway.post_form import AdmittedForm, FormRequest, admit_form, open_form
+from gateway.refusals import Refusals
 from gateway.respond import ReplyRules, error_reply, reachable_buckets
 from gateway.s3.errors import S3Error
 from gateway.s3.listing import ListedBucket
@@ -168,6 +169,7 @@ class Engine:
         self.board = board
         self.tally = Tally()
         self.uploads = self.tally.uploads
+        self.refusals = Refusals()
         self.memory = Budget(limits.buffer_total, "the memory for bodies")
         self.spool_room = SpoolRoom(self.memory, Budget(limits.spool_total, "the spool"), limits.spool_dir)
         self.draining = False

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway.config import Config, SettingsError
@@ -67,12 +68,13 @@ class _Hand:
 
 
 class Supervisor:
-    """One for each gateway, on its event loop."""
+    """One for each gateway, on its event loop. `refused`: hears why workers refused requests."""
 
-    def __init__(self, config: Config, keeper: Keeper, side: Side) -> None:
+    def __init__(self, config: Config, keeper: Keeper, side: Side, refused: Callable[[Message], None]) -> None:
         self._config = config
         self._keeper = keeper
         self._side = side
+        self._refused = refused
         self._loop = asyncio.get_running_loop()
         self._listeners: list[list[socket.socket]] = []
         self._hands: list[_Hand] = []
@@ -185,6 +187,8 @@ class Supervisor:
         elif "failed" in message:
             hand.failed = message
             LOG.error("worker %d cannot serve: %s", hand.number, message["failed"])
+        elif "refusals" in message:
+            self._refused(message)
         elif "drained" in message:
             hand.cut = message["drained"]
         else:

@@ -24,6 +24,7 @@ from gateway.wiring import Parts, build_engine, configured_limits, s3_listener_c
 from gateway.workers.asking import Asking, AskingKeys, AskingWriter, days_keys
 from gateway.workers.link import Link, Message
 from gateway.workers.reading import Reading, reading_here, told_from_afar
+from gateway.workers.refused import refused_messages
 from gateway.workers.share import share
 from keystore.derived import DaysKeys
 from keystore.errors import KeystoreError
@@ -124,7 +125,9 @@ class Worker:
             await self.stop.wait()
             for server in servers:
                 server.close()
-            self._link.send({"drained": await engine.drain()})
+            cut = await engine.drain()
+            self._tell_refusals(engine)
+            self._link.send({"drained": cut})
 
     async def _listen(self, engine: Engine, listener: socket.socket, tls: ssl.SSLContext | None) -> asyncio.Server:
         timeout = None if tls is None else engine.limits.head_timeout
@@ -135,7 +138,12 @@ class Worker:
     async def _beat(self, engine: Engine, reading: Reading) -> None:
         while True:
             self._link.send({"applied": reading.applied(), "upstream": engine.upstream.pool.last_error})
+            self._tell_refusals(engine)
             await asyncio.sleep(BEAT)
+
+    def _tell_refusals(self, engine: Engine) -> None:
+        for message in refused_messages(engine.refusals.take()):
+            self._link.send(message)
 
 
 async def _run(link: int, told: tuple[int, ...], listeners: list[int]) -> int:

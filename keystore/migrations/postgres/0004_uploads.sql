@@ -14,3 +14,14 @@ CREATE TABLE nqgate.upload (
 
 CREATE INDEX upload_of_access_key ON nqgate.upload (access_key_id, begun_at);
 CREATE INDEX upload_begun ON nqgate.upload (begun_at);
+
+-- Why requests were refused: a sample, for a week. Under no MAC: nothing decides by it. at is Unix seconds, told is JSON.
+
+CREATE TABLE nqgate.refused (
+  request_id text   COLLATE "C" PRIMARY KEY,
+  at         bigint NOT NULL,
+  account    text   COLLATE "C" NOT NULL,
+  told       text   NOT NULL
+);
+
+CREATE INDEX refused_at ON nqgate.refused (at);
