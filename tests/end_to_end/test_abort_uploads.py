@@ -1,10 +1,15 @@
-"""`keys revoke --abort-uploads` on a real store: the key's unfinished uploads are gone there, and nobody else's."""
+"""`keys revoke --abort-uploads`: the key's unfinished uploads are gone at the store, and nobody else's."""
 
 import json
+import secrets
+import threading
 from typing import Any
 
+import pytest
+
 from tests.support.gateway_process import Gateway, IssuedKey
-from tests.support.house import on_stores
+from tests.support.house import Recorded, on_stores
+from tests.support.recording_upstream import Exchange, ok
 
 PART = b"p" * (5 << 20)
 ODD = "team/ü €&<b>'%2F+ +\"\n.txt"
@@ -81,3 +86,45 @@ def test_an_upload_the_client_aborted_is_forgotten_and_a_cascade_reaches_what_su
     told = revoked(gateway, first, "--abort-uploads", "--cascade")
     assert (told["uploads_aborted"], told["uploads_left"]) == (2, 0)
     assert unfinished(direct, bucket) == set()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("whose", ["its own", "another's"])
+def test_an_upload_that_the_store_is_completing_is_left_whoever_asked(recorded: Recorded, whose: str) -> None:
+    """Stores do not keep the two apart: the object could lose its parts."""
+    gateway, upstream = recorded.gateway, recorded.upstream
+    issued, other = gateway.create_key("aaa"), gateway.create_key("aaa")
+    upload_id = secrets.token_hex(8)  # no store gives one twice
+    document = (
+        f"<InitiateMultipartUploadResult><UploadId>{upload_id}</UploadId></InitiateMultipartUploadResult>".encode()
+    )
+    released = threading.Event()
+
+    def script(exchange: Exchange) -> None:
+        exchange.read_body()
+        if b"?uploads=" in exchange.request.line:
+            exchange.send(ok(document))
+        elif exchange.request.line.startswith(b"POST"):
+            released.wait(30)
+            exchange.send(ok(b"<CompleteMultipartUploadResult/>"))
+        else:
+            exchange.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    upstream.script = script
+    parts = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></CompleteMultipartUpload>"
+    signer = gateway.signer(issued if whose == "its own" else other)
+    words = ("keys", "revoke", issued.access_key_id, "--abort-uploads", "--yes", "--json")
+    with gateway.connect() as begins, gateway.connect() as completes:
+        begins.send(gateway.signer(issued).head("POST", "/aaa/k?uploads", [("Content-Length", "0")]))
+        assert begins.reply().body == document
+        completes.send(signer.head("POST", f"/aaa/k?uploadId={upload_id}", body=parts) + parts)
+        upstream.wait_for_requests(2)
+        done = gateway.try_command(*words)
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["status"], told["uploads_aborted"], told["uploads_left"]) == (7, "revoked", 0, 1)
+        assert "aaa/k: " in done.stderr
+        released.set()
+        assert completes.reply().status == 200
+    told = json.loads(gateway.command(*words))
+    assert (told["uploads_aborted"], told["uploads_left"]) == (0, 0)
+    assert not [request for request in upstream.requests if request.line.startswith(b"DELETE")]

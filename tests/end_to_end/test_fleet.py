@@ -202,6 +202,34 @@ def test_when_a_key_was_last_used_is_known_on_all_machines_once_it_is_written(fl
     assert (shown["last_used"]["operation"], shown["last_used"]["bucket"]) == ("GetObject", "photos")
 
 
+def test_uploads_that_a_key_began_on_any_machine_are_aborted_from_any_other(fleet: Fleet) -> None:
+    issued, others = fleet.create_key(), fleet.create_key()
+    result = b"<InitiateMultipartUploadResult><UploadId>of%b</UploadId></InitiateMultipartUploadResult>"
+
+    def script(exchange: Exchange) -> None:
+        line = exchange.request.line
+        path = line.split(b" ")[1].partition(b"?")[0]
+        exchange.send(ok(result % path) if line.startswith(b"POST") else b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    fleet.upstream.reset(script)
+    for number, one, name in ((1, issued, "a"), (2, issued, "b"), (2, issued, "c"), (1, others, "d")):
+        gateway = fleet.gateways[number]
+        with gateway.connect() as connection:
+            connection.send(gateway.signer(one).head("POST", f"/bucket/{name}?uploads", [("Content-Length", "0")]))
+            assert b"of/bucket" in connection.reply().body
+            if name == "c":  # by another worker than the one where it began, perhaps
+                connection.send(gateway.signer(one).head("DELETE", "/bucket/c?uploadId=of%2Fbucket%2Fc"))
+                assert connection.reply().status == 204
+    fleet.upstream.reset(script)
+    words = ("keys", "revoke", issued.access_key_id, "--abort-uploads", "--yes", "--json")
+    told = json.loads(fleet.gateways[0].command(*words))
+    assert (told["uploads_aborted"], told["uploads_left"], told["confirmed"]) == (2, 0, GATEWAYS)
+    assert {request.line.split(b" ")[1] for request in fleet.upstream.requests} == {
+        b"/bucket/a?uploadId=of%2Fbucket%2Fa",
+        b"/bucket/b?uploadId=of%2Fbucket%2Fb",
+    }
+
+
 def test_the_whole_keystore_holds_after_all_of_this_and_every_machine_has_its_kek(fleet: Fleet) -> None:
     found = json.loads(fleet.gateways[0].command("audit", "verify", "--json"))
     assert (found["ok"], found["findings"]) == (True, [])
