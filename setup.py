@@ -11,15 +11,14 @@ from setuptools import setup
 HOT = """
 gateway/authorize.py gateway/forward.py gateway/header_policy.py gateway/pipeline.py gateway/reply_policy.py
 gateway/refusals.py gateway/respond.py gateway/usage.py gateway/payload/aws_chunked.py gateway/payload/declared.py
-gateway/payload/mode.py gateway/payload/reader.py gateway/payload/reframe.py gateway/payload/verifier.py gateway/s3/addressing.py
-gateway/s3/header_names.py gateway/s3/operation.py gateway/s3/request.py gateway/s3/xml.py
-gateway/telemetry/request_log.py gateway/sigv4/canonical.py
-gateway/sigv4/chunk_signing.py gateway/sigv4/claim.py gateway/sigv4/signing.py gateway/sigv4/terms.py
-gateway/sigv4/verify.py gateway/wire/bucket.py gateway/wire/buffers.py gateway/wire/document.py
-gateway/wire/cutting.py gateway/wire/ending.py gateway/wire/engine.py gateway/wire/exchange.py
-gateway/wire/form_upload.py gateway/wire/heads.py gateway/wire/multipart.py gateway/wire/pool.py
-gateway/wire/reply.py gateway/wire/roles.py gateway/wire/server.py gateway/wire/streamed.py gateway/wire/turn.py
-gateway/wire/upload.py gateway/wire/upstream.py
+gateway/payload/mode.py gateway/payload/reader.py gateway/payload/reframe.py gateway/payload/verifier.py
+gateway/s3/addressing.py gateway/s3/header_names.py gateway/s3/operation.py gateway/s3/request.py gateway/s3/xml.py
+gateway/telemetry/request_log.py gateway/sigv4/canonical.py gateway/sigv4/chunk_signing.py gateway/sigv4/claim.py
+gateway/sigv4/signing.py gateway/sigv4/terms.py gateway/sigv4/verify.py gateway/wire/bucket.py gateway/wire/buffers.py
+gateway/wire/document.py gateway/wire/cutting.py gateway/wire/ending.py gateway/wire/engine.py
+gateway/wire/exchange.py gateway/wire/form_upload.py gateway/wire/heads.py gateway/wire/multipart.py
+gateway/wire/pool.py gateway/wire/reply.py gateway/wire/roles.py gateway/wire/server.py gateway/wire/streamed.py
+gateway/wire/turn.py gateway/wire/upload.py gateway/wire/upstream.py
 """.split()
 
 if os.environ.get("NQGATE_NATIVE") == "1":
