@@ -12,7 +12,16 @@ from typing import Final, NamedTuple
 
 from keystore.chain import NO_RECORD, START, Change, Position, StoreRow, link, record_digest
 from keystore.errors import KeystoreError
-from keystore.record import AccessKeyRow, AccountRow, BucketRow, read_access_key, read_account, read_bucket
+from keystore.record import (
+    AccessKeyRow,
+    AccountRow,
+    AdminTokenRow,
+    BucketRow,
+    read_access_key,
+    read_account,
+    read_admin_token,
+    read_bucket,
+)
 
 MAX_FINDINGS: Final = 1000  # that are kept; more are counted only
 MAX_SHOWN: Final = 300  # characters of stored text in one finding
@@ -45,6 +54,7 @@ class Report:
     access_keys: int = 0
     accounts: int = 0
     buckets: int = 0
+    admin_tokens: int = 0
     found: int = 0
     findings: list[Finding] = field(default_factory=list)
 
@@ -60,6 +70,7 @@ class Report:
             "access_keys": self.access_keys,
             "accounts": self.accounts,
             "buckets": self.buckets,
+            "admin_tokens": self.admin_tokens,
             "found": self.found,
             "findings": [finding._asdict() for finding in self.findings],
         }
@@ -78,7 +89,8 @@ class Audit:
         self.report = report
         self._means = means
         self._position = START
-        self._unanswered: dict[str, dict[str, bytes]] = {"access_key": {}, "account": {}, "bucket": {}}
+        tables = ("access_key", "account", "bucket", "admin_token")
+        self._unanswered: dict[str, dict[str, bytes]] = {table: {} for table in tables}
 
     def change(self, change: Change) -> None:
         """The next row of the log. After a gap the link of one row cannot be told; those behind it can."""
@@ -105,7 +117,9 @@ class Audit:
             self._unanswered["access_key"][change.access_key_id] = change.record_sha256
         if change.bucket is not None:
             self._unanswered["bucket"][change.bucket] = change.record_sha256
-        if change.access_key_id is None and change.bucket is None and change.account:
+        if change.token is not None:
+            self._unanswered["admin_token"][change.token] = change.record_sha256
+        if change.access_key_id is None and change.bucket is None and change.token is None and change.account:
             self._unanswered["account"][change.account] = change.record_sha256
 
     def access_key(self, row: AccessKeyRow) -> None:
@@ -130,6 +144,14 @@ class Audit:
         self.report.buckets += 1
         self._hold_against_log("bucket", row.name, row.record)
         self._judge("bucket", row.name, lambda: read_bucket(means.record_key(row.kek_id), means.store_id, row))
+
+    def admin_token(self, row: AdminTokenRow) -> None:
+        means = self._means
+        self.report.admin_tokens += 1
+        self._hold_against_log("admin_token", row.token_id, row.record)
+        self._judge(
+            "admin_token", row.token_id, lambda: read_admin_token(means.record_key(row.kek_id), means.store_id, row)
+        )
 
     def end(self, store: StoreRow) -> None:
         """When all rows were handed in. `store`: the store row of the same snapshot."""

@@ -14,11 +14,11 @@ from keystore.errors import KeystoreError, KeystoreUnavailable, MarkUnreadable, 
 from keystore.found_rows import read_listed_change, read_paged, read_store
 from keystore.mark import Mark, why_back
 from keystore.mark_file import read_mark
-from keystore.record import AccessKeyRow, AccountRow, BucketRow
+from keystore.record import AccessKeyRow, AccountRow, AdminTokenRow, BucketRow
 from keystore.sealed_rows import PROTOCOL, SealedRows
 from keystore.sealing import KekRing, MacKeys, check_canary
 
-Row = TypeVar("Row", Change, AccessKeyRow, AccountRow, BucketRow)
+Row = TypeVar("Row", Change, AccessKeyRow, AccountRow, BucketRow, AdminTokenRow)
 Progress = Callable[[int, int], None]  # rows read so far, and in all
 
 
@@ -85,6 +85,10 @@ def account_page(audit: Audit, page: Sequence[Sequence[object]]) -> None:
 
 def bucket_page(audit: Audit, page: Sequence[Sequence[object]]) -> None:
     _judge_page("bucket", BucketRow, audit.bucket, audit.report, page)
+
+
+def admin_token_page(audit: Audit, page: Sequence[Sequence[object]]) -> None:
+    _judge_page("admin_token", AdminTokenRow, audit.admin_token, audit.report, page)
 
 
 def _judge_page(

@@ -30,6 +30,8 @@ class Kind(Enum):
     BUCKET_RELEASE = "bucket.release"
     BUCKET_ASSIGN = "bucket.assign"
     BUCKET_UNDO = "bucket.undo"
+    TOKEN_CREATE = "token.create"  # noqa: S105
+    TOKEN_REVOKE = "token.revoke"  # noqa: S105
     KEYSTORE_ADOPT = "keystore.adopt"
     KEK_RESEAL = "kek.reseal"
     KEK_RETIRE = "kek.retire"
@@ -52,6 +54,8 @@ OF_A_BUCKET: Final = frozenset(
 )
 OF_AN_ACCOUNT: Final = frozenset({Kind.ACCOUNT_CREATE.value, Kind.ACCOUNT_UPSTREAM.value})
 OF_SEALS: Final = frozenset({Kind.KEK_RESEAL.value})  # after which every record says what it said: nothing must
+OF_A_TOKEN: Final = frozenset({Kind.TOKEN_CREATE.value, Kind.TOKEN_REVOKE.value})  # no S3 request knows tokens: nothing
+OF_NO_REQUEST: Final = OF_SEALS | OF_A_TOKEN
 
 
 class Change(NamedTuple):
@@ -72,6 +76,7 @@ class Change(NamedTuple):
     kek_id: str
     mac: bytes
     bucket: str | None = None
+    token: str | None = None  # the id of an admin token
 
 
 def record_digest(record: bytes | None) -> bytes:
@@ -87,6 +92,8 @@ def link(mac_key: bytes, store_id: str, previous: bytes, change: Change) -> byte
     )  # fmt: skip
     if change.bucket is not None:  # where there is none, the text is that of before there were buckets
         covered += length_prefixed("bucket", change.bucket)
+    if change.token is not None:  # likewise
+        covered += length_prefixed("token", change.token)
     return hmac.digest(mac_key, covered, "sha256")
 
 

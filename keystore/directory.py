@@ -21,7 +21,7 @@ from typing import Final
 from keystore.access_key import ACCESS_KEY_ID, NO_DATE, AccessKey, KnownKey
 from keystore.accounts import Account
 from keystore.bucket_claims import BucketClaim, Tenure, tenure
-from keystore.chain import OF_A_BUCKET, OF_A_KEY, OF_AN_ACCOUNT, OF_SEALS, START, Change, Position, StoreRow
+from keystore.chain import OF_A_BUCKET, OF_A_KEY, OF_AN_ACCOUNT, OF_NO_REQUEST, START, Change, Position, StoreRow
 from keystore.derived import StoreCredential
 from keystore.errors import KeystoreError, KeystoreUnavailable, RecordRefused
 from keystore.means import Means, RingMeans
@@ -245,7 +245,7 @@ class Directory:
             self._note(change.seq, None)
         elif change.kind in OF_AN_ACCOUNT:
             self._remembered.accounts.pop(change.account, None)
-        elif change.kind not in OF_SEALS:
+        elif change.kind not in OF_NO_REQUEST:
             self._remembered.forget_all()
             self._note(change.seq, None)
 

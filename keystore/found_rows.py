@@ -6,10 +6,11 @@ A statement returns the columns of the types named here in the order of their fi
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
+from keystore.admin_tokens import AdminToken
 from keystore.bucket_claims import BucketClaim
 from keystore.chain import GENESIS, Change, StoreRow
 from keystore.errors import RecordRefused
-from keystore.record import AccessKeyRow, AccountRow, BucketRow
+from keystore.record import AccessKeyRow, AccountRow, AdminTokenRow, BucketRow
 from keystore.verified_rows import LastChange, VerifiedRows
 
 FOLLOW_AT_MOST: Final = 1000  # rows of the log in one statement: bounds memory when a long log is read from its start
@@ -27,6 +28,7 @@ CHANGE: Final = columns("c", Change._fields)
 ACCESS_KEY: Final = columns("k", AccessKeyRow._fields)
 ACCOUNT: Final = columns("a", AccountRow._fields)
 BUCKET: Final = columns("b", BucketRow._fields)
+ADMIN_TOKEN: Final = columns("t", AdminTokenRow._fields)
 
 
 def _typed(row_type: type[Row], values: Sequence[object]) -> Row:
@@ -122,3 +124,16 @@ def read_found_account(row: tuple[object, ...]) -> tuple[AccountRow, LastChange 
     """Of LIST_ACCOUNTS."""
     width = len(AccountRow._fields)
     return _typed(AccountRow, row[:width]), read_last_change(row[width:])
+
+
+def read_found_admin_token(row: tuple[object, ...]) -> tuple[AdminTokenRow | None, LastChange | None]:
+    """Of FIND_ADMIN_TOKEN and LIST_ADMIN_TOKENS."""
+    width = len(AdminTokenRow._fields)
+    found = None if row[0] is None else _typed(AdminTokenRow, row[:width])
+    return found, read_last_change(row[width:])
+
+
+def read_tokens(rows: VerifiedRows, found: list[tuple[object, ...]]) -> list[AdminToken]:
+    """Of the same: those that there are, verified."""
+    tokens = [rows.read_admin_token(*read_found_admin_token(row)) for row in found]
+    return [token for token in tokens if token is not None]

@@ -24,12 +24,13 @@ class KekUse(NamedTuple):
     access_keys: int
     accounts: int
     buckets: int
+    admin_tokens: int
     changes: int
 
     @property
     def rows(self) -> int:
         """That a rotation would seal anew."""
-        return self.access_keys + self.accounts + self.buckets
+        return self.access_keys + self.accounts + self.buckets + self.admin_tokens
 
 
 class Loaded(NamedTuple):
@@ -84,6 +85,7 @@ def kek_uses(ring: KekRing, store: StoreRow, counted: Sequence[Sequence[object]]
             access_keys=counts.get(("access_key", kek_id), 0),
             accounts=counts.get(("account", kek_id), 0),
             buckets=counts.get(("bucket", kek_id), 0),
+            admin_tokens=counts.get(("admin_token", kek_id), 0),
             changes=counts.get(("change", kek_id), 0),
         )
         for kek_id in (*strange, *loaded)

@@ -1,7 +1,8 @@
 """Where new names and secrets come from: the only entropy besides sealing. Knows no store.
 
 Ids: `NQAK` and 16 of [0-9a-z], as long as AWS's own; the scanner rule is \\bNQAK[0-9a-z]{16}\\b. Secrets: 40 of
-base62, 238 bits; no "/" or "+", which break shells, URLs and rclone configurations.
+base62, 238 bits; no "/" or "+", which break shells, URLs and rclone configurations. Ids of admin tokens: 12 of
+[0-9a-z]; their secrets are as those of keys.
 """
 
 import secrets
@@ -11,6 +12,7 @@ from typing import Final
 ID_PREFIX: Final = "NQAK"
 ID_ALPHABET: Final = string.digits + string.ascii_lowercase
 ID_RANDOM_LENGTH: Final = 16
+TOKEN_ID_LENGTH: Final = 12
 SECRET_ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 SECRET_LENGTH: Final = 40
 
@@ -21,6 +23,10 @@ def _draw(alphabet: str, length: int) -> str:
 
 def mint_access_key_id() -> str:
     return ID_PREFIX + _draw(ID_ALPHABET, ID_RANDOM_LENGTH)
+
+
+def mint_token_id() -> str:
+    return _draw(ID_ALPHABET, TOKEN_ID_LENGTH)
 
 
 def mint_secret() -> str:

@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 from keystore import minting
 from keystore.access_key import AccessKey
 from keystore.accounts import Account
+from keystore.admin_tokens import TOKEN_ID, AdminToken
 from keystore.bucket_claims import BucketClaim
 from keystore.chain import Change, Kind, Position, StoreRow, record_digest
 from keystore.errors import Conflict, NotFound
-from keystore.found_rows import read_claims, read_found_account, read_found_key
+from keystore.found_rows import read_claims, read_found_account, read_found_admin_token, read_found_key, read_tokens
 from keystore.record import AccessKeyRow, canonical_json
 from keystore.scope import scope_json
 from keystore.sealed_rows import SealedRows
@@ -35,6 +36,7 @@ class Entry(NamedTuple):
     record: bytes | None
     told: dict[str, object]
     bucket: str | None = None
+    token: str | None = None
 
 
 class Mutation:
@@ -73,6 +75,7 @@ class Mutation:
             kek_id="",
             mac=b"",
             bucket=entry.bucket,
+            token=entry.token,
         )
         change = self.rows.change(Position(self._store.seq, self._store.head), draft)
         self._store = self.rows.store_row(self._store, Position(change.seq, change.mac))
@@ -131,6 +134,15 @@ class Mutation:
             raise NotFound(f"there is no account {name!r}")
         return self.rows.read_account(*read_found_account(found[0]))
 
+    async def token(self, token_id: str) -> AdminToken:
+        """NotFound when there is none; what is no token's id may be a whole token, and is not repeated."""
+        if not TOKEN_ID.match(token_id):
+            raise NotFound("there is no admin token of that id")
+        found = read_tokens(self.rows, await self.fetch(self.statements.find_admin_token, token_id))
+        if not found:
+            raise NotFound(f"there is no admin token {token_id}")
+        return found[0]
+
     async def claims(self, names: Iterable[str]) -> dict[str, BucketClaim]:
         return read_claims(self.rows, await self.fetch(self.statements.find_buckets, json.dumps(list(names))))[0]
 
@@ -142,6 +154,12 @@ class Mutation:
         await self.execute(self.statements.put_bucket, row)
         told: dict[str, object] = {"generation": claim.generation, "state": claim.state.value}
         await self.log(Entry(kind, claim.changed_by, claim.account, None, row.record, told, claim.name))
+
+    async def put_token(self, kind: Kind, token: AdminToken, actor: str) -> None:
+        row = self.rows.admin_token(token)
+        await self.execute(self.statements.put_admin_token, row)
+        told: dict[str, object] = {"label": token.label, "role": token.role.value}
+        await self.log(Entry(kind, actor, row.account, None, row.record, told, token=token.token_id))
 
     async def free_access_key_id(self) -> str:
         """One that no key has or ever had: ids of deleted keys stay in the log."""
@@ -155,6 +173,15 @@ class Mutation:
         """Conflict when a key has this id or ever had it."""
         if await self._any(self.statements.ever_issued, access_key_id):
             raise Conflict(f"{access_key_id} is or was the id of a key here, and is never given again")
+
+    async def free_token_id(self) -> str:
+        """One that no token has or ever had."""
+        for _ in range(MINT_ATTEMPTS):
+            token_id = minting.mint_token_id()
+            [found] = await self.fetch(self.statements.find_admin_token, token_id)
+            if read_found_admin_token(found) == (None, None):
+                return token_id
+        raise Conflict("no free token id was drawn: the random generator repeats itself")
 
     async def _free_number(self) -> str:
         for _ in range(MINT_ATTEMPTS):

@@ -18,6 +18,7 @@ from keystore.audited_rows import (
     Wanted,
     access_key_page,
     account_page,
+    admin_token_page,
     bucket_page,
     change_page,
     entered,
@@ -34,6 +35,7 @@ from keystore.postgres_rows import (
     PAGE,
     PAGE_OF_ACCESS_KEYS,
     PAGE_OF_ACCOUNTS,
+    PAGE_OF_ADMIN_TOKENS,
     PAGE_OF_BUCKETS,
     PAGE_OF_CHANGES,
     SELECT_STORE,
@@ -84,6 +86,7 @@ TABLES: Final = (
     _Table("access_key", PAGE_OF_ACCESS_KEYS, access_key_page),
     _Table("account", PAGE_OF_ACCOUNTS, account_page),
     _Table("bucket", PAGE_OF_BUCKETS, bucket_page),
+    _Table("admin_token", PAGE_OF_ADMIN_TOKENS, admin_token_page),
 )
 
 

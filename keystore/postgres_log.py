@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from keystore.chain import OF_A_BUCKET, OF_A_KEY, OF_AN_ACCOUNT, OF_SEALS, START, Change, Position, StoreRow
+from keystore.chain import OF_A_BUCKET, OF_A_KEY, OF_AN_ACCOUNT, OF_NO_REQUEST, START, Change, Position, StoreRow
 from keystore.errors import KeystoreUnavailable, RecordRefused, WentBack, WrongKek
 from keystore.found_rows import FOLLOW_AT_MOST, read_found_bucket, read_found_key, read_log, read_log_end
 from keystore.postgres_rows import FIND_ACCESS_KEYS, FIND_BUCKETS, SELECT_LOG, SELECT_LOG_END
@@ -20,12 +20,12 @@ from keystore.statements import Hand
 KEY: Final = "key"
 BUCKET: Final = "bucket"
 ACCOUNT: Final = "account"
-SEALS: Final = "seals"
+NOTHING: Final = "nothing"
 EVERYTHING: Final = "everything"
 
 
 class ToldChange(NamedTuple):
-    """What a worker needs to know of a change. `of`: "key", "bucket", "account", "seals" or "everything".
+    """What a worker needs to know of a change. `of`: "key", "bucket", "account", "nothing" or "everything".
 
     `name`: access key id, bucket or account; "" otherwise. `record`: of a key or a bucket the stored record, verified,
     as it was after the change or later; None: there is none any more. What does not verify is told as "everything":
@@ -164,7 +164,7 @@ def _of(change: Change) -> str:
         return BUCKET
     if change.kind in OF_AN_ACCOUNT:
         return ACCOUNT
-    return SEALS if change.kind in OF_SEALS else EVERYTHING
+    return NOTHING if change.kind in OF_NO_REQUEST else EVERYTHING
 
 
 Records = dict[tuple[str, str], tuple[int, bytes | None]]  # (of, name) → the last change that names it, the record

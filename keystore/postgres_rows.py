@@ -7,8 +7,8 @@ leads elsewhere. Knows no connection.
 from typing import Final
 
 from keystore.chain import Change, StoreRow
-from keystore.found_rows import ACCESS_KEY, ACCOUNT, BUCKET, CHANGE, FOLLOW_AT_MOST, STORE
-from keystore.record import AccessKeyRow, AccountRow, BucketRow
+from keystore.found_rows import ACCESS_KEY, ACCOUNT, ADMIN_TOKEN, BUCKET, CHANGE, FOLLOW_AT_MOST, STORE
+from keystore.record import AccessKeyRow, AccountRow, AdminTokenRow, BucketRow
 from keystore.statements import Statements
 
 SCHEMA: Final = "nqgate"
@@ -24,7 +24,7 @@ def _last(named: str) -> str:
 
 
 _OF_KEY: Final = "access_key_id = k.access_key_id"
-_OF_ACCOUNT: Final = "account = a.name AND access_key_id IS NULL AND bucket IS NULL"
+_OF_ACCOUNT: Final = "account = a.name AND access_key_id IS NULL AND bucket IS NULL AND token IS NULL"
 
 # What is put together below are column names of this house's own types, never a value.
 LOCK_STORE: Final = f"SELECT seq FROM {SCHEMA}.store FOR UPDATE"  # noqa: S608
@@ -64,6 +64,16 @@ LIST_BUCKETS: Final = (  # $1 = account or NULL: of those it holds or held, whet
     f" LEFT JOIN {SCHEMA}.bucket b ON b.name = q.name {_last('bucket = q.name')}"
     " WHERE $1::text IS NULL OR b.account = $1 OR c.account = $1 ORDER BY q.name"
 )
+FIND_ADMIN_TOKEN: Final = (  # $1 = token_id; always one row
+    f"SELECT {ADMIN_TOKEN}, {CHANGE}, p.mac FROM (SELECT $1::text AS id) q"  # noqa: S608
+    f" LEFT JOIN {SCHEMA}.admin_token t ON t.token_id = q.id {_last('token = q.id')}"
+)
+LIST_ADMIN_TOKENS: Final = (  # $1 = account or NULL: of its tokens, whether the row says so or the log
+    f"SELECT {ADMIN_TOKEN}, {CHANGE}, p.mac FROM (SELECT token_id AS id FROM {SCHEMA}.admin_token"  # noqa: S608
+    f" UNION SELECT token FROM {SCHEMA}.change WHERE token IS NOT NULL) q"
+    f" LEFT JOIN {SCHEMA}.admin_token t ON t.token_id = q.id {_last('token = q.id')}"
+    " WHERE $1::text IS NULL OR t.account = $1 OR c.account = $1 ORDER BY t.created_at, q.id"
+)
 LIST_CHANGES: Final = (  # $1 = access_key_id, $2 = bucket, $3 = account, each or NULL, $4 = how many; the newest first
     f"SELECT {CHANGE}, p.mac FROM {SCHEMA}.change c {_PREVIOUS}"  # noqa: S608
     " WHERE ($1::text IS NULL OR c.access_key_id = $1) AND ($2::text IS NULL OR c.bucket = $2)"
@@ -98,9 +108,10 @@ def _to_reseal(table: str, columns: str, alias: str, named: str, change: str) ->
 ACCESS_KEYS_TO_RESEAL: Final = _to_reseal("access_key", ACCESS_KEY, "k", "access_key_id", _OF_KEY)
 ACCOUNTS_TO_RESEAL: Final = _to_reseal("account", ACCOUNT, "a", "name", _OF_ACCOUNT)
 BUCKETS_TO_RESEAL: Final = _to_reseal("bucket", BUCKET, "b", "name", "bucket = b.name")
+ADMIN_TOKENS_TO_RESEAL: Final = _to_reseal("admin_token", ADMIN_TOKEN, "t", "token_id", "token = t.token_id")
 COUNT_BY_KEK: Final = " UNION ALL ".join(
     f"SELECT '{table}', kek_id, count(*) FROM {SCHEMA}.{table} GROUP BY kek_id"  # noqa: S608
-    for table in ("access_key", "account", "bucket", "change")
+    for table in ("access_key", "account", "bucket", "admin_token", "change")
 )
 
 
@@ -117,9 +128,10 @@ PAGE_OF_CHANGES: Final = _page("change", CHANGE, "c", "seq", "bigint")
 PAGE_OF_ACCESS_KEYS: Final = _page("access_key", ACCESS_KEY, "k", "access_key_id")
 PAGE_OF_ACCOUNTS: Final = _page("account", ACCOUNT, "a", "name")
 PAGE_OF_BUCKETS: Final = _page("bucket", BUCKET, "b", "name")
+PAGE_OF_ADMIN_TOKENS: Final = _page("admin_token", ADMIN_TOKEN, "t", "token_id")
 COUNT_ROWS: Final = " UNION ALL ".join(
     f"SELECT '{table}', count(*) FROM {SCHEMA}.{table}"  # noqa: S608
-    for table in ("change", "access_key", "account", "bucket")
+    for table in ("change", "access_key", "account", "bucket", "admin_token")
 )
 
 
@@ -138,6 +150,7 @@ PUT_ACCESS_KEY: Final = _put("access_key", AccessKeyRow._fields)
 PUT_STORE: Final = _put("store", ("only_row", *StoreRow._fields))  # values: 1, then the row
 PUT_ACCOUNT: Final = _put("account", AccountRow._fields)
 PUT_BUCKET: Final = _put("bucket", BucketRow._fields)
+PUT_ADMIN_TOKEN: Final = _put("admin_token", AdminTokenRow._fields)
 ADD_CHANGE: Final = _add("change", Change._fields)
 DELETE_ACCESS_KEY: Final = f"DELETE FROM {SCHEMA}.access_key WHERE access_key_id = $1"  # noqa: S608
 EVER_ISSUED: Final = f"SELECT EXISTS (SELECT 1 FROM {SCHEMA}.change WHERE access_key_id = $1)"  # noqa: S608
@@ -151,9 +164,12 @@ STATEMENTS: Final = Statements(
     list_accounts=LIST_ACCOUNTS,
     find_buckets=FIND_BUCKETS,
     list_buckets=LIST_BUCKETS,
+    find_admin_token=FIND_ADMIN_TOKEN,
+    list_admin_tokens=LIST_ADMIN_TOKENS,
     access_keys_to_reseal=ACCESS_KEYS_TO_RESEAL,
     accounts_to_reseal=ACCOUNTS_TO_RESEAL,
     buckets_to_reseal=BUCKETS_TO_RESEAL,
+    admin_tokens_to_reseal=ADMIN_TOKENS_TO_RESEAL,
     ever_issued=EVER_ISSUED,
     number_taken=NUMBER_TAKEN,
     add_change=ADD_CHANGE,
@@ -161,5 +177,6 @@ STATEMENTS: Final = Statements(
     put_access_key=PUT_ACCESS_KEY,
     put_account=PUT_ACCOUNT,
     put_bucket=PUT_BUCKET,
+    put_admin_token=PUT_ADMIN_TOKEN,
     delete_access_key=DELETE_ACCESS_KEY,
 )

@@ -1,4 +1,4 @@
-"""The exact bytes that are stored for an access key, an account or a bucket claim, and the MAC they stand under.
+"""The exact bytes that are stored for an access key, an account, a bucket claim or an admin token, and their MAC.
 
 Pure: the MAC key is handed in. The stored byte string is the record; columns beside it are an index, cross-checked
 when a row is read. Bytes are never rebuilt from columns, so no database type can change what was sealed.
@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from keystore.access_key import ACCESS_KEY_ID, AccessKey, RevokeReason, Status
 from keystore.accounts import Account
+from keystore.admin_tokens import AdminToken, Role
 from keystore.bucket_claims import BucketClaim, ClaimState
 from keystore.errors import InvalidInput, RecordRefused
 from keystore.scope import read_scope, stored_scope
@@ -33,6 +34,12 @@ BUCKET_FIELDS: Final = frozenset(
     {"format", "name", "account", "generation", "state", "changed_at", "changed_by", "version"}
 )
 ACCOUNT_FIELDS: Final = frozenset({"format", "name", "number", "created_at", "created_by", "version"})
+ADMIN_TOKEN_FIELDS: Final = frozenset(
+    {
+        "format", "token_id", "label", "role", "account", "created_at", "created_by", "expires_at", "revoked_at",
+        "revoked_by", "version", "secret_sha256",
+    }
+)  # fmt: skip
 
 
 class AccessKeyRow(NamedTuple):
@@ -65,6 +72,18 @@ class BucketRow(NamedTuple):
     name: str
     account: str
     version: int
+    record: bytes
+    kek_id: str
+    mac: bytes
+
+
+class AdminTokenRow(NamedTuple):
+    """`account`: "" of an operator's token."""
+
+    token_id: str
+    account: str
+    version: int
+    created_at: int
     record: bytes
     kek_id: str
     mac: bytes
@@ -145,6 +164,25 @@ def bucket_record(claim: BucketClaim) -> bytes:
     )
 
 
+def admin_token_record(token: AdminToken) -> bytes:
+    return canonical_json(
+        {
+            "format": FORMAT,
+            "token_id": token.token_id,
+            "label": token.label,
+            "role": token.role.value,
+            "account": token.account,
+            "created_at": token.created_at,
+            "created_by": token.created_by,
+            "expires_at": token.expires_at,
+            "revoked_at": token.revoked_at,
+            "revoked_by": token.revoked_by,
+            "version": token.version,
+            "secret_sha256": token.secret_sha256.hex(),
+        }
+    )
+
+
 def access_key_mac(mac_key: bytes, store_id: str, row: AccessKeyRow) -> bytes:
     """32 bytes over everything in the row but the MAC itself."""
     sealed = hashlib.sha256(row.secret_sealed).digest()
@@ -163,6 +201,13 @@ def account_mac(mac_key: bytes, store_id: str, row: AccountRow) -> bytes:
 
 def bucket_mac(mac_key: bytes, store_id: str, row: BucketRow) -> bytes:
     covered = length_prefixed("bucket", store_id, row.name, row.account, row.version, row.kek_id)
+    return hmac.digest(mac_key, covered + length_prefixed(row.record), "sha256")
+
+
+def admin_token_mac(mac_key: bytes, store_id: str, row: AdminTokenRow) -> bytes:
+    covered = length_prefixed(
+        "admin_token", store_id, row.token_id, row.account, row.version, row.created_at, row.kek_id
+    )
     return hmac.digest(mac_key, covered + length_prefixed(row.record), "sha256")
 
 
@@ -242,6 +287,21 @@ def bucket_claim_of(record: bytes, name: str = "") -> BucketClaim:
         return BucketClaim(state=ClaimState(fields.pop("state")), **fields)
     except (InvalidInput, ValueError, TypeError) as error:
         raise RecordRefused(f"bucket {name}: the stored record is not understood: {error}") from error
+
+
+def read_admin_token(mac_key: bytes, store_id: str, row: AdminTokenRow) -> AdminToken:
+    """The verified record. RecordRefused when MAC, form or an index column does not hold."""
+    if not hmac.compare_digest(admin_token_mac(mac_key, store_id, row), row.mac):
+        raise RecordRefused(f"admin token {row.token_id}: the stored record fails its MAC")
+    fields = _fields(row.record, ADMIN_TOKEN_FIELDS, f"admin token {row.token_id}")
+    try:
+        role, secret = Role(fields.pop("role")), bytes.fromhex(fields.pop("secret_sha256"))
+        token = AdminToken(role=role, secret_sha256=secret, **fields)
+    except (InvalidInput, ValueError, TypeError) as error:
+        raise RecordRefused(f"admin token {row.token_id}: the stored record is not understood: {error}") from error
+    if (token.token_id, token.account or "", token.version, token.created_at) != row[:4]:
+        raise RecordRefused(f"admin token {row.token_id}: the record and its index columns differ")
+    return token
 
 
 def _fields(

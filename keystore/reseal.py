@@ -6,7 +6,7 @@ keep their bytes, so the change that wrote each of them stays its last; the page
 
 from keystore.chain import Kind
 from keystore.errors import Conflict
-from keystore.found_rows import read_found_account, read_found_bucket, read_found_key
+from keystore.found_rows import read_found_account, read_found_admin_token, read_found_bucket, read_found_key
 from keystore.mutation import Entry, Mutation
 from keystore.statements import Statements
 from keystore.store import FIRST_PLACE, Place, Resealed, Table
@@ -38,6 +38,7 @@ def _to_reseal(statements: Statements, table: Table) -> str:
         Table.ACCOUNT: statements.accounts_to_reseal,
         Table.ACCESS_KEY: statements.access_keys_to_reseal,
         Table.BUCKET: statements.buckets_to_reseal,
+        Table.ADMIN_TOKEN: statements.admin_tokens_to_reseal,
     }[table]
 
 
@@ -57,6 +58,12 @@ async def _reseal(mutation: Mutation, table: Table, found: list[tuple[object, ..
             rows.read_account(account, change)
             await mutation.execute(statements.put_account, rows.resealed_account(account))
             last = account.name
+        elif table is Table.ADMIN_TOKEN:
+            token, change = read_found_admin_token(each)
+            assert token is not None, "the page was selected from the table"
+            rows.read_admin_token(token, change)
+            await mutation.execute(statements.put_admin_token, rows.resealed_admin_token(token))
+            last = token.token_id
         else:
             bucket, change = read_found_bucket(each)
             assert bucket is not None, "the page was selected from the table"

@@ -8,16 +8,20 @@ from typing import Final
 
 from keystore.access_key import AccessKey
 from keystore.accounts import Account
+from keystore.admin_tokens import AdminToken
 from keystore.bucket_claims import BucketClaim
 from keystore.chain import START, Change, Position, StoreRow, linked, store_mac
 from keystore.record import (
     AccessKeyRow,
     AccountRow,
+    AdminTokenRow,
     BucketRow,
     access_key_mac,
     access_key_record,
     account_mac,
     account_record,
+    admin_token_mac,
+    admin_token_record,
     bucket_mac,
     bucket_record,
 )
@@ -88,6 +92,10 @@ class SealedRows(VerifiedRows):
         row = BucketRow(claim.name, claim.account, claim.version, bucket_record(claim), kek_id, b"")
         return row._replace(mac=bucket_mac(self._macs.record(kek_id), self.store_id, row))
 
+    def admin_token(self, token: AdminToken) -> AdminTokenRow:
+        index = (token.token_id, token.account or "", token.version, token.created_at)
+        return self.resealed_admin_token(AdminTokenRow(*index, admin_token_record(token), "", b""))
+
     # Re-sealing: rows that were read, and so verified, with the very bytes of their records.
 
     def resealed_access_key(self, row: AccessKeyRow) -> AccessKeyRow:
@@ -107,6 +115,10 @@ class SealedRows(VerifiedRows):
     def resealed_bucket(self, row: BucketRow) -> BucketRow:
         row = row._replace(kek_id=self.kek_id)
         return row._replace(mac=bucket_mac(self._macs.record(self.kek_id), self.store_id, row))
+
+    def resealed_admin_token(self, row: AdminTokenRow) -> AdminTokenRow:
+        row = row._replace(kek_id=self.kek_id)
+        return row._replace(mac=admin_token_mac(self._macs.record(self.kek_id), self.store_id, row))
 
     def change(self, position: Position, draft: Change) -> Change:
         """`draft` as the row after `position`; its seq, kek_id and mac are set here."""

@@ -16,6 +16,7 @@ from keystore.audited_rows import (
     Wanted,
     access_key_page,
     account_page,
+    admin_token_page,
     bucket_page,
     change_page,
     entered,
@@ -33,6 +34,7 @@ from keystore.sqlite_rows import (
     PAGE,
     PAGE_OF_ACCESS_KEYS,
     PAGE_OF_ACCOUNTS,
+    PAGE_OF_ADMIN_TOKENS,
     PAGE_OF_BUCKETS,
     PAGE_OF_CHANGES,
     SELECT_STORE,
@@ -48,10 +50,11 @@ PAGES: Final = (
     (PAGE_OF_ACCESS_KEYS, access_key_page),
     (PAGE_OF_ACCOUNTS, account_page),
     (PAGE_OF_BUCKETS, bucket_page),
+    (PAGE_OF_ADMIN_TOKENS, admin_token_page),
 )
 COUNT: Final = (
     "SELECT (SELECT count(*) FROM change) + (SELECT count(*) FROM access_key)"
-    " + (SELECT count(*) FROM account) + (SELECT count(*) FROM bucket)"
+    " + (SELECT count(*) FROM account) + (SELECT count(*) FROM bucket) + (SELECT count(*) FROM admin_token)"
 )
 
 

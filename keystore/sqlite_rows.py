@@ -8,7 +8,7 @@ from typing import Final
 
 from keystore.chain import Change, StoreRow
 from keystore.errors import RecordRefused
-from keystore.found_rows import ACCESS_KEY, ACCOUNT, BUCKET, CHANGE, STORE
+from keystore.found_rows import ACCESS_KEY, ACCOUNT, ADMIN_TOKEN, BUCKET, CHANGE, STORE
 
 # What reads a SQLite keystore finds here what its statements return, as types.
 from keystore.found_rows import FOLLOW_AT_MOST as FOLLOW_AT_MOST
@@ -21,7 +21,7 @@ from keystore.found_rows import read_log as read_log
 from keystore.found_rows import read_log_end as read_log_end
 from keystore.found_rows import read_paged as read_paged
 from keystore.found_rows import read_store as read_store
-from keystore.record import AccessKeyRow, AccountRow, BucketRow
+from keystore.record import AccessKeyRow, AccountRow, AdminTokenRow, BucketRow
 from keystore.statements import Statements
 
 KEKS_OF_THE_LOG: Final = "SELECT DISTINCT kek_id FROM change"
@@ -29,6 +29,7 @@ LAST_OF_BUCKETS: Final = "SELECT bucket, max(seq) FROM change WHERE bucket IS NO
 PAGE: Final = 1000  # rows of any table in one statement, when all of them are read
 
 _PREVIOUS: Final = "LEFT JOIN change p ON p.seq = c.seq - 1"
+_OF_ACCOUNT: Final = "account = a.name AND access_key_id IS NULL AND bucket IS NULL AND token IS NULL"
 
 # What is put together below are column names of this house's own types, never a value.
 SELECT_LOG: Final = (  # ?1 = the last sequence number known
@@ -51,7 +52,7 @@ LIST_ACCESS_KEYS: Final = (  # ?1 = account or NULL
 )
 LIST_ACCOUNTS: Final = (  # ?1 = name or NULL
     f"SELECT {ACCOUNT}, {CHANGE}, p.mac FROM account a LEFT JOIN change c ON c.seq ="  # noqa: S608
-    f" (SELECT max(seq) FROM change WHERE account = a.name AND access_key_id IS NULL AND bucket IS NULL) {_PREVIOUS}"
+    f" (SELECT max(seq) FROM change WHERE {_OF_ACCOUNT}) {_PREVIOUS}"
     " WHERE ?1 IS NULL OR a.name = ?1 ORDER BY a.name"
 )
 FIND_BUCKETS: Final = (  # ?1 = names as a JSON array; those that have a claim, or a change that says they should
@@ -66,6 +67,18 @@ LIST_BUCKETS: Final = (  # ?1 = account or NULL: of those it holds or held, whet
     " LEFT JOIN bucket b ON b.name = q.name"
     f" LEFT JOIN change c ON c.seq = (SELECT max(seq) FROM change WHERE bucket = q.name) {_PREVIOUS}"
     " WHERE ?1 IS NULL OR b.account = ?1 OR c.account = ?1 ORDER BY q.name"
+)
+FIND_ADMIN_TOKEN: Final = (  # ?1 = token_id; always one row
+    f"SELECT {ADMIN_TOKEN}, {CHANGE}, p.mac FROM (SELECT ?1 AS id) q"  # noqa: S608
+    " LEFT JOIN admin_token t ON t.token_id = q.id"
+    f" LEFT JOIN change c ON c.seq = (SELECT max(seq) FROM change WHERE token = q.id) {_PREVIOUS}"
+)
+LIST_ADMIN_TOKENS: Final = (  # ?1 = account or NULL: of its tokens, whether the row says so or the log
+    f"SELECT {ADMIN_TOKEN}, {CHANGE}, p.mac"  # noqa: S608
+    " FROM (SELECT token_id AS id FROM admin_token UNION SELECT token FROM change WHERE token IS NOT NULL) q"
+    " LEFT JOIN admin_token t ON t.token_id = q.id"
+    f" LEFT JOIN change c ON c.seq = (SELECT max(seq) FROM change WHERE token = q.id) {_PREVIOUS}"
+    " WHERE ?1 IS NULL OR t.account = ?1 OR c.account = ?1 ORDER BY t.created_at, q.id"
 )
 LIST_CHANGES: Final = (  # ?1 = access_key_id, ?2 = bucket, ?3 = account, each or NULL, ?4 = how many; the newest first
     f"SELECT {CHANGE}, p.mac FROM change c {_PREVIOUS} WHERE (?1 IS NULL OR c.access_key_id = ?1)"  # noqa: S608
@@ -91,13 +104,12 @@ def _to_reseal(table: str, columns: str, alias: str, named: str, change: str) ->
 ACCESS_KEYS_TO_RESEAL: Final = _to_reseal(
     "access_key", ACCESS_KEY, "k", "access_key_id", "access_key_id = k.access_key_id"
 )
-ACCOUNTS_TO_RESEAL: Final = _to_reseal(
-    "account", ACCOUNT, "a", "name", "account = a.name AND access_key_id IS NULL AND bucket IS NULL"
-)
+ACCOUNTS_TO_RESEAL: Final = _to_reseal("account", ACCOUNT, "a", "name", _OF_ACCOUNT)
 BUCKETS_TO_RESEAL: Final = _to_reseal("bucket", BUCKET, "b", "name", "bucket = b.name")
+ADMIN_TOKENS_TO_RESEAL: Final = _to_reseal("admin_token", ADMIN_TOKEN, "t", "token_id", "token = t.token_id")
 COUNT_BY_KEK: Final = " UNION ALL ".join(
     f"SELECT '{table}', kek_id, count(*) FROM {table} GROUP BY kek_id"  # noqa: S608
-    for table in ("access_key", "account", "bucket", "change")
+    for table in ("access_key", "account", "bucket", "admin_token", "change")
 )
 
 SELECT_STORE: Final = f"SELECT {STORE} FROM store s"  # noqa: S608
@@ -105,6 +117,7 @@ PAGE_OF_CHANGES: Final = _page("change", CHANGE, "c")
 PAGE_OF_ACCESS_KEYS: Final = _page("access_key", ACCESS_KEY, "k")
 PAGE_OF_ACCOUNTS: Final = _page("account", ACCOUNT, "a")
 PAGE_OF_BUCKETS: Final = _page("bucket", BUCKET, "b")
+PAGE_OF_ADMIN_TOKENS: Final = _page("admin_token", ADMIN_TOKEN, "t")
 MAC_AT: Final = "SELECT mac FROM change WHERE seq = ?1"
 
 
@@ -116,6 +129,7 @@ PUT_ACCESS_KEY: Final = "REPLACE " + _into("access_key", AccessKeyRow._fields)
 PUT_STORE: Final = "REPLACE " + _into("store", ("only_row", *StoreRow._fields))  # values: 1, then the row
 PUT_ACCOUNT: Final = "REPLACE " + _into("account", AccountRow._fields)
 PUT_BUCKET: Final = "REPLACE " + _into("bucket", BucketRow._fields)
+PUT_ADMIN_TOKEN: Final = "REPLACE " + _into("admin_token", AdminTokenRow._fields)
 ADD_CHANGE: Final = "INSERT " + _into("change", Change._fields)
 DELETE_ACCESS_KEY: Final = "DELETE FROM access_key WHERE access_key_id = ?1"
 EVER_ISSUED: Final = "SELECT EXISTS (SELECT 1 FROM change WHERE access_key_id = ?1)"
@@ -130,9 +144,12 @@ STATEMENTS: Final = Statements(
     list_accounts=LIST_ACCOUNTS,
     find_buckets=FIND_BUCKETS,
     list_buckets=LIST_BUCKETS,
+    find_admin_token=FIND_ADMIN_TOKEN,
+    list_admin_tokens=LIST_ADMIN_TOKENS,
     access_keys_to_reseal=ACCESS_KEYS_TO_RESEAL,
     accounts_to_reseal=ACCOUNTS_TO_RESEAL,
     buckets_to_reseal=BUCKETS_TO_RESEAL,
+    admin_tokens_to_reseal=ADMIN_TOKENS_TO_RESEAL,
     ever_issued=EVER_ISSUED,
     number_taken=NUMBER_TAKEN,
     add_change=ADD_CHANGE,
@@ -140,6 +157,7 @@ STATEMENTS: Final = Statements(
     put_access_key=PUT_ACCESS_KEY,
     put_account=PUT_ACCOUNT,
     put_bucket=PUT_BUCKET,
+    put_admin_token=PUT_ADMIN_TOKEN,
     delete_access_key=DELETE_ACCESS_KEY,
 )
 

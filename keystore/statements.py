@@ -18,6 +18,8 @@ class Statements(NamedTuple):
     list_accounts              name or NULL = all → likewise
     find_buckets               a JSON array of names → those that have a claim, or a change that says they should
     list_buckets               account or NULL = all → those it holds or held
+    find_admin_token           id → as find_access_key
+    list_admin_tokens          account or NULL = all → those that have a record, or a change that says they should
     …_to_reseal                an id, a KEK, how many → rows behind the id that do not stand under the KEK
     ever_issued, number_taken  → one boolean
     add_…, put_…               the row, field by field; put_store: 1, then the row
@@ -30,9 +32,12 @@ class Statements(NamedTuple):
     list_accounts: str
     find_buckets: str
     list_buckets: str
+    find_admin_token: str
+    list_admin_tokens: str
     access_keys_to_reseal: str
     accounts_to_reseal: str
     buckets_to_reseal: str
+    admin_tokens_to_reseal: str
     ever_issued: str
     number_taken: str
     add_change: str
@@ -40,6 +45,7 @@ class Statements(NamedTuple):
     put_access_key: str
     put_account: str
     put_bucket: str
+    put_admin_token: str
     delete_access_key: str
 
 

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from keystore.access_key import ACCESS_KEY_ID, AccessKey, RevokeReason, Status, check_times, clean_label
 from keystore.accounts import Account
+from keystore.admin_tokens import AdminToken, Role
 from keystore.bucket_claims import BucketClaim
 from keystore.derived import StoreCredential
 from keystore.errors import InvalidInput
@@ -60,6 +61,31 @@ def draft_key(new: NewKey, access_key_id: str, now: int, actor: str) -> AccessKe
     )
 
 
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A wish for an admin token. `account`: of an owner. `expires_at`: Unix seconds."""
+
+    role: Role
+    label: str
+    account: str | None = None
+    expires_at: int | None = None
+
+
+def draft_token(new: NewToken, token_id: str, secret_sha256: bytes, now: int, actor: str) -> AdminToken:
+    """The record of a new token. InvalidInput when label or expiry do not hold, or role and account do not fit."""
+    check_times(None, new.expires_at, now)
+    return AdminToken(
+        token_id=token_id,
+        label=clean_label(new.label),
+        role=new.role,
+        account=new.account,
+        created_at=now,
+        created_by=actor,
+        secret_sha256=secret_sha256,
+        expires_at=new.expires_at,
+    )
+
+
 class Issued(NamedTuple):
     """What a roll made: the successor with its secret, and the record of the key it replaces."""
 
@@ -81,6 +107,7 @@ class Table(Enum):
     ACCOUNT = "account"
     ACCESS_KEY = "access_key"
     BUCKET = "bucket"
+    ADMIN_TOKEN = "admin_token"  # noqa: S105
 
 
 class Place(NamedTuple):
@@ -177,6 +204,24 @@ class Store(Protocol):
 
     async def delete_key(self, access_key_id: str, actor: str) -> None:
         """From any state, and even when its record is refused. The id is never issued again."""
+
+    async def create_token(self, new: NewToken, actor: str) -> tuple[AdminToken, Secret]:
+        """The record, and the token as text: the only time it is seen.
+
+        InvalidInput for label, expiry, or an account that does not fit the role; NotFound for the account.
+        """
+
+    async def list_tokens(self, account: str | None = None) -> list[AdminToken]:
+        """Oldest first; None = all, else those of the account's owners. Revoked and expired ones included."""
+
+    async def find_token(self, token_id: str) -> AdminToken | None:
+        """Held against the last change of the log that names it. None for an id that no token ever had.
+
+        A token that is found opens nothing by that: see `admin_tokens.holds` and `admin_tokens.usable`.
+        """
+
+    async def revoke_token(self, token_id: str, actor: str) -> AdminToken:
+        """NotFound. Always writes a change, as `revoke_key`; final."""
 
     async def reseal(self, kek_id: str, place: Place, limit: int, actor: str) -> Resealed:
         """Seal the next `limit` rows behind `place` under `kek_id`, the newest KEK that is loaded, from which call on

@@ -1,4 +1,4 @@
-"""The acts on a keystore, each written once: what a key, an account or a bucket claim becomes, and what the log says.
+"""The acts on a keystore, each written once: what a key, an account, a claim or a token becomes, and what the log says.
 
 A store of one database says how a transaction begins and ends, and how rows are read; it gives the statements in its
 own words. Knows no database.
@@ -14,11 +14,13 @@ from typing import Final
 from keystore import minting
 from keystore.access_key import AccessKey, RevokeReason, granted_now, revoked
 from keystore.accounts import DEFAULT_ACCOUNT, Account
+from keystore.admin_tokens import TOKEN_ID, AdminToken, secret_hash, token_text
+from keystore.admin_tokens import revoked as token_revoked
 from keystore.bucket_claims import BucketClaim, assigned, claimed, released, undone
 from keystore.chain import START, Change, Kind, Position, StoreRow
 from keystore.derived import StoreCredential, UpstreamCredential
 from keystore.errors import Conflict, InvalidInput, KeystoreUnavailable, NotFound, RecordRefused
-from keystore.found_rows import read_claims, read_found_account, read_found_key, read_log_end
+from keystore.found_rows import read_claims, read_found_account, read_found_key, read_log_end, read_tokens
 from keystore.key_acts import Edit, edit_json, restored, rolled, updated
 from keystore.mutation import Entry, Mutation
 from keystore.record import AccessKeyRow
@@ -26,7 +28,17 @@ from keystore.reseal import reseal_page
 from keystore.sealed_rows import SealedRows, enter_store, found_store
 from keystore.sealing import KekRing, Secret
 from keystore.statements import Hand, Statements
-from keystore.store import Claimed, Issued, NewKey, Place, Resealed, check_foreign, draft_key
+from keystore.store import (
+    Claimed,
+    Issued,
+    NewKey,
+    NewToken,
+    Place,
+    Resealed,
+    check_foreign,
+    draft_key,
+    draft_token,
+)
 from keystore.verified_rows import LastChange
 
 FOUNDER: Final = "nqgate"  # the actor of the first change, which makes the default account
@@ -215,6 +227,32 @@ class StoreActs(ABC):
 
     async def list_claims(self, account: str | None) -> dict[str, BucketClaim]:
         return read_claims(*await self._read(self._statements.list_buckets, account))[0]
+
+    # ---- admin tokens ----
+
+    async def create_token(self, new: NewToken, actor: str) -> tuple[AdminToken, Secret]:
+        secret = minting.mint_secret()
+        async with self._mutation() as mutation:
+            token = draft_token(new, await mutation.free_token_id(), secret_hash(secret), mutation.now, actor)
+            if token.account is not None:
+                await mutation.account(token.account)
+            await mutation.put_token(Kind.TOKEN_CREATE, token, actor)
+        return token, Secret(token_text(token.token_id, secret))
+
+    async def list_tokens(self, account: str | None = None) -> list[AdminToken]:
+        return read_tokens(*await self._read(self._statements.list_admin_tokens, account))
+
+    async def find_token(self, token_id: str) -> AdminToken | None:
+        if not TOKEN_ID.match(token_id):
+            return None
+        found = read_tokens(*await self._read(self._statements.find_admin_token, token_id))
+        return found[0] if found else None
+
+    async def revoke_token(self, token_id: str, actor: str) -> AdminToken:
+        async with self._mutation() as mutation:
+            token = token_revoked(await mutation.token(token_id), mutation.now, actor)
+            await mutation.put_token(Kind.TOKEN_REVOKE, token, actor)
+        return token
 
     async def _known(self, mutation: Mutation, access_key_id: str) -> tuple[AccessKeyRow, AccessKey]:
         row, last = await mutation.find(access_key_id)

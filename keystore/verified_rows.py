@@ -10,12 +10,22 @@ from typing import Final, NamedTuple, Protocol
 
 from keystore.access_key import AccessKey
 from keystore.accounts import Account
+from keystore.admin_tokens import AdminToken
 from keystore.bucket_claims import BucketClaim
 from keystore.chain import Change, Kind, Position, StoreRow, follow, record_digest, store_mac
 from keystore.errors import KeystoreUnavailable, RecordRefused, WrongKek
-from keystore.record import AccessKeyRow, AccountRow, BucketRow, read_access_key, read_account, read_bucket
+from keystore.record import (
+    AccessKeyRow,
+    AccountRow,
+    AdminTokenRow,
+    BucketRow,
+    read_access_key,
+    read_account,
+    read_admin_token,
+    read_bucket,
+)
 
-PROTOCOL: Final = 2  # 2: changes that name a bucket
+PROTOCOL: Final = 3  # 2: changes that name a bucket; 3: that name an admin token
 
 
 class LastChange(NamedTuple):
@@ -148,6 +158,18 @@ class VerifiedRows:
             raise RecordRefused(f"bucket {change.bucket}: its record was taken out")
         self._check_newest(f"bucket {row.name}", row.record, change)
         return read_bucket(self._macs.record(row.kek_id), self.store_id, row)
+
+    def read_admin_token(self, row: AdminTokenRow | None, last: LastChange | None) -> AdminToken | None:
+        """The verified record that `last` left, None for an id that no token ever had. Tokens are never deleted."""
+        if last is None:
+            if row is not None:
+                raise RecordRefused(f"admin token {row.token_id}: no change wrote this record")
+            return None
+        change = self.checked(last)
+        if row is None:
+            raise RecordRefused(f"admin token {change.token}: its record was taken out")
+        self._check_newest(f"admin token {row.token_id}", row.record, change)
+        return read_admin_token(self._macs.record(row.kek_id), self.store_id, row)
 
     def checked(self, last: LastChange) -> Change:
         """The change, which was written by this keystore behind the one before it."""

@@ -18,6 +18,7 @@ PURE_FLOORS = [
     ["keystore.scope", "keystore.source_cidrs", "keystore.accounts", "keystore.lease"],
     ["keystore.bucket_claims"],
     ["keystore.access_key", "gateway.s3", "gateway.source"],
+    ["keystore.admin_tokens"],
     ["keystore.record", "keystore.key_acts", "gateway.payload"],
     ["keystore.chain", "gateway.sigv4"],
     ["keystore.audit", "keystore.mark", "keystore.verified_rows"],

@@ -37,7 +37,7 @@ def verify(context: typer.Context, json: Json = False) -> None:
     elif report.findings:
         show_rows(("TABLE", "ID", "FINDING"), [_cells(finding) for finding in report.findings])
     read = f"{report.changes} changes, {report.access_keys} access keys, {report.accounts} accounts"
-    read += f", {report.buckets} buckets"
+    read += f", {report.buckets} buckets, {report.admin_tokens} admin tokens"
     if report.found:
         more = report.found - len(report.findings)
         say(f"{read}. Findings: {report.found}{f', {more} of them not shown' if more else ''}. Nothing was changed.")
@@ -70,7 +70,7 @@ def list_log(
     context: typer.Context,
     access_key_id: Annotated[str | None, typer.Option("--key", metavar="ID", help="Of one access key.")] = None,
     bucket: Annotated[str | None, typer.Option(help="Of one bucket.")] = None,
-    account: Annotated[str | None, typer.Option(help="Of one account, its keys and buckets.")] = None,
+    account: Annotated[str | None, typer.Option(help="Of one account, its keys, buckets and tokens.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="The newest so many.")] = 100,
     json: Json = False,
 ) -> None:
@@ -105,6 +105,7 @@ def _shown(listed: Listed) -> dict[str, Any]:
         "account": printable(change.account) or None,
         "access_key_id": change.access_key_id and printable(change.access_key_id),
         "bucket": change.bucket and printable(change.bucket),
+        "token_id": change.token and printable(change.token),
         "body": _body(listed),
         "verified": listed.verified,
     }
@@ -112,7 +113,7 @@ def _shown(listed: Listed) -> dict[str, Any]:
 
 def _row(listed: Listed) -> tuple[str, ...]:
     shown = _shown(listed)
-    subject = shown["access_key_id"] or shown["bucket"] or "-"
+    subject = shown["access_key_id"] or shown["bucket"] or shown["token_id"] or "-"
     words = " ".join(f"{name}={_word(value)}" for name, value in shown["body"].items()) or "-"
     kind = shown["kind"] if listed.verified else f"{shown['kind']} (not verified)"
     return str(shown["seq"]), shown["at"], kind, shown["actor"], shown["account"] or "-", subject, printable(words)

@@ -55,7 +55,7 @@ def status(context: typer.Context, json: Json = False) -> None:
     if json:
         show_json(kek_status_json(found))
         return
-    columns = ("KEK", "STATE", "ACCESS KEYS", "ACCOUNTS", "BUCKETS", "LOG")
+    columns = ("KEK", "STATE", "ACCESS KEYS", "ACCOUNTS", "BUCKETS", "ADMIN TOKENS", "LOG")
     show_rows(columns, [(use.kek_id, _state(use), *map(str, use[5:])) for use in found.keks])
     for gateway in found.gateways:
         say(f"Gateway {gateway.shown} has {', '.join(gateway.keks) or 'not said which'}.")

@@ -9,6 +9,7 @@ import typer
 import uvloop
 
 from gateway.cli.accounts import accounts
+from gateway.cli.admin import admin
 from gateway.cli.audit import audit
 from gateway.cli.buckets import buckets
 from gateway.cli.doctor import doctor
@@ -38,6 +39,7 @@ keys.add_typer(imports)
 app.add_typer(keys, name="keys")
 app.add_typer(accounts, name="accounts")
 app.add_typer(buckets, name="buckets")
+app.add_typer(admin, name="admin")
 app.add_typer(kek, name="kek")
 app.add_typer(audit, name="audit")
 app.add_typer(keystore, name="keystore")

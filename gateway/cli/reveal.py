@@ -7,14 +7,27 @@ import contextlib
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, NamedTuple, Self
 
 from gateway.cli.output import Exit, fail, say, show_json, show_rows
 from keystore.sealing import Secret
 
 
+class Revealed(NamedTuple):
+    """What it is a secret of: the fields of its JSON, and how a person calls them."""
+
+    id_field: str
+    id_title: str
+    secret_field: str
+    secret_title: str
+
+
+OF_A_KEY: Final = Revealed("access_key_id", "Access key id", "secret_access_key", "Secret")
+OF_A_TOKEN: Final = Revealed("token_id", "Token id", "token", "Token")
+
+
 class Reveal:
-    """Where the secret of the key to be made will be shown; None = on stdout. A context manager.
+    """Where the secret of what is to be made will be shown; None = on stdout. A context manager.
 
     The file is new, 0600, and goes again if no secret was written to it. Ends the command with 5 when there is a file
     already; OSError when it cannot be made.
@@ -43,19 +56,20 @@ class Reveal:
             with contextlib.suppress(FileNotFoundError):
                 self._path.unlink()
 
-    def show(self, shown: dict[str, Any], secret: Secret, *, json: bool) -> None:
-        """The key `shown`, with its secret or the path of the file that holds it. OSError when it cannot be written."""
+    def show(self, shown: dict[str, Any], secret: Secret, *, json: bool, of: Revealed = OF_A_KEY) -> None:
+        """The key or token `shown`, with its secret or the path of the file that holds it. OSError when it cannot be
+        written."""
         if self._path is None:
-            name, title, value = "secret_access_key", "Secret", secret.expose()
+            name, title, value = of.secret_field, of.secret_title, secret.expose()
         else:
             self._write(secret)
             name, title, value = "secret_file", "Secret file", str(self._path)
         if json:
             show_json({**shown, name: value})
             return
-        show_rows(("", ""), [("Access key id", shown["access_key_id"]), (title, value)])
+        show_rows(("", ""), [(of.id_title, shown[of.id_field]), (title, value)])
         if self._path is None:
-            say("The secret is shown this once. Keep it now; it cannot be shown again.")
+            say(f"The {of.secret_title.lower()} is shown this once. Keep it now; it cannot be shown again.")
 
     def _write(self, secret: Secret) -> None:
         with os.fdopen(self._descriptor, "w", closefd=False) as file:

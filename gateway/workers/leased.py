@@ -192,7 +192,7 @@ class LeasedDirectory:
                 self._note(seq, None)
             case "account":
                 self._accounts.pop(change["account"], None)
-            case "seals":
+            case "nothing":
                 pass
             case _:
                 self._forget_all()

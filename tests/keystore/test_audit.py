@@ -4,10 +4,12 @@ import pytest
 
 from keystore.access_key import AccessKey, RevokeReason, Status, revoked
 from keystore.accounts import Account
+from keystore.admin_tokens import AdminToken, Role
+from keystore.admin_tokens import revoked as token_revoked
 from keystore.audit import MAX_FINDINGS, MAX_SHOWN, Audit, Means, Report, printable
 from keystore.bucket_claims import BucketClaim, ClaimState
 from keystore.chain import Change, Kind, Position, StoreRow, record_digest
-from keystore.record import AccessKeyRow, BucketRow
+from keystore.record import AccessKeyRow, AdminTokenRow, BucketRow
 from keystore.scope import AllBuckets
 from keystore.sealed_rows import SealedRows, found_store
 from keystore.sealing import Kek, KekRing, MacKeys, Secret
@@ -41,6 +43,11 @@ WHOLE = (
     (Kind.KEY_REVOKE, "NQAKone", None, ENDED.record),
 )
 CHANGES, STORE = log(*WHOLE)
+
+
+TOKEN = AdminToken("abc123def456", "ci", Role.OWNER, "team", 5, "ann", bytes(32))
+ISSUED = ROWS.admin_token(TOKEN)
+OVER = ROWS.admin_token(token_revoked(TOKEN, 9, "bob"))
 
 
 def means(rows: SealedRows = ROWS) -> Means:
@@ -132,6 +139,40 @@ def test_a_deleted_key_that_is_back_is_told_and_one_that_is_gone_is_not() -> Non
     changes, store = log(*WHOLE, (Kind.KEY_DELETE, "NQAKone", None, None))
     assert judged(changes, keys=(), store=store) == []
     assert judged(changes, store=store) == [("access_key", "NQAKone", "was deleted, and its record is back")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ((OVER,), []),
+        ((ISSUED,), ["older one"]),
+        ((), ["taken out"]),
+        ((OVER, OVER._replace(token_id="abc123def457")), ["no change wrote", "MAC"]),
+        ((OVER._replace(account=""),), ["MAC"]),
+        ((OVER._replace(kek_id="other"),), ["wrong key"]),
+    ],
+)
+def test_each_way_a_token_does_not_hold_is_told_and_its_account_is_as_before(
+    rows: tuple[AdminTokenRow, ...], says: list[str]
+) -> None:
+    changes, _ = log(*WHOLE)
+    for kind, row in ((Kind.TOKEN_CREATE, ISSUED), (Kind.TOKEN_REVOKE, OVER)):
+        at = Position(changes[-1].seq, changes[-1].mac)
+        draft = changes[0]._replace(kind=kind.value, record_sha256=record_digest(row.record), token=TOKEN.token_id)
+        changes.append(ROWS.change(at, draft))
+    report = Report()
+    audit = Audit(means(), report)
+    for change in changes:
+        audit.change(change)
+    audit.access_key(ENDED)
+    audit.account(TEAM)
+    audit.bucket(CLAIM)
+    for row in rows:
+        audit.admin_token(row)
+    audit.end(ROWS.store_row(FOUNDED, Position(changes[-1].seq, changes[-1].mac)))
+    assert report.admin_tokens == len(rows)
+    assert [finding.table for finding in report.findings] == ["admin_token"] * len(says)
+    assert all(part in finding.what for part, finding in zip(says, report.findings, strict=True))
 
 
 def test_a_change_that_names_nothing_demands_no_record() -> None:

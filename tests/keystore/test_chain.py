@@ -119,6 +119,30 @@ def test_the_bucket_of_a_change_is_under_the_chain(written: str | None, edited: 
 
 
 @pytest.mark.parametrize(
+    ("written", "edited"),
+    [
+        ({"token": "abc"}, {"token": None}),
+        ({"token": "abc"}, {"token": ""}),
+        ({"token": "abc"}, {"token": "abd"}),
+        ({"token": "abc"}, {"token": None, "bucket": "abc"}),
+        ({"bucket": "abc"}, {"token": "abc", "bucket": None}),
+        ({"bucket": "abc", "token": "abd"}, {"bucket": "abd", "token": "abc"}),
+        ({}, {"token": "abc"}),
+    ],
+)
+def test_the_token_of_a_change_is_under_the_chain(written: dict[str, str], edited: dict[str, str]) -> None:
+    change = linked(MAC_KEY, STORE, START.head, of_a_bucket(None)._replace(**written))  # type: ignore[arg-type]  # above
+    assert read([change]) == (1, change.mac)
+    with pytest.raises(RecordRefused, match="row 1"):
+        read([change._replace(**edited)])  # type: ignore[arg-type]  # names and values above
+
+
+def test_a_change_of_a_bucket_carries_the_mac_it_had_before_there_were_tokens() -> None:
+    mac = "8e455cf3fb80246b1a1b894f8481758acfe77b2ad098da259fa01cdc3e300877"
+    assert of_a_bucket("photos").mac.hex() == mac
+
+
+@pytest.mark.parametrize(
     ("access_key_id", "mac"),
     [
         ("NQAKone", "b3a8980645ce106659eb2084b4ba0efec988cfd4783d29996e2cb6aa6a0eca58"),

@@ -13,6 +13,7 @@ import pytest
 from keystore import directory as directory_module
 from keystore import remembered
 from keystore.access_key import KnownKey, RevokeReason, Status
+from keystore.admin_tokens import Role
 from keystore.chain import Change, Position
 from keystore.directory import MAX_DATES, Directory, open_directory
 from keystore.errors import KeystoreUnavailable, WrongKek
@@ -21,7 +22,7 @@ from keystore.sealed_rows import enter_store
 from keystore.sealing import Kek, KekRing, Secret, create_kek_file, load_kek_ring
 from keystore.sqlite import SqliteStore, open_sqlite_store
 from keystore.sqlite_rows import ADD_CHANGE, PUT_STORE, SELECT_LOG, read_log
-from keystore.store import NewKey
+from keystore.store import NewKey, NewToken
 
 TODAY = b"20250101"
 WISH = NewKey("default", "backup", AllBuckets())
@@ -228,9 +229,25 @@ async def test_nobody_is_told_of_what_touches_no_key(directory: Directory, store
     told: list[str | None] = []
     directory.on_change = lambda _, key: told.append(key)
     await store.create_account("team", "ann")
+    token, _ = await store.create_token(NewToken(Role.OWNER, "ci", "team"), "ann")
+    await store.revoke_token(token.token_id, "ann")
     directory.tick()
     assert told == []
     assert directory.fresh()
+
+
+async def test_a_token_made_or_revoked_makes_nothing_forgotten(directory: Directory, store: SqliteStore) -> None:
+    access_key_id, _ = await made(store)
+    known, tenure = found(directory, access_key_id), directory.tenure("photos")
+    directory.store_credential("default")
+    accounts = dict(directory._remembered.accounts)
+    token, _ = await store.create_token(NewToken(Role.OWNER, "ci", "default"), "ann")
+    assert found(directory, access_key_id) is known
+    await store.revoke_token(token.token_id, "ann")
+    assert found(directory, access_key_id) is known
+    assert directory._tenures == {"photos": tenure}
+    assert directory._remembered.accounts == accounts
+    assert list(accounts) == ["default"]
 
 
 async def test_a_change_of_an_unknown_kind_flushes_everything(

@@ -9,12 +9,13 @@ from keystore.errors import RecordRefused
 from keystore.found_rows import (
     columns,
     read_found_account,
+    read_found_admin_token,
     read_found_bucket,
     read_found_key,
     read_log,
     read_log_end,
 )
-from keystore.record import AccessKeyRow, AccountRow, BucketRow
+from keystore.record import AccessKeyRow, AccountRow, AdminTokenRow, BucketRow
 
 STORE = StoreRow("store-1", 1, 2, b"head", 4000, "kek", 1, "kek", b"canary", b"mac")
 FIRST = Change(1, "r1", "key.create", "default", "NQAKone", "ann", 1, b"{}", b"", "kek", b"mac1")
@@ -22,6 +23,7 @@ SECOND = FIRST._replace(seq=2, request_id="r2", mac=b"mac2")
 KEY = AccessKeyRow("NQAKone", "default", 1, 5, b"{}", b"sealed", "kek", b"mac")
 ACCOUNT = AccountRow("default", "123456789012", 1, 5, b"{}", "kek", b"mac")
 BUCKET = BucketRow("photos", "default", 1, b"{}", "kek", b"mac")
+TOKEN = AdminTokenRow("abc123def456", "", 1, 5, b"{}", "kek", b"mac")
 NO_CHANGE = (None,) * len(Change._fields)
 
 
@@ -30,7 +32,12 @@ def test_columns_are_named_in_the_order_of_the_fields() -> None:
 
 
 def test_a_record_is_read_with_its_last_change_and_the_mac_before_that() -> None:
-    for row, read in ((KEY, read_found_key), (ACCOUNT, read_found_account), (BUCKET, read_found_bucket)):
+    for row, read in (
+        (KEY, read_found_key),
+        (ACCOUNT, read_found_account),
+        (BUCKET, read_found_bucket),
+        (TOKEN, read_found_admin_token),
+    ):
         assert read((*row, *SECOND, b"mac1")) == (row, (SECOND, b"mac1"))
         assert read((*row, *NO_CHANGE, None)) == (row, None)
         assert read((*row, *FIRST, None)) == (row, (FIRST, GENESIS))
@@ -39,7 +46,11 @@ def test_a_record_is_read_with_its_last_change_and_the_mac_before_that() -> None
 
 
 def test_a_change_may_stand_without_its_record() -> None:
-    for fields, read in ((AccessKeyRow._fields, read_found_key), (BucketRow._fields, read_found_bucket)):
+    for fields, read in (
+        (AccessKeyRow._fields, read_found_key),
+        (BucketRow._fields, read_found_bucket),
+        (AdminTokenRow._fields, read_found_admin_token),
+    ):
         assert read((*(None,) * len(fields), *SECOND, b"mac1")) == (None, (SECOND, b"mac1"))
 
 
@@ -49,6 +60,7 @@ def test_a_change_may_stand_without_its_record() -> None:
         (KEY, read_found_key),
         (ACCOUNT, read_found_account),
         (BUCKET, read_found_bucket),
+        (TOKEN, read_found_admin_token),
         (STORE, lambda found: read_log_end([found])),
     ],
 )

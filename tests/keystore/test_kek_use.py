@@ -13,10 +13,10 @@ BOTH = KekRing((OLD, NEW))
 
 def test_rows_are_told_by_the_kek_they_stand_under_oldest_first() -> None:
     counted = [("access_key", OLD.kek_id, 3), ("account", OLD.kek_id, 1), ("change", OLD.kek_id, 9),
-               ("bucket", "unknown", 2)]  # fmt: skip
+               ("bucket", "unknown", 2), ("admin_token", OLD.kek_id, 5)]  # fmt: skip
     strange, old, new = kek_uses(BOTH, STORE, counted)
     assert (strange.kek_id, strange.loaded, strange.rows) == ("unknown", False, 2)
-    assert (old.rows, old.changes, old.seals, old.newest, old.retired) == (4, 9, True, False, False)
+    assert (old.rows, old.changes, old.seals, old.newest, old.retired) == (9, 9, True, False, False)
     assert (new.rows, new.changes, new.seals, new.newest, new.retired) == (0, 0, False, True, False)
 
 

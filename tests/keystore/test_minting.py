@@ -3,6 +3,7 @@ import re
 from keystore import minting
 from keystore.access_key import ACCESS_KEY_ID
 from keystore.accounts import ACCOUNT_NUMBER
+from keystore.admin_tokens import TOKEN_ID
 
 
 def test_minted_ids_match_the_published_scanner_rule() -> None:
@@ -10,6 +11,11 @@ def test_minted_ids_match_the_published_scanner_rule() -> None:
         minted = minting.mint_access_key_id()
         assert re.fullmatch(r"NQAK[0-9a-z]{16}", minted)
         assert ACCESS_KEY_ID.match(minted)
+
+
+def test_minted_token_ids_are_twelve_of_digits_and_small_letters() -> None:
+    for _ in range(100):
+        assert TOKEN_ID.match(minting.mint_token_id())
 
 
 def test_minted_secrets_are_forty_of_base62() -> None:
@@ -27,5 +33,12 @@ def test_account_numbers_are_twelve_digits() -> None:
 
 
 def test_nothing_is_minted_twice() -> None:
-    for mint in (minting.mint_access_key_id, minting.mint_secret, minting.mint_store_id, minting.mint_request_id):
+    mints = (
+        minting.mint_access_key_id,
+        minting.mint_token_id,
+        minting.mint_secret,
+        minting.mint_store_id,
+        minting.mint_request_id,
+    )
+    for mint in mints:
         assert len({mint() for _ in range(200)}) == 200

@@ -68,7 +68,8 @@ async def test_a_keystore_that_nobody_touched_holds(url: str, ring: KekRing, mad
     seen: list[tuple[int, int]] = []
     report = await audit_postgres(Secret(url), ring, state_file, lambda done, whole: seen.append((done, whole)))
     assert report.json() == {
-        "ok": True, "changes": 10, "access_keys": 3, "accounts": 2, "buckets": 1, "found": 0, "findings": [],
+        "ok": True, "changes": 10, "access_keys": 3, "accounts": 2, "buckets": 1, "admin_tokens": 0,
+        "found": 0, "findings": [],
     }  # fmt: skip
     assert seen[-1] == (16, 16)
 

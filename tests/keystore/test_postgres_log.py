@@ -4,13 +4,14 @@ import pytest
 
 from keystore import postgres_log
 from keystore.access_key import RevokeReason
+from keystore.admin_tokens import Role
 from keystore.errors import KeystoreUnavailable, RecordRefused, WentBack, WrongKek
 from keystore.found_rows import FOLLOW_AT_MOST
 from keystore.postgres import PostgresStore, open_postgres_store
 from keystore.postgres_log import PostgresLog, ToldChange
 from keystore.postgres_server import PostgresHand
 from keystore.sealing import Kek, KekRing, Secret
-from keystore.store import FIRST_PLACE
+from keystore.store import FIRST_PLACE, NewToken
 from tests.support.keystore_on_postgres import Sql, hand, made, sql, store, url
 
 __all__ = ["hand", "sql", "store", "url"]  # fixtures
@@ -85,6 +86,12 @@ async def test_what_a_change_names_is_told(log: PostgresLog, store: PostgresStor
     assert b"team" in (bucket.record or b"")
     assert adopted == ToldChange(log.position.seq, "everything")  # type: ignore[union-attr]  # it was taken
     assert [change.seq for change in changes[:-1]] == list(range(2, log.position.seq + 1))  # type: ignore[union-attr]
+
+
+async def test_of_a_token_nothing_is_told(log: PostgresLog, store: PostgresStore, hand: PostgresHand) -> None:
+    token, _ = await store.create_token(NewToken(Role.OWNER, "ci", "default"), "ann")
+    await store.revoke_token(token.token_id, "ann")
+    assert await told(log, hand) == [ToldChange(2, "nothing"), ToldChange(3, "nothing")]
 
 
 async def test_a_record_that_does_not_verify_is_told_as_everything_and_stops_nobody(

@@ -165,6 +165,7 @@ async def test_rows_are_counted_by_the_kek_they_stand_under(hand: PostgresHand) 
         (postgres_rows.SELECT_LOG, "19990"),
         (postgres_rows.SELECT_LOG_END, None),
         (postgres_rows.FIND_BUCKETS, "'[\"b77\"]'"),
+        (postgres_rows.FIND_ADMIN_TOKEN, "'token77'"),
         (postgres_rows.EVER_ISSUED, "'NQAK77'"),
         (postgres_rows.MAC_AT, "77"),
         (postgres_rows.MAC_OF_REQUEST, "'x77'"),
@@ -173,11 +174,13 @@ async def test_rows_are_counted_by_the_kek_they_stand_under(hand: PostgresHand) 
 async def test_the_hot_statements_scan_no_large_table(hand: PostgresHand, statement: str, value: str | None) -> None:
     await hand.run(
         "INSERT INTO nqgate.change SELECT n, 'x' || n, 'k', 'default', CASE WHEN n % 2 = 0 THEN 'NQAK' || n END, 'ann',"
-        " 1, '', '', 'kek', '', CASE WHEN n % 2 = 1 THEN 'b' || n END FROM generate_series(4, 20000) n;"
+        " 1, '', '', 'kek', '', CASE WHEN n % 4 = 1 THEN 'b' || n END, CASE WHEN n % 4 = 3 THEN 'token' || n END"
+        " FROM generate_series(4, 20000) n;"
         "INSERT INTO nqgate.access_key SELECT 'NQAK' || n, 'default', 1, 1, '', '', 'kek', ''"
         " FROM generate_series(4, 20000) n;"
         "INSERT INTO nqgate.bucket SELECT 'b' || n, 'default', 1, '', 'kek', '' FROM generate_series(4, 20000) n;"
-        "ANALYZE nqgate.change; ANALYZE nqgate.access_key; ANALYZE nqgate.bucket"
+        "INSERT INTO nqgate.admin_token SELECT 'token' || n, '', 1, 1, '', 'kek', '' FROM generate_series(4, 20000) n;"
+        "ANALYZE nqgate.admin_token; ANALYZE nqgate.change; ANALYZE nqgate.access_key; ANALYZE nqgate.bucket"
     )
     plan = await hand.fetch("EXPLAIN " + statement.replace("$1", value or ""))
     scans = [str(step) for (step,) in plan if "Seq Scan" in str(step) and " on store " not in str(step)]

@@ -6,21 +6,27 @@ from hypothesis import strategies as st
 
 from keystore.access_key import AccessKey, RevokeReason, Status, revoked
 from keystore.accounts import Account
+from keystore.admin_tokens import AdminToken, Role
+from keystore.admin_tokens import revoked as token_revoked
 from keystore.bucket_claims import BucketClaim, ClaimState
 from keystore.errors import RecordRefused
 from keystore.record import (
     AccessKeyRow,
     AccountRow,
+    AdminTokenRow,
     BucketRow,
     access_key_mac,
     access_key_record,
     account_mac,
     account_record,
+    admin_token_mac,
+    admin_token_record,
     bucket_mac,
     bucket_record,
     length_prefixed,
     read_access_key,
     read_account,
+    read_admin_token,
     read_bucket,
 )
 from keystore.scope import AllBuckets, BucketGrant, SpecificBuckets
@@ -300,3 +306,73 @@ def test_an_account_and_a_key_without_what_is_new_are_written_as_before() -> Non
 def test_the_generation_of_a_grant_is_kept() -> None:
     granted = replace(KEY, scope=SpecificBuckets((BucketGrant("photos", generation=3), BucketGrant("logs"))))
     assert read_access_key(MAC_KEY, STORE, key_row(granted)).generations == {"photos": 3}
+
+
+# ---- admin tokens ----
+
+TOKEN = AdminToken("abc123def456", "Büro", Role.OWNER, "team", 5, "ann", bytes(range(32)), expires_at=99)
+
+
+def token_row(token: AdminToken) -> AdminTokenRow:
+    index = (token.token_id, token.account or "", token.version, token.created_at)
+    row = AdminTokenRow(*index, admin_token_record(token), "kek", b"")
+    return row._replace(mac=admin_token_mac(MAC_KEY, STORE, row))
+
+
+@pytest.mark.parametrize(
+    "token", [TOKEN, token_revoked(TOKEN, 7, "bob"), replace(TOKEN, role=Role.OPERATOR, account=None, expires_at=None)]
+)
+def test_a_token_reads_back_as_it_was_written(token: AdminToken) -> None:
+    assert read_admin_token(MAC_KEY, STORE, token_row(token)) == token
+    for mac_key, store_id in ((MAC_KEY, "store-2"), (bytes(32), STORE)):
+        with pytest.raises(RecordRefused, match="fails its MAC"):
+            read_admin_token(mac_key, store_id, token_row(token))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"token_id": "abc123def457"},
+        {"account": ""},
+        {"version": 2},
+        {"created_at": 6},
+        {"record": admin_token_record(replace(TOKEN, expires_at=None))},
+        {"kek_id": "older"},
+        {"mac": bytes(32)},
+    ],
+)
+def test_everything_in_a_row_of_a_token_is_under_its_mac(edit: dict[str, object]) -> None:
+    with pytest.raises(RecordRefused, match="fails its MAC"):
+        read_admin_token(MAC_KEY, STORE, token_row(TOKEN)._replace(**edit))  # type: ignore[arg-type]  # names above
+
+
+@pytest.mark.parametrize(
+    "edit", [{"token_id": "abc123def457"}, {"account": ""}, {"account": "other"}, {"version": 2}, {"created_at": 6}]
+)
+def test_an_index_column_of_a_token_that_differs_is_refused_under_a_true_mac(edit: dict[str, object]) -> None:
+    row = token_row(TOKEN)._replace(**edit)  # type: ignore[arg-type]  # names and values above
+    with pytest.raises(RecordRefused, match="index columns differ"):
+        read_admin_token(MAC_KEY, STORE, row._replace(mac=admin_token_mac(MAC_KEY, STORE, row)))
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        (b'"format":1', b'"format":2'),
+        (b'"role":"owner"', b'"role":"root"'),
+        (b'"role":"owner"', b'"role":"operator"'),
+        (b'"account":"team"', b'"account":null'),
+        (b'"account":"team"', b'"account":7'),
+        (b'"revoked_at":null', b'"revoked_at":7'),
+        (b'"version":1', b'"version":0'),
+        (b'"secret_sha256":"00', b'"secret_sha256":"'),
+        (b'"secret_sha256":"00', b'"secret_sha256":"xx'),
+        (b'"label":', b'"more":1,"label":'),
+        (b'"expires_at":99,', b""),
+    ],
+)
+def test_a_record_of_a_token_that_this_version_does_not_know_is_refused(written: bytes, instead: bytes) -> None:
+    row = token_row(TOKEN)._replace(record=admin_token_record(TOKEN).replace(written, instead))
+    assert row.record != admin_token_record(TOKEN)
+    with pytest.raises(RecordRefused, match=r"another format|not understood"):
+        read_admin_token(MAC_KEY, STORE, row._replace(mac=admin_token_mac(MAC_KEY, STORE, row)))

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from keystore.access_key import RevokeReason
+from keystore.admin_tokens import Role
 from keystore.errors import Conflict, RecordRefused
 from keystore.kek_file import add_kek
 from keystore.scope import AllBuckets
 from keystore.sealing import KekRing, Secret, load_kek_ring
 from keystore.sqlite import SqliteStore, open_sqlite_store
-from keystore.store import FIRST_PLACE, NewKey, Place, Table
+from keystore.store import FIRST_PLACE, NewKey, NewToken, Place, Table
 
 Hand = Callable[..., list[Any]]
+TOKEN = NewToken(Role.OPERATOR, "ci")
 KEKS = "SELECT kek_id, count(*) FROM {} GROUP BY kek_id"
 
 
@@ -61,6 +63,7 @@ async def test_pages_follow_each_other_through_all_tables_and_then_the_older_kek
 ) -> None:
     ids = sorted([await made(store) for _ in range(3)])
     await store.claim_bucket("photos", "default", "ann")
+    token, _ = await store.create_token(TOKEN, "ann")
     places = [FIRST_PLACE]
     rows = []
     while True:
@@ -69,18 +72,19 @@ async def test_pages_follow_each_other_through_all_tables_and_then_the_older_kek
         if resealed.following is None:
             break
         places.append(resealed.following)
-    assert rows == [1, 2, 1, 1, 0]
+    assert rows == [1, 2, 1, 1, 1, 0]
     assert places[1:] == [
         Place(Table.ACCOUNT, "default"),
         Place(Table.ACCESS_KEY, ids[1]),
         Place(Table.ACCESS_KEY, ids[2]),
         Place(Table.BUCKET, "photos"),
+        Place(Table.ADMIN_TOKEN, token.token_id),
     ]
-    for table in ("access_key", "account", "bucket", "store"):
+    for table in ("access_key", "account", "bucket", "admin_token", "store"):
         assert set(keks(hand, table)) == {newest}
     assert hand("SELECT min_kek FROM store") == [(newest,)]
-    told = hand("SELECT kind, actor, body FROM change ORDER BY seq DESC LIMIT 5")[::-1]
-    assert [kind for kind, _, _ in told] == ["kek.reseal"] * 4 + ["kek.retire"]
+    told = hand("SELECT kind, actor, body FROM change ORDER BY seq DESC LIMIT 6")[::-1]
+    assert [kind for kind, _, _ in told] == ["kek.reseal"] * 5 + ["kek.retire"]
     assert {actor for _, actor, _ in told} == {"bob"}
     assert json.loads(told[1][2]) == {"kek_id": newest, "table": "access_key", "rows": 2, "until": ids[1]}
 
@@ -91,7 +95,8 @@ async def test_records_keep_their_bytes_and_secrets_their_text(
     access_key, _ = await store.create_key(NewKey("default", "backup", AllBuckets()), "ann")
     await store.set_upstream("default", "STOREKEY", Secret("store-secret"), "ann")
     await store.claim_bucket("photos", "default", "ann")
-    tables = ("access_key", "account", "bucket")
+    token, _ = await store.create_token(TOKEN, "ann")
+    tables = ("access_key", "account", "bucket", "admin_token")
     before = [hand(f"SELECT record FROM {table}") for table in tables]
     seals = hand("SELECT secret_sealed FROM access_key"), hand("SELECT upstream_sealed FROM account")
     await to_its_end(rotating, newest)
@@ -99,6 +104,7 @@ async def test_records_keep_their_bytes_and_secrets_their_text(
     assert hand("SELECT secret_sealed FROM access_key") != seals[0]
     assert hand("SELECT upstream_sealed FROM account") != seals[1]
     assert await rotating.get_key(access_key.access_key_id) == access_key
+    assert await rotating.find_token(token.token_id) == token
     assert [account.upstream for account in await rotating.list_accounts()] == ["STOREKEY"]
 
 
@@ -113,6 +119,8 @@ async def test_records_keep_their_bytes_and_secrets_their_text(
         ("account", "upstream_sealed = zeroblob(57)"),
         ("bucket", "record = zeroblob(9)"),
         ("bucket", "account = 'another'"),
+        ("admin_token", "record = zeroblob(9)"),
+        ("admin_token", "account = 'default'"),
     ],
 )
 async def test_a_forged_row_is_not_made_a_true_one(
@@ -122,6 +130,7 @@ async def test_a_forged_row_is_not_made_a_true_one(
     await made(store)
     await store.set_upstream("default", "STOREKEY", Secret("store-secret"), "ann")
     await store.claim_bucket("photos", "default", "ann")
+    await store.create_token(TOKEN, "ann")
     hand(f"UPDATE {table} SET {forgery}")
     before = hand(f"SELECT * FROM {table}")
     with pytest.raises(RecordRefused):
@@ -140,6 +149,18 @@ async def test_an_older_record_put_back_is_not_made_the_last_one(
     await rotating.reseal(newest, FIRST_PLACE, 500, "bob")
     with pytest.raises(RecordRefused, match="older one"):
         await rotating.reseal(newest, FIRST_PLACE, 500, "bob")
+    assert hand("SELECT min_kek FROM store") != [(newest,)]
+
+
+async def test_an_older_record_of_a_token_is_not_made_the_last_one(
+    rotating: SqliteStore, store: SqliteStore, newest: str, hand: Hand
+) -> None:
+    token, _ = await store.create_token(TOKEN, "ann")
+    [old] = hand("SELECT * FROM admin_token")
+    await store.revoke_token(token.token_id, "ann")
+    hand(f"REPLACE INTO admin_token VALUES ({', '.join('?' * len(old))})", *old)
+    with pytest.raises(RecordRefused, match="older one"):
+        await to_its_end(rotating, newest)
     assert hand("SELECT min_kek FROM store") != [(newest,)]
 
 

@@ -61,7 +61,8 @@ def test_a_keystore_that_nobody_touched_holds(database: Path, ring: KekRing, mad
     seen: list[tuple[int, int]] = []
     report = audit_keystore(database, ring, progress=lambda done, whole: seen.append((done, whole)))
     assert report.json() == {
-        "ok": True, "changes": 10, "access_keys": 3, "accounts": 2, "buckets": 1, "found": 0, "findings": [],
+        "ok": True, "changes": 10, "access_keys": 3, "accounts": 2, "buckets": 1, "admin_tokens": 0,
+        "found": 0, "findings": [],
     }  # fmt: skip
     assert seen[-1] == (16, 16)
 
@@ -380,7 +381,7 @@ def test_the_snapshot_is_closed_whatever_happens(database: Path, ring: KekRing, 
     with pytest.raises(RuntimeError):
         audit_keystore(database, ring, progress=fail)
     hand("INSERT INTO change SELECT 50, 'x', kind, account, access_key_id, actor, at, body, record_sha256, kek_id,"
-         " mac, bucket FROM change WHERE seq = 1")  # fmt: skip
+         " mac, bucket, token FROM change WHERE seq = 1")  # fmt: skip
     [[busy, _, _]] = hand("PRAGMA wal_checkpoint(TRUNCATE)")
     assert busy == 0
     assert sqlite3.sqlite_version_info >= (3, 37)
@@ -391,7 +392,7 @@ def test_rows_that_hide_before_the_first_are_read_too(made: Made, hand: Hand, au
     hand("UPDATE bucket SET rowid = 9223372036854775807, version = 9")
     hand(
         "INSERT INTO change SELECT -5, 'x', kind, account, access_key_id, actor, at, body, record_sha256, kek_id, mac,"
-        " bucket FROM change WHERE seq = 2"
+        " bucket, token FROM change WHERE seq = 2"
     )
     told = [(table, row_id) for table, row_id, _ in audited()]
     assert told == [("change", "-5"), ("access_key", made.one), ("bucket", "photos")]

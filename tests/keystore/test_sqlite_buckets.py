@@ -109,10 +109,13 @@ async def test_a_credential_taken_away_leaves_no_seal(store: SqliteStore, hand: 
 # ---- a keystore from before there were buckets ----
 
 TO_THE_SCHEMA_BEFORE = """
+DROP TABLE admin_token;
+DROP INDEX change_of_token;
 DROP TABLE bucket;
 DROP INDEX change_of_account;
 DROP INDEX change_of_bucket;
 ALTER TABLE change DROP COLUMN bucket;
+ALTER TABLE change DROP COLUMN token;
 ALTER TABLE account DROP COLUMN upstream_sealed;
 CREATE INDEX change_of_account ON change (account) WHERE access_key_id IS NULL;
 PRAGMA user_version = 1;

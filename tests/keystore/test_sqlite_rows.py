@@ -6,7 +6,7 @@ import pytest
 from keystore import sqlite_rows
 from keystore.chain import GENESIS, Change, StoreRow
 from keystore.errors import RecordRefused
-from keystore.record import AccessKeyRow, BucketRow
+from keystore.record import AccessKeyRow, AccountRow, BucketRow
 from keystore.sqlite_file import migrations
 
 STORE = StoreRow("store-1", 1, 3, b"head", 4000, "kek", 1, "kek", b"canary", b"mac")
@@ -120,6 +120,20 @@ def test_a_listed_change_comes_with_the_mac_before_it(connection: sqlite3.Connec
     assert listed(None, "photos", None, 10) == []
 
 
+def test_the_last_change_of_an_account_is_none_of_its_keys_buckets_or_tokens(connection: sqlite3.Connection) -> None:
+    for seq, names in ((4, {"bucket": "photos"}), (5, {"token": "abc"})):
+        connection.execute(sqlite_rows.ADD_CHANGE, change(seq, None)._replace(**names))  # type: ignore[arg-type]
+    connection.execute(sqlite_rows.PUT_ACCOUNT, AccountRow("default", "1", 1, 1, b"{}", "kek", b"mac"))
+    for statement, values in (
+        (sqlite_rows.LIST_ACCOUNTS, (None,)),
+        (sqlite_rows.ACCOUNTS_TO_RESEAL, ("", "other", 10)),
+    ):
+        [found] = connection.execute(statement, values).fetchall()
+        assert sqlite_rows.read_found_account(found)[1] == (change(1, None), GENESIS)
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()]
+        assert any("change_of_account" in step for step in plan)
+
+
 WITHOUT_A_TABLE = {"SCAN s", "SCAN CONSTANT ROW", "SCAN q", "SCAN json_each VIRTUAL TABLE INDEX 1:"}
 
 
@@ -129,6 +143,7 @@ WITHOUT_A_TABLE = {"SCAN s", "SCAN CONSTANT ROW", "SCAN q", "SCAN json_each VIRT
         sqlite_rows.FIND_ACCESS_KEY,
         sqlite_rows.SELECT_LOG,
         sqlite_rows.FIND_BUCKETS,
+        sqlite_rows.FIND_ADMIN_TOKEN,
     ],
 )
 def test_the_hot_statements_scan_no_table(connection: sqlite3.Connection, statement: str) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from keystore.accounts import DEFAULT_ACCOUNT
+from keystore.admin_tokens import Role
 from keystore.errors import Conflict, WrongKek
 from keystore.sealing import Kek, KekRing
-from keystore.store import FIRST_PLACE, Place
+from keystore.store import FIRST_PLACE, NewToken, Place
 from tests.support.contract import EVERY_STORE, STORES, Opener, made
 
 
@@ -23,6 +24,7 @@ async def test_everything_is_there_under_another_kek_and_the_old_one_reads_the_l
     async with opened_with(ring)() as store:
         kept = [await made(store, f"label {number}") for number in range(5)]
         claimed = (await store.claim_bucket("photos", DEFAULT_ACCOUNT, "ann")).claim
+        token, _ = await store.create_token(NewToken(Role.OPERATOR, "ci"), "ann")
     async with opened_with(both)() as store:
         place: Place | None = FIRST_PLACE
         rows = []
@@ -32,13 +34,14 @@ async def test_everything_is_there_under_another_kek_and_the_old_one_reads_the_l
             assert store.committed_seq > before
             place = page.following
             rows.append(page.rows)
-        assert sum(rows) == len(kept) + 2
+        assert sum(rows) == len(kept) + 3
         assert max(rows) == 2
         with pytest.raises(Conflict, match=both.newest.kek_id):
             await store.reseal(ring.newest.kek_id, FIRST_PLACE, 2, "bob")
     async with opened_with(KekRing(both.keks[1:], ring.keks))() as store:
         assert sorted(await store.list_keys(None), key=str) == sorted(kept, key=str)
         assert await store.list_claims(None) == {"photos": claimed}
+        assert await store.find_token(token.token_id) == token
         assert (await made(store)).created_by == "ann"
     for lacking in (ring, KekRing((both.newest,))):
         with pytest.raises(WrongKek):

@@ -2,7 +2,7 @@
 
 from tests.support.keystore_on_postgres import Sql
 
-TABLES = ("store", "change", "account", "access_key", "bucket")
+TABLES = ("store", "change", "account", "access_key", "bucket", "admin_token")
 
 
 def backed_up(sql: Sql) -> None:

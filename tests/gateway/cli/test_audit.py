@@ -35,9 +35,10 @@ def spoil(folder: Path, statement: str) -> None:
 def test_a_keystore_that_holds_is_exit_0(run: Run, made: dict[str, Any]) -> None:
     result = run("audit", "verify")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "5 changes, 1 access keys, 2 accounts, 1 buckets: all of it holds." in result.stderr
+    assert "5 changes, 1 access keys, 2 accounts, 1 buckets, 0 admin tokens: all of it holds." in result.stderr
     assert json.loads(run("audit", "verify", "--json").stdout) == {
-        "ok": True, "changes": 5, "access_keys": 1, "accounts": 2, "buckets": 1, "found": 0, "findings": [],
+        "ok": True, "changes": 5, "access_keys": 1, "accounts": 2, "buckets": 1, "admin_tokens": 0,
+        "found": 0, "findings": [],
     }  # fmt: skip
 
 
@@ -107,7 +108,7 @@ def test_the_log_in_json_has_stable_fields_and_no_secret(run: Run, made: dict[st
     shown = json.loads(result.stdout)
     assert [one["kind"] for one in shown] == ["key.create", "key.revoke"]
     assert list(shown[0]) == [
-        "seq", "at", "kind", "actor", "account", "access_key_id", "bucket", "body", "verified",
+        "seq", "at", "kind", "actor", "account", "access_key_id", "bucket", "token_id", "body", "verified",
     ]  # fmt: skip
     assert shown[0]["body"]["scope"]["type"] == "buckets"
     assert shown[0]["at"].endswith("Z")

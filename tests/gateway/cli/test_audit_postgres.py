@@ -22,7 +22,7 @@ def made(remote: Sql, run: Run) -> dict[str, Any]:
 def test_a_keystore_that_holds_is_exit_0(run: Run, made: dict[str, Any]) -> None:
     result = run("audit", "verify")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "3 changes, 1 access keys, 2 accounts, 0 buckets: all of it holds." in result.stderr
+    assert "3 changes, 1 access keys, 2 accounts, 0 buckets, 0 admin tokens: all of it holds." in result.stderr
     rows = [line.split("\t") for line in run("audit", "list").stdout.splitlines()]
     assert [row[2] for row in rows] == ["account.create", "key.create", "account.create"]
 

@@ -63,7 +63,7 @@ def test_a_rotation_from_its_first_half_to_its_end(run: Run, folder: Path, issue
     new = added.stdout.strip()
     assert "`nqgate kek rotate`" in added.stderr
     assert stat.S_IMODE((folder / "kek").stat().st_mode) == 0o600
-    assert run("kek", "status").stdout.splitlines() == [f"{old}\tseals\t1\t1\t0\t2", f"{new}\tnewest\t0\t0\t0\t0"]
+    assert run("kek", "status").stdout.splitlines() == [f"{old}\tseals\t1\t1\t0\t0\t2", f"{new}\tnewest\t0\t0\t0\t0\t0"]
     assert run("kek", "rotate").exit_code == 2
     assert status(run)["min_kek"] == old
     done = run("kek", "rotate", "--yes", "--json")

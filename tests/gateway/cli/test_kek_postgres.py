@@ -50,7 +50,7 @@ def test_a_rotation_from_its_first_half_to_its_end(
     added = run("kek", "add")
     new = added.stdout.strip()
     assert "Copy it to every other host" in added.stderr
-    assert run("kek", "status").stdout.splitlines() == [f"{old}\tseals\t1\t1\t0\t2", f"{new}\tnewest\t0\t0\t0\t0"]
+    assert run("kek", "status").stdout.splitlines() == [f"{old}\tseals\t1\t1\t0\t0\t2", f"{new}\tnewest\t0\t0\t0\t0\t0"]
     assert "No gateway is running." in run("kek", "status").stderr
     assert run("kek", "rotate").exit_code == 2
     done = run("kek", "rotate", "--yes", "--json")

@@ -156,7 +156,7 @@ def test_a_change_of_an_unknown_kind_forgets_everything_and_is_told_for_all(hous
 
 def test_re_sealing_changes_nothing(house: House) -> None:
     house.know()
-    house.change(ToldChange(1, "seals", "", None))
+    house.change(ToldChange(1, "nothing", "", None))
     assert house.directory.record(ID) == KEY
     assert (house.told, house.applied) == ([], [1])
 
