@@ -1,7 +1,7 @@
 """How far a SQLite keystore had come, kept outside its database: an older copy put back, or a fork of it, is noticed.
 
 One small file (`mark_file`), written only after what it says is durable in the database. It remembers too which keys
-were ended last, so that they can be ended again in a copy that does not know.
+and admin tokens were ended last, so that they can be ended again in a copy that does not know.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from keystore.chain import StoreRow
 from keystore.errors import KeystoreUnavailable, WentBack
-from keystore.mark import WENT_BACK, Ended, Mark, Rising, together, why_back
+from keystore.mark import WENT_BACK, Mark, Rising, together, why_back
 from keystore.mark_file import MarkFile, raised_while_running, read_mark
 from keystore.sealed_rows import SealedRows, enter_store
 from keystore.sealing import KekRing
@@ -64,21 +64,21 @@ class HighWater:
             store, _ = self._entered(connection)
             return why_back(mark, store, mac_at(connection, mark.seq))
 
-    async def survey(self, remembered: tuple[Ended, ...]) -> Mark:
-        """The mark that the keystore as it is now would have, its whole log verified, and what else is remembered.
+    async def survey(self, known: Mark | None) -> Mark:
+        """The mark that the keystore as it is now would have, its whole log verified, and what else was `known`.
 
         RecordRefused when the log does not hold.
         """
-        return self._survey(remembered)
+        return self._survey(known)
 
-    async def rewrite(self, remembered: tuple[Ended, ...]) -> None:
-        """The mark is where the keystore is now, whatever was known before."""
+    async def rewrite(self, known: Mark | None) -> None:
+        """The mark is where the keystore is now, whatever was `known` before; what else that remembers is kept."""
         with self.file.locked():
-            self.file.write(self._survey(remembered))
+            self.file.write(self._survey(known))
 
-    def _survey(self, remembered: tuple[Ended, ...]) -> Mark:
+    def _survey(self, known: Mark | None) -> Mark:
         with open_snapshot(self.keystore) as connection:
-            return together(_followed(connection, *self._entered(connection), None), remembered)
+            return together(_followed(connection, *self._entered(connection), None), known)
 
     def _check_file(self) -> None:
         """A process that has the keystore open never opens another file that was put in its place: both would share

@@ -14,7 +14,7 @@ from typing import Final
 from keystore.chain import StoreRow
 from keystore.errors import KeystoreUnavailable, WentBack
 from keystore.found_rows import FOLLOW_AT_MOST, read_log, read_store
-from keystore.mark import WENT_BACK, Ended, Mark, Rising, together, why_back
+from keystore.mark import WENT_BACK, Mark, Rising, together, why_back
 from keystore.mark_file import MarkFile, raised_while_running, read_mark
 from keystore.postgres import PostgresStore
 from keystore.postgres_rows import MAC_AT, SELECT_LOG, SELECT_STORE
@@ -60,17 +60,17 @@ class PostgresHighWater:
             store, _ = await self._entered(hand)
             return why_back(mark, store, await _mac_at(hand, mark.seq))
 
-    async def survey(self, remembered: tuple[Ended, ...]) -> Mark:
-        """The mark that the keystore as it is now would have, its whole log verified, and what else is remembered.
+    async def survey(self, known: Mark | None) -> Mark:
+        """The mark that the keystore as it is now would have, its whole log verified, and what else was `known`.
 
         RecordRefused when the log does not hold.
         """
         async with self._store.snapshot() as hand:
-            return together(await _followed(hand, *await self._entered(hand), None), remembered)
+            return together(await _followed(hand, *await self._entered(hand), None), known)
 
-    async def rewrite(self, remembered: tuple[Ended, ...]) -> None:
-        """The mark is where the keystore is now, whatever was known before."""
-        await asyncio.to_thread(self._put, await self.survey(remembered))
+    async def rewrite(self, known: Mark | None) -> None:
+        """The mark is where the keystore is now, whatever was `known` before; what else that remembers is kept."""
+        await asyncio.to_thread(self._put, await self.survey(known))
 
     async def _held_against(self, mark: Mark | None) -> Mark | None:
         """The mark raised; None where there is nothing to raise."""

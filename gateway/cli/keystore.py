@@ -39,6 +39,8 @@ def accept(context: typer.Context, yes: Yes = False, json: Json = False) -> None
     else:
         show_rows(("ACCESS KEY ID", "REASON", "ENDED"), [tuple(_ended(one).values()) for one in adopted.revoked])
         say(f"The keystore is adopted, as generation {adopted.generation}. Keys revoked again: {len(adopted.revoked)}.")
+        if adopted.tokens:
+            say(f"Admin tokens revoked again: {', '.join(adopted.tokens)}.")
         for access_key_id in adopted.refused:
             say(
                 f"Note: the record of {access_key_id} does not hold; it opens nothing. `nqgate audit verify` says more."
@@ -60,7 +62,7 @@ def _question(case: Case) -> str:
     known = (
         "What was known of it cannot be read"
         if case.mark is None
-        else f"Ended keys that are remembered: {len(case.mark.ended)}"
+        else f"Ended keys that are remembered: {len(case.mark.ended)}, admin tokens: {len(case.mark.tokens)}"
     )
     return f"{case.why[:1].upper()}{case.why[1:]}. {known}. Accept the keystore as it is?"
 
@@ -71,11 +73,13 @@ def _ended(one: Ended) -> dict[str, str]:
 
 def _shown(case: Case, adopted: Adopted | None) -> dict[str, Any]:
     if adopted is None:
-        return {"adopted": False, "why": None, "generation": None, "revoked_again": [], "refused": []}
+        nothing: dict[str, Any] = {"adopted": False, "why": None, "generation": None, "revoked_again": []}
+        return {**nothing, "refused": [], "tokens_revoked_again": []}
     return {
         "adopted": True,
         "why": case.why,
         "generation": adopted.generation,
         "revoked_again": [_ended(one) for one in adopted.revoked],
         "refused": list(adopted.refused),
+        "tokens_revoked_again": list(adopted.tokens),
     }

@@ -11,6 +11,7 @@ import pytest
 
 from keystore import adoption
 from keystore.access_key import RevokeReason, Status
+from keystore.admin_tokens import Role
 from keystore.adoption import Adopted, adopt, consider
 from keystore.audited_rows import Wanted
 from keystore.directory import open_directory
@@ -21,14 +22,16 @@ from keystore.scope import AllBuckets
 from keystore.sealing import KekRing
 from keystore.sqlite import SqliteStore, migrate, open_sqlite_store
 from keystore.sqlite_audit import audit_keystore, list_changes
-from keystore.store import NewKey
+from keystore.store import NewKey, NewToken
 
 
 class Rolled:
     """A keystore as it was before keys of it were ended: `unused`, `leaked`, `deleted`, and `gone`: leaked, deleted."""
 
-    def __init__(self, database: Path, ring: KekRing, water: HighWater, keys: dict[str, str]) -> None:
-        self.database, self.ring, self.water, self.keys = database, ring, water, keys
+    def __init__(
+        self, database: Path, ring: KekRing, water: HighWater, keys: dict[str, str], tokens: dict[str, str]
+    ) -> None:
+        self.database, self.ring, self.water, self.keys, self.tokens = database, ring, water, keys, tokens
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[SqliteStore]:
@@ -44,10 +47,14 @@ class Rolled:
 async def rolled(database: Path, ring: KekRing, tmp_path: Path) -> Rolled:
     water = HighWater(database, ring)
     keys: dict[str, str] = {}
+    tokens: dict[str, str] = {}
     async with open_sqlite_store(database, ring, create=False) as store:
         for label in ("unused", "leaked", "deleted", "gone", "kept", "restored"):
             keys[label] = (await store.create_key(NewKey("default", label, AllBuckets()), "ann"))[0].access_key_id
         await store.revoke_key(keys["restored"], RevokeReason.OTHER, "ann")
+        for label in ("stolen", "kept", "over"):
+            tokens[label] = (await store.create_token(NewToken(Role.OPERATOR, label), "ann"))[0].token_id
+        await store.revoke_token(tokens["over"], "ann")
         water.meet()
         with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(tmp_path / "copy")) as copy:
             source.backup(copy)
@@ -60,16 +67,20 @@ async def rolled(database: Path, ring: KekRing, tmp_path: Path) -> Rolled:
         late = (await store.create_key(NewKey("default", "late", AllBuckets()), "ann"))[0].access_key_id
         keys["late"] = late
         await store.revoke_key(late, RevokeReason.OTHER, "bob")
+        for label in ("stolen", "over"):
+            await store.revoke_token(tokens[label], "bob")
+        later, _ = await store.create_token(NewToken(Role.OPERATOR, "later"), "ann")
+        await store.revoke_token(later.token_id, "bob")
         water.meet()
     shutil.copy(tmp_path / "copy", database)
-    return Rolled(database, ring, water, keys)
+    return Rolled(database, ring, water, keys, tokens)
 
 
 async def test_it_is_refused_until_it_is_adopted(rolled: Rolled) -> None:
     with pytest.raises(WentBack):
         rolled.water.meet()
     why, mark = await consider(rolled.water)
-    assert why == "change 16 was known, it ends at 8"
+    assert why == "change 24 was known, it ends at 12"
     assert mark is not None
     await rolled.adopt()
     rolled.water.meet()
@@ -100,11 +111,33 @@ async def test_keys_that_were_ended_since_are_revoked_again_for_their_old_reason
             await store.get_key(keys["late"])
 
 
+async def test_tokens_that_were_revoked_since_are_revoked_again(rolled: Rolled) -> None:
+    assert (await rolled.adopt()).tokens == (rolled.tokens["stolen"],)
+    async with rolled.opened() as store:
+        found = {one.label: one.revoked_by for one in await store.list_tokens()}
+    assert found == {"stolen": "adopt", "kept": None, "over": "ann"}
+    mark = read_mark(rolled.water.path)
+    assert mark is not None
+    assert set(mark.tokens) >= {rolled.tokens["stolen"], rolled.tokens["over"]}
+    assert len(mark.tokens) == 3
+
+
+async def test_a_token_that_does_not_hold_is_passed_over_and_told(
+    rolled: Rolled, hand: Callable[..., list[Any]]
+) -> None:
+    hand("UPDATE admin_token SET version = 9 WHERE token_id = ?", rolled.tokens["stolen"])
+    adopted = await rolled.adopt()
+    assert (adopted.refused, adopted.tokens) == ((rolled.tokens["stolen"],), ())
+
+
 async def test_the_generation_is_raised_last_in_a_change_of_its_own(rolled: Rolled) -> None:
     adopted = await rolled.adopt()
     assert adopted.generation == 2
-    *revokes, last = list_changes(rolled.database, rolled.ring, Wanted(None, None, None, 5))
-    assert {(one.change.kind, one.change.actor) for one in revokes} == {("key.revoke", "adopt")}
+    *revokes, last = list_changes(rolled.database, rolled.ring, Wanted(None, None, None, 6))
+    assert {(one.change.kind, one.change.actor) for one in revokes} == {
+        ("key.revoke", "adopt"),
+        ("token.revoke", "adopt"),
+    }
     assert (last.change.kind, last.change.actor, last.change.account) == ("keystore.adopt", "ann", "")
     assert (last.change.access_key_id, last.change.bucket) == (None, None)
     assert all(one.verified for one in (*revokes, last))
@@ -127,7 +160,7 @@ async def test_what_was_remembered_is_remembered_on(rolled: Rolled, tmp_path: Pa
     assert again.generation == 3, "above what was known, not above what the old copy says"
 
 
-@pytest.mark.parametrize("step", ["revoke_key", "adopt", "rewrite"])
+@pytest.mark.parametrize("step", ["revoke_key", "revoke_token", "adopt", "rewrite"])
 async def test_stopped_anywhere_before_the_end_it_is_refused_still_and_can_be_adopted_again(
     rolled: Rolled, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -17,6 +17,7 @@ from keystore.mark import (
     mark_text,
     parse_mark,
     remember,
+    remember_tokens,
     together,
     why_back,
 )
@@ -85,6 +86,24 @@ def test_the_last_so_many_are_remembered_the_last_ended_last() -> None:
     assert (ended[-1].access_key_id, ended[-1].seq) == ("NQAK20", 5000)
 
 
+def of_a_token(seq: int, kind: str, token: str) -> Change:
+    return change(seq, kind, None)._replace(token=token)
+
+
+def test_revoked_tokens_are_remembered_the_last_last_and_not_all() -> None:
+    made, *revokes = [
+        of_a_token(1, "token.create", "a" * 12),
+        of_a_token(2, "token.revoke", "b" * 12),
+        of_a_token(3, "token.revoke", "c" * 12),
+        of_a_token(4, "token.revoke", "b" * 12),
+    ]
+    assert remember_tokens((), [made, *revokes]) == ("c" * 12, "b" * 12)
+    assert remember(("x" for _ in ()), [made, *revokes]) == ()
+    many = [of_a_token(n, "token.revoke", f"{n:012}") for n in range(MAX_REMEMBERED + 5)]
+    remembered = remember_tokens(["z" * 12], many)
+    assert (len(remembered), remembered[0], remembered[-1]) == (MAX_REMEMBERED, f"{5:012}", f"{MAX_REMEMBERED + 4:012}")
+
+
 # ---- as text ----
 
 GOOD: dict[str, Any] = {"format": 1, "store_id": "s", "generation": 1, "seq": 1, "head": "00", "ended": []}
@@ -100,8 +119,10 @@ ONE: dict[str, Any] = {"access_key_id": "NQAKa", "at": 1, "reason": "other", "se
         json.dumps({**GOOD, "ended": [{**ONE, "reason": "mood"}]}), json.dumps({**GOOD, "ended": [{**ONE, "at": "1"}]}),
         json.dumps({**GOOD, "ended": [{"reason": "other"}]}), json.dumps(GOOD) + " " * MAX_STATE_FILE,
         "[" * 100_000,
+        json.dumps({**GOOD, "tokens": 1}), json.dumps({**GOOD, "tokens": [1]}), json.dumps({**GOOD, "tokens": ["x"]}),
+        json.dumps({**GOOD, "tokens": "a" * 12}),
     ],
-    ids=range(18),
+    ids=range(22),
 )  # fmt: skip
 def test_what_is_no_mark_is_one_error(text: str) -> None:
     with pytest.raises(ValueError):
@@ -112,6 +133,9 @@ def test_a_mark_reads_back() -> None:
     ended = Ended("NQAKa", 1, RevokeReason.OTHER, 2, "r")
     assert parse_mark(json.dumps({**GOOD, "ended": [ONE]}).encode()) == Mark("s", 1, 1, b"\x00", (ended,))
     mark = MARK._replace(ended=(ended,))
+    assert parse_mark(mark_text(mark)) == mark
+    assert b"tokens" not in mark_text(mark), "as before there were any"
+    mark = mark._replace(tokens=("a" * 12, "b" * 12))
     assert parse_mark(mark_text(mark)) == mark
 
 
@@ -127,21 +151,25 @@ def test_a_mark_rises_to_where_the_store_row_says_and_nowhere_else() -> None:
 
     rising = Rising(follow, None)
     rising.take([change(1, "x", None), change(2, "key.revoke", "NQAKa", '{"reason": "unused"}')])
-    rising.take([])
+    rising.take([of_a_token(3, "token.revoke", "a" * 12)])
     assert asked == [START, Position(2, b"head")]
-    store = StoreRow("store-1", 4, 2, b"head", 4000, "kek", 2, "kek", b"", b"")
+    store = StoreRow("store-1", 4, 3, b"head", 4000, "kek", 2, "kek", b"", b"")
     risen = rising.risen(store)
-    assert risen[:4] == ("store-1", 4, 2, b"head")
+    assert risen[:4] == ("store-1", 4, 3, b"head")
+    assert risen.tokens == ("a" * 12,)
     assert [one.access_key_id for one in risen.ended] == ["NQAKa"]
     assert Rising(follow, risen).risen(store) == risen
-    for elsewhere in (store._replace(seq=3), store._replace(head=b"other")):
-        with pytest.raises(RecordRefused, match="the change log ends at row 2"):
+    for elsewhere in (store._replace(seq=4), store._replace(head=b"other")):
+        with pytest.raises(RecordRefused, match="the change log ends at row 3"):
             rising.risen(elsewhere)
 
 
 def test_what_was_remembered_before_stands_before_what_the_keystore_says_itself() -> None:
     old, own = Ended("NQAKa", 1, RevokeReason.OTHER, 2, "r"), Ended("NQAKb", 5, RevokeReason.UNUSED, 3, "r")
     again = Ended("NQAKb", 9, RevokeReason.COMPROMISED, 9, "r")
-    assert together(MARK._replace(ended=(own,)), (old, again)).ended == (old, own)
+    assert together(MARK._replace(ended=(own,)), MARK._replace(ended=(old, again))).ended == (old, own)
     many = tuple(old._replace(access_key_id=f"NQAK{number}") for number in range(MAX_REMEMBERED))
-    assert together(MARK._replace(ended=(own,)), many).ended == (*many[1:], own)
+    assert together(MARK._replace(ended=(own,)), MARK._replace(ended=many)).ended == (*many[1:], own)
+    assert together(MARK, None) == MARK
+    known, both = MARK._replace(tokens=("a" * 12, "b" * 12)), ("a" * 12, "c" * 12, "b" * 12)
+    assert together(MARK._replace(tokens=("c" * 12, "b" * 12)), known) == MARK._replace(tokens=both)

@@ -9,6 +9,7 @@ import pytest
 
 from keystore import mark_file, postgres_high_water
 from keystore.access_key import RevokeReason, Status
+from keystore.admin_tokens import Role
 from keystore.adoption import adopt, consider
 from keystore.errors import KeystoreUnavailable, MarkUnreadable, RecordRefused, WentBack, WrongKek
 from keystore.mark import Ended, Mark
@@ -16,7 +17,7 @@ from keystore.mark_file import read_mark
 from keystore.postgres import PostgresStore, open_postgres_store
 from keystore.postgres_high_water import PostgresHighWater, kept_postgres
 from keystore.sealing import Kek, KekRing
-from keystore.store import FIRST_PLACE
+from keystore.store import FIRST_PLACE, NewToken
 from tests.support.keystore_on_postgres import Sql, made, sql, store, url
 from tests.support.restored_postgres import backed_up, put_back
 
@@ -279,6 +280,22 @@ async def test_keys_that_were_ended_since_are_revoked_again_for_their_old_reason
     await water.meet()
     assert (await consider(water)).why == ""
     assert known(water).generation == 2
+
+
+async def test_a_token_that_was_revoked_since_is_revoked_again(
+    store: PostgresStore, water: PostgresHighWater, sql: Sql
+) -> None:
+    token, _ = await store.create_token(NewToken(Role.OPERATOR, "ci"), "ann")
+    backed_up(sql)
+    await store.revoke_token(token.token_id, "bob")
+    await water.meet()
+    put_back(sql)
+    adopted = await adopt(store, water, await consider(water), "ann")
+    assert adopted.tokens == (token.token_id,)
+    found = await store.find_token(token.token_id)
+    assert found is not None
+    assert found.revoked_by == "adopt"
+    assert known(water).tokens == (token.token_id,)
 
 
 @pytest.mark.parametrize("step", ["revoke_key", "adopt", "rewrite"])

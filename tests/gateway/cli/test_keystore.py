@@ -82,13 +82,31 @@ def test_adopting_in_json_has_stable_fields(run: Run, ended: str) -> None:
     assert [(one["access_key_id"], one["reason"]) for one in shown["revoked_again"]] == [(ended, "unused")]
     assert json.loads(run("keystore", "adopt", "--yes", "--json").stdout) == {
         "adopted": False, "why": None, "generation": None, "revoked_again": [], "refused": [],
+        "tokens_revoked_again": [],
     }  # fmt: skip
+
+
+def test_a_token_revoked_since_is_revoked_again_and_named(run: Run, folder: Path) -> None:
+    made = json.loads(run("admin", "token", "create", "--role", "operator", "--json").stdout)
+    with closing(sqlite3.connect(folder / "keys.db")) as source, closing(sqlite3.connect(folder / "copy")) as copy:
+        source.backup(copy)
+    assert run("admin", "token", "revoke", made["token_id"], "--yes").exit_code == 0
+    restore(folder)
+    assert "remembered: 0, admin tokens: 1." in run("keystore", "adopt").stderr
+    shutil.copy(folder / "keys.db.state", folder / "state")
+    result = run("keystore", "adopt", "--yes")
+    assert f"Admin tokens revoked again: {made['token_id']}." in result.stderr
+    assert json.loads(run("admin", "token", "list", "--json").stdout)[0]["revoked_by"] == "adopt"
+    restore(folder)
+    shutil.copy(folder / "state", folder / "keys.db.state")
+    shown = json.loads(run("keystore", "adopt", "--yes", "--json").stdout)
+    assert shown["tokens_revoked_again"] == [made["token_id"]]
 
 
 def test_without_a_terminal_and_without_yes_nothing_is_done(run: Run, ended: str) -> None:
     result = run("keystore", "adopt")
     assert result.exit_code == 2
-    assert "Change 3 was known, it ends at 2. Ended keys that are remembered: 1." in result.stderr
+    assert "Change 3 was known, it ends at 2. Ended keys that are remembered: 1, admin tokens: 0." in result.stderr
     assert run("keys", "list").exit_code == 7
 
 
