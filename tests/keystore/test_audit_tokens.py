@@ -92,10 +92,11 @@ async def refused(place: Place, *token_ids: str) -> str:
     """That none of these is found, nor can be revoked, nor listed; why the last is not."""
     why = ""
     for token_id in token_ids:
-        for act in (place.store.find_token(token_id), place.store.revoke_token(token_id, "eve")):
-            with pytest.raises(RecordRefused) as told:
-                await act
-            why = str(told.value)
+        with pytest.raises(RecordRefused):
+            await place.store.revoke_token(token_id, "eve")
+        with pytest.raises(RecordRefused) as told:
+            await place.store.find_token(token_id)
+        why = str(told.value)
     with pytest.raises(RecordRefused):
         await place.store.list_tokens()
     return why
