@@ -16,27 +16,30 @@ import aiosqlite
 from keystore import sqlite_file
 from keystore.access_key import LATEST, AccessKey, RevokeReason, Status
 from keystore.accounts import DEFAULT_ACCOUNT
+from keystore.admin_tokens import Role
 from keystore.key_acts import Edit
 from keystore.mutation import Entry, Mutation
 from keystore.scope import AllBuckets
 from keystore.sealing import load_kek_ring
 from keystore.sqlite import SqliteStore, open_sqlite_store
-from keystore.store import NewKey
+from keystore.store import NewKey, NewToken
 
 ACTOR = "writer"
 
 # Every kind of act, and a checkpoint between two that matter. The second `revoke one` in a row changes nothing.
 ACTS = (
     "create one|revoke one|restore one|revoke one|revoke one|create two|checkpoint|restore one|revoke one|"
-    "roll two|delete two|claim photos|release photos|claim photos|restore one|extend one|revoke one"
+    "roll two|delete two|claim photos|release photos|claim photos|restore one|extend one|revoke one|issue ci|void ci"
 ).split("|")
 
 
 class Holding(NamedTuple):
-    """`access_keys`: label, status, and whether it was rolled, sorted. `claims`: names of buckets that are held."""
+    """`access_keys`: label, status, and whether it was rolled, sorted. `claims`: names of buckets that are held.
+    `tokens`: labels of admin tokens that are not revoked, sorted."""
 
     access_keys: tuple[tuple[str, str, bool], ...]
     claims: tuple[str, ...]
+    tokens: tuple[str, ...]
     seq: int
 
 
@@ -44,6 +47,7 @@ def after(acts: Iterable[str]) -> Holding:
     """What a new keystore holds after them."""
     held: list[tuple[str, str, bool]] = []
     claims: set[str] = set()
+    tokens: set[str] = set()
     seq = 1  # the account
     for act in acts:
         verb, _, name = act.partition(" ")
@@ -61,7 +65,11 @@ def after(acts: Iterable[str]) -> Holding:
                 claims.add(name)
             case "release":
                 claims.discard(name)
-    return Holding(tuple(sorted(held)), tuple(sorted(claims)), seq)
+            case "issue":
+                tokens.add(name)
+            case "void":
+                tokens.discard(name)
+    return Holding(tuple(sorted(held)), tuple(sorted(claims)), tuple(sorted(tokens)), seq)
 
 
 def shown(access_key: AccessKey) -> tuple[str, str, bool]:
@@ -73,9 +81,10 @@ async def holding(store: SqliteStore) -> Holding:
     """What it really holds."""
     access_keys = [shown(one) for one in await store.list_keys(None)]
     claims = [name for name, claim in (await store.list_claims(None)).items() if claim.held]
+    tokens = [token.label for token in await store.list_tokens() if token.revoked_at is None]
     seq = await sqlite_file.scalar(store._connection, "SELECT seq FROM store")
     assert isinstance(seq, int)
-    return Holding(tuple(sorted(access_keys)), tuple(sorted(claims)), seq)
+    return Holding(tuple(sorted(access_keys)), tuple(sorted(claims)), tuple(sorted(tokens)), seq)
 
 
 async def perform(store: SqliteStore, act: str) -> None:
@@ -87,6 +96,11 @@ async def perform(store: SqliteStore, act: str) -> None:
             await store.claim_bucket(name, DEFAULT_ACCOUNT, ACTOR)
         case "release":
             await store.release_bucket(name, (await store.list_claims(None))[name].version, ACTOR)
+        case "issue":
+            await store.create_token(NewToken(Role.OPERATOR, name), ACTOR)
+        case "void":
+            [token] = [one for one in await store.list_tokens() if one.label == name]
+            await store.revoke_token(token.token_id, ACTOR)
         case "checkpoint":
             await store._connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
         case _:
