@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from keystore.access_key import rfc3339
 from keystore.accounts import ACCOUNT_NAME
-from keystore.errors import InvalidInput
+from keystore.errors import InvalidInput, NotFound
 
 TOKEN_ID: Final = re.compile(r"[0-9a-z]{12}\Z")
 TOKEN_TEXT: Final = re.compile(r"nqat_([0-9a-z]{12})_([0-9A-Za-z]{40})\Z")  # config/gitleaks.toml looks for it
@@ -78,6 +78,11 @@ def revoked(token: AdminToken, at: int, by: str) -> AdminToken:
         revoked_by=token.revoked_by if again else by,
         version=token.version + 1,
     )
+
+
+def no_such_token(token_id: str) -> NotFound:
+    """What has not the form of an id may be a whole token, and is not repeated."""
+    return NotFound(f"there is no admin token {token_id if TOKEN_ID.match(token_id) else 'of that id'}")
 
 
 # ---- as text ----

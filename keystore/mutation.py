@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from keystore import minting
 from keystore.access_key import AccessKey
 from keystore.accounts import Account
-from keystore.admin_tokens import TOKEN_ID, AdminToken
+from keystore.admin_tokens import TOKEN_ID, AdminToken, no_such_token
 from keystore.bucket_claims import BucketClaim
 from keystore.chain import Change, Kind, Position, StoreRow, record_digest
 from keystore.errors import Conflict, NotFound
@@ -135,12 +135,12 @@ class Mutation:
         return self.rows.read_account(*read_found_account(found[0]))
 
     async def token(self, token_id: str) -> AdminToken:
-        """NotFound when there is none; what is no token's id may be a whole token, and is not repeated."""
+        """NotFound when there is none."""
         if not TOKEN_ID.match(token_id):
-            raise NotFound("there is no admin token of that id")
+            raise no_such_token(token_id)
         found = read_tokens(self.rows, await self.fetch(self.statements.find_admin_token, token_id))
         if not found:
-            raise NotFound(f"there is no admin token {token_id}")
+            raise no_such_token(token_id)
         return found[0]
 
     async def claims(self, names: Iterable[str]) -> dict[str, BucketClaim]:

@@ -11,8 +11,7 @@ from gateway.cli.opened import actor, with_store
 from gateway.cli.options import read_moment
 from gateway.cli.output import confirm, say, show_json, show_rows, told_errors
 from gateway.cli.reveal import OF_A_TOKEN, Reveal
-from keystore.admin_tokens import AdminToken, Role, admin_token_json
-from keystore.errors import NotFound
+from keystore.admin_tokens import AdminToken, Role, admin_token_json, no_such_token
 from keystore.sealing import Secret
 from keystore.store import NewToken, Store
 
@@ -76,7 +75,7 @@ def revoke(
     async def known(store: Store) -> AdminToken:
         found = await store.find_token(token_id)
         if found is None:
-            raise NotFound("there is no admin token of that id")
+            raise no_such_token(token_id)
         return found
 
     label = with_store(context, known).label
