@@ -48,6 +48,7 @@ DEEP_FLOORS = [
     ["keystore.refused", "keystore.uploads"],
     [
         "keystore.postgres_audit",
+        "keystore.postgres_health",
         "keystore.postgres_high_water",
         "keystore.postgres_refused",
         "keystore.postgres_rotation",

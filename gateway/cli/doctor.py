@@ -20,7 +20,8 @@ from gateway.config import Config, SettingsError, load_config
 from gateway.store_probe import probe_store
 from gateway.wiring import check_spool, configured_limits, fit_open_files, s3_listener_context
 from keystore.errors import KeystoreError
-from keystore.sealing import load_kek_ring
+from keystore.postgres_health import examine
+from keystore.sealing import Secret, load_kek_ring
 
 TOLERATED_SKEW: Final = 60.0  # seconds; stores refuse from 900 on, and clocks that drift go on drifting
 SET_CLOCKS: Final = "set the clocks, by NTP for instance"
@@ -59,7 +60,10 @@ def _checks(named: Path | None) -> Iterator[Check]:
         yield Check("configuration", str(error), "correct the file, or name another with --config")
         return
     yield Check("configuration", "it can be read")
-    for check in (_kek, _keystore, _tls, _files, _spool, _s3_port, _console_port):
+    yield from (_kek(config), _keystore(config))
+    if config.keystore.remote:
+        yield from _server(config)
+    for check in (_tls, _files, _spool, _s3_port, _console_port):
         yield check(config)
     yield from _store(config)
 
@@ -88,6 +92,27 @@ def _keystore(config: Config) -> Check:
         return Check("keystore", str(error), "see docs/how-to/back-up-and-restore.md; `keys create` makes a new one")
     many = "account" if accounts == 1 else "accounts"
     return Check("keystore", f"it answers, its log holds, {accounts} {many}")
+
+
+def _server(config: Config) -> Iterator[Check]:
+    """Of a keystore on PostgreSQL: how safe a revoke is there, and how fast it is heard."""
+    try:
+        health = asyncio.run(examine(Secret(config.keystore.url.get_secret_value())))
+    except KeystoreError:
+        return  # which the check of the keystore has said
+    waits = (
+        f"a commit waits for {health.standbys}" if health.standbys else "no standby: never fail over by itself"
+    )
+    yield Check("durability", f"PostgreSQL {health.version}, {waits}")
+    unsafe = not health.encrypted and not health.here
+    yield Check(
+        "TLS to the database", "encrypted" if health.encrypted else "not encrypted",
+        "end keystore.url with ?sslmode=verify-full&sslrootcert=FILE" if unsafe else "",
+    )  # fmt: skip
+    yield Check(
+        "notifications", "they arrive" if health.heard else "they do not arrive: a pooler lies between",
+        "" if health.heard else "connect to PostgreSQL itself, or let the pooler keep sessions",
+    )  # fmt: skip
 
 
 def _tls(config: Config) -> Check:

@@ -120,3 +120,13 @@ def test_a_spool_that_cannot_be_used(run: Run, upstream: RecordingUpstream, fold
     config = folder / "gateway.toml"
     config.write_text(config.read_text() + '[limits]\nspool_dir = "nowhere"\n')
     assert wrong(run).keys() == {"spool"}
+
+
+@pytest.mark.server
+def test_of_a_database_its_durability_and_notifications_are_told(
+    remote: Callable[[str], list[list[str]]], run: Run
+) -> None:
+    run("accounts", "list")
+    told = {one["check"]: one for one in json.loads(run("doctor", "--json").stdout)}
+    assert "no standby" in told["durability"]["found"]
+    assert all(told[name]["ok"] for name in ("keystore", "durability", "TLS to the database", "notifications"))
