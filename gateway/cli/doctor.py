@@ -100,9 +100,7 @@ def _server(config: Config) -> Iterator[Check]:
         health = asyncio.run(examine(Secret(config.keystore.url.get_secret_value())))
     except KeystoreError:
         return  # which the check of the keystore has said
-    waits = (
-        f"a commit waits for {health.standbys}" if health.standbys else "no standby: never fail over by itself"
-    )
+    waits = f"a commit waits for {health.standbys}" if health.standbys else "no standby: never fail over by itself"
     yield Check("durability", f"PostgreSQL {health.version}, {waits}")
     unsafe = not health.encrypted and not health.here
     yield Check(

@@ -15,8 +15,7 @@ from gateway.cli.output import Exit, confirm, say, show_json, show_rows, told_er
 from gateway.cli.reveal import Reveal
 from gateway.cli.shown import forget, shown_key, shown_keys, usage_of
 from gateway.config import load_config
-from gateway.verdict import Question, Verdict, read_operation, verdict
-from gateway.wiring import configured_policy
+from gateway.s3.profile import PROFILES
 from keystore.accounts import DEFAULT_ACCOUNT
 from keystore.bucket_claims import tenure
 from keystore.confirmation import confirmation_json
@@ -72,7 +71,7 @@ def create(
 
 def refuse_reserved(context: typer.Context, buckets: Iterable[str]) -> None:
     """InvalidInput for a name of a scope that no bucket of the configured store can have."""
-    reserved = configured_policy(load_config(config_path(context))).profile.reserved.intersection(buckets)
+    reserved = PROFILES[load_config(config_path(context)).upstream.profile].reserved.intersection(buckets)
     if reserved:
         raise InvalidInput(f"the store keeps {', '.join(sorted(reserved))} for itself: no bucket can have that name")
 
@@ -156,6 +155,9 @@ def ask_for_verdict(
     json: Json = False,
 ) -> None:
     """May a key do this, and which rule decides? Ends with 3 when it may not."""
+    from gateway.verdict import Question, Verdict, read_operation, verdict  # what decides requests: 0.2 s of importing
+    from gateway.wiring import configured_policy
+
     with told_errors():
         bucket, _, object_key = target.partition("/")
         question = Question(read_operation(operation), bucket, object_key.encode(), source)

@@ -25,8 +25,7 @@ class Exit(IntEnum):
     NOT_FOUND = 4
     CONFLICT = 5
     NOT_AUTHENTICATED = 6
-    UNAVAILABLE = 7  # try again
-    INTERRUPTED = 130
+    UNAVAILABLE = 7  # try again; 130: interrupted
 
 
 def say(message: str) -> None:

@@ -2,47 +2,35 @@ import importlib.metadata
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
+import pytest
 from typer.testing import Result
 
+from gateway.cli.main import COMMANDS
+
 Run = Callable[..., Result]
-COMMAND = str(Path(sys.executable).parent / "nqgate")
 
 
 def test_the_version_is_the_installed_one(run: Run) -> None:
     assert run("--version").stdout.strip() == importlib.metadata.version("nqgate")
 
 
-def test_a_configuration_with_errors_names_them_all_and_is_exit_1(run: Run, folder: Path) -> None:
-    (folder / "gateway.toml").write_text("[s3]\nnonsense = 1\n")
-    result = run("serve")
-    assert result.exit_code == 1
-    assert "s3.nonsense" in result.stderr
-    assert "upstream" in result.stderr
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_is_there_and_says_what_it_does(run: Run, command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"nqgate {command}" in result.stdout
+    assert command in run("--help").stdout
 
 
-def test_the_configuration_can_be_named_before_or_after_serve(run: Run, folder: Path) -> None:
-    (folder / "gateway.toml").rename(folder / "other.toml")
-    (folder / "other.toml").write_text("broken")
-    assert "other.toml" in run("--config", "other.toml", "serve").stderr
-    assert "other.toml" in run("serve", "--config", "other.toml").stderr
+def test_a_command_that_is_none_is_exit_2(run: Run) -> None:
+    assert run("nonsense").exit_code == 2
+    assert run("keys", "nonsense").exit_code == 2
 
 
-def test_a_busy_address_is_one_sentence(folder: Path) -> None:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as busy:
-        port = busy.getsockname()[1]
-        done = subprocess.run(
-            [COMMAND, "serve"],
-            cwd=folder,
-            env={"NQGATE_S3__LISTEN": f"127.0.0.1:{port}", "NQGATE_CONSOLE__LISTEN": "127.0.0.1:0"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert str(port) in done.stderr
+def test_a_command_of_keys_does_not_wait_for_what_serves() -> None:
+    """They would take longer than the command itself."""
+    heavy = ("aiohttp", "uvloop", "awscrt", "gateway.serve", "gateway.wire.engine")
+    look = f"import sys, gateway.cli.main, gateway.cli.key_commands; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
