@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote_to_bytes
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.attacks import presigned_head, recorded_gateway
@@ -126,6 +126,10 @@ def attempts(draw: st.DrawFn) -> Attempt:
     )
 
 
+# An object of `aaa` that is named like the other bucket is no attack: it passes, or nothing here proves anything.
+WITHIN = Attempt("GET", "gw.example", "/aaa/bbb/k", "", (), (), presigned=False)
+
+
 def _assert_only_aaa(path: bytes) -> None:
     """However it is read, as it stands or decoded: an absolute path in `aaa` without a step anywhere else."""
     for reading in (path, unquote_to_bytes(path)):
@@ -154,6 +158,7 @@ def test_no_generated_request_of_a_key_for_aaa_names_bbb_to_the_store(hosted: Re
     reached: list[RecordedRequest] = []
 
     @settings(max_examples=EXAMPLES)
+    @example(WITHIN)
     @given(attempts())
     def attempt(made: Attempt) -> None:
         hosted.upstream.reset()
