@@ -80,20 +80,22 @@ class StoreActs(ABC):
     async def create_key(self, new: NewKey, actor: str) -> tuple[AccessKey, Secret]:
         async with self._mutation() as mutation:
             await mutation.account(new.account)
-            drafted = draft_key(new, await mutation.free_access_key_id(), mutation.now, actor)
-            access_key = granted_now(drafted, await mutation.claims(drafted.grants or ()))
-            secret = await mutation.add_key(access_key)
-        return access_key, secret
+            return await self._add_key(mutation, new, await mutation.free_access_key_id(), actor)
 
     async def import_key(self, new: NewKey, access_key_id: str, secret: Secret, actor: str) -> AccessKey:
         check_foreign(access_key_id, secret)
         async with self._mutation() as mutation:
             await mutation.account(new.account)
             await mutation.require_new(access_key_id)
-            drafted = draft_key(new, access_key_id, mutation.now, actor)
-            access_key = granted_now(drafted, await mutation.claims(drafted.grants or ()))
-            await mutation.add_key(access_key, secret)
+            access_key, _ = await self._add_key(mutation, new, access_key_id, actor, secret)
         return access_key
+
+    async def _add_key(
+        self, mutation: Mutation, new: NewKey, access_key_id: str, actor: str, imported: Secret | None = None
+    ) -> tuple[AccessKey, Secret]:
+        drafted = draft_key(new, access_key_id, mutation.now, actor)
+        access_key = granted_now(drafted, await mutation.claims(drafted.grants or ()))
+        return access_key, await mutation.add_key(access_key, imported)
 
     async def list_keys(self, account: str | None) -> list[AccessKey]:
         rows, found = await self._read(self._statements.list_access_keys, account)

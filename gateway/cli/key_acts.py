@@ -7,15 +7,15 @@ from typing import Annotated
 import typer
 
 from gateway.cli.confirmed import in_words, require_proof, with_confirmation
-from gateway.cli.keys import AccessKeyId, Json, Yes, evidence_of_use, refuse_reserved, say_unreachable
+from gateway.cli.keys import AccessKeyId, Json, Yes, evidence_of_use, refuse_reserved, say_unreachable, successors
 from gateway.cli.opened import actor, with_store
 from gateway.cli.options import NEVER, read_moment, read_scope, read_span
 from gateway.cli.output import confirm, say, show_json, told_errors
 from gateway.cli.reveal import Reveal
 from gateway.cli.shown import Shown, shown_key, shown_keys
-from keystore.access_key import AccessKey, RevokeReason, Status, unreachable_buckets
+from keystore.access_key import RevokeReason, Status, unreachable_buckets
 from keystore.confirmation import Confirmation, confirmation_json
-from keystore.errors import InvalidInput, NotFound
+from keystore.errors import InvalidInput
 from keystore.key_acts import Edit, Kept
 from keystore.scope import Rights, Scope
 from keystore.store import Store
@@ -61,8 +61,9 @@ def revoke(
         if drain and uploads:
             raise InvalidInput("--abort-uploads ends what --drain lets finish; choose one")
     known = with_store(context, lambda store: store.get_key(access_key_id))
-    successors = with_store(context, lambda store: _successors(store, known))
-    also = [one.access_key_id for one in successors] if cascade else []
+    replacing = with_store(context, lambda store: successors(store, known))
+    active = [one for one in replacing if one.status is Status.ACTIVE]
+    also = [one.access_key_id for one in active] if cascade else []
     evidence = "" if yes else evidence_of_use(context, access_key_id)
     more = f" and {', '.join(also)}" if also else ""
     confirm(known.label, f"Revoke {access_key_id}{more} ({known.label})? {evidence}Requests get 403 at once.", yes=yes)
@@ -79,29 +80,12 @@ def revoke(
         show_json({**shown, **confirmation_json(confirmation), **more_json})
     elif outcome is not None:
         say_outcome(outcome)
-    if successors and not cascade:
-        say(f"Note: {successors[0].access_key_id} replaced it and stays active; --cascade revokes it too.")
+    if active and not cascade:
+        say(f"Note: {active[0].access_key_id} replaced it and stays active; --cascade revokes it too.")
     for confirmation in confirmations:
         require_proof(confirmation)
     if outcome is not None:
         require_none_left(outcome)
-
-
-async def _successors(store: Store, access_key: AccessKey) -> list[AccessKey]:
-    """Those that are active, of the keys that replaced this one, one after the other."""
-    found: list[AccessKey] = []
-    seen = {access_key.access_key_id}
-    following = access_key.replaced_by
-    while following is not None and following not in seen:
-        seen.add(following)
-        try:
-            successor = await store.get_key(following)
-        except NotFound:
-            break
-        if successor.status is Status.ACTIVE:
-            found.append(successor)
-        following = successor.replaced_by
-    return found
 
 
 def _revoked(

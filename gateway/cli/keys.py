@@ -16,10 +16,11 @@ from gateway.cli.reveal import Reveal
 from gateway.cli.shown import forget, shown_key, shown_keys, usage_of
 from gateway.config import load_config
 from gateway.s3.profile import PROFILES
+from keystore.access_key import AccessKey
 from keystore.accounts import DEFAULT_ACCOUNT
 from keystore.bucket_claims import tenure
 from keystore.confirmation import confirmation_json
-from keystore.errors import InvalidInput
+from keystore.errors import InvalidInput, NotFound
 from keystore.scope import Rights
 from keystore.sealing import Secret
 from keystore.source_cidrs import clean_cidrs
@@ -67,6 +68,22 @@ def create(
     if twin:
         say(f"Note: another key of this account is labelled {shown['label']!r} too.")
     say_unreachable(shown)
+
+
+async def successors(store: Store, access_key: AccessKey) -> list[AccessKey]:
+    """The keys that replaced it, one after the other, whatever their state; no further than one that is gone."""
+    found: list[AccessKey] = []
+    seen = {access_key.access_key_id}
+    following = access_key.replaced_by
+    while following is not None and following not in seen:
+        seen.add(following)
+        try:
+            successor = await store.get_key(following)
+        except NotFound:
+            break
+        found.append(successor)
+        following = successor.replaced_by
+    return found
 
 
 def refuse_reserved(context: typer.Context, buckets: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import typer
 
+from gateway.cli.keys import successors
 from gateway.cli.opened import config_path, opened_store
 from gateway.cli.output import Exit, fail, progress, say
 from gateway.config import Config, KeystoreSettings, SettingsError, load_config
@@ -20,11 +21,10 @@ from keystore.access_key import Status
 from keystore.audit import printable
 from keystore.confirmation import Confirmation
 from keystore.derived import StoreCredential, UpstreamCredential
-from keystore.errors import KeystoreError, NotFound
+from keystore.errors import KeystoreError
 from keystore.postgres_uploads import read_uploads_postgres, write_uploads_postgres
 from keystore.sealing import Secret
 from keystore.sqlite_file import keystore_path
-from keystore.store import Store
 from keystore.uploads import Note, Unfinished, Upload, read_uploads, write_uploads
 
 WRITTEN_WITHIN: Final = 3.0  # seconds; gateways write what they noted within 1.5
@@ -89,27 +89,13 @@ async def _unfinished(
 ) -> tuple[StoreCredential | None, list[Unfinished]]:
     """The account's own credential at the store, if it has one, and what its keys began."""
     async with opened_store(named) as store:
-        account = (await store.get_key(access_key_id)).account
-        ids = [access_key_id, *(await _revoked_successors(store, access_key_id) if cascade else [])]
-        credential = await store.store_credential(account)
+        access_key = await store.get_key(access_key_id)
+        replacing = await successors(store, access_key) if cascade else []  # those revoked before too: it may run again
+        ids = [access_key_id, *(one.access_key_id for one in replacing if one.status is Status.REVOKED)]
+        credential = await store.store_credential(access_key.account)
     if settings.remote:
         return credential, await read_uploads_postgres(Secret(settings.url.get_secret_value()), ids)
     return credential, read_uploads(keystore_path(settings.path), ids)
-
-
-async def _revoked_successors(store: Store, access_key_id: str) -> list[str]:
-    """Also those that were revoked before: so it can be run again. They are the same account's."""
-    found: list[str] = []
-    following = (await store.get_key(access_key_id)).replaced_by
-    while following is not None and following not in (access_key_id, *found):
-        try:
-            successor = await store.get_key(following)
-        except NotFound:
-            break
-        if successor.status is Status.REVOKED:
-            found.append(following)
-        following = successor.replaced_by
-    return found
 
 
 def _why_left(one: Unfinished, confirmations: Sequence[Confirmation]) -> str:

@@ -1,10 +1,9 @@
-"""Why workers refused requests, as they tell it: the newest in memory, and written together for whoever asks later."""
+"""Why workers refused requests, as they tell it, gathered until it is written together for whoever asks later."""
 
 import asyncio
 import json
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
@@ -14,9 +13,8 @@ from keystore.errors import KeystoreError
 from keystore.refused import Refused
 
 LOG: Final = logging.getLogger("nqgate")
-RING: Final = 10_000  # refusals of this gateway in memory, 5 KB each at worst
 PERIOD: Final = 1.0  # seconds between two writings; without news nothing is written
-MAX_PENDING: Final = 1000  # refusals in one writing; more are in memory only
+MAX_PENDING: Final = 1000  # refusals in one writing, 5 KB each at worst; more are lost
 BATCH: Final = 100  # refusals in one message: 3 MiB at worst, with every character escaped
 
 Write = Callable[[Sequence[Refused], float], Awaitable[None]]
@@ -33,18 +31,12 @@ class Gathered:
 
     def __init__(self, write: Write) -> None:
         self._write = write
-        self._ring: deque[Refusal] = deque(maxlen=RING)
         self._pending: list[Refusal] = []
 
     def add(self, message: Message) -> None:
         for row in message["refusals"]:
-            refusal = Refusal(*row)
-            self._ring.append(refusal)
             if len(self._pending) < MAX_PENDING:
-                self._pending.append(refusal)
-
-    def find(self, request_id: str) -> Refusal | None:
-        return next((one for one in reversed(self._ring) if one.request_id == request_id), None)
+                self._pending.append(Refusal(*row))
 
     async def run(self) -> None:
         """Until cancelled; what is left then is for `write`."""
@@ -53,7 +45,7 @@ class Gathered:
             await self.write()
 
     async def write(self) -> None:
-        """What cannot be written is in memory only."""
+        """What cannot be written is lost."""
         pending, self._pending = self._pending, []
         if not pending:
             return
