@@ -245,6 +245,12 @@ def error_reply(error: S3Error, request_id: bytes, *, head_request: bool, resour
     return head, (document + error_end(resource, request_id.decode())).encode()
 
 
+def relayed_reply(status: int, headers: Sequence[tuple[bytes, bytes]], request_id: bytes) -> bytes:
+    """The head of what the control plane answers to a request for IAM or STS."""
+    lines = b"".join(b"%b: %b\r\n" % (name, value) for name, value in headers)
+    return b"%b%b%b" % (_status_line(status), lines, _ids(request_id))
+
+
 @cache
 def _refusal(code: Code) -> tuple[bytes, str]:
     """How head and document begin, with the message of the table."""

@@ -11,15 +11,15 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from aiohttp import web
-
 from gateway.config import Config
-from gateway.console.app import Readiness, build_app
-from gateway.wiring import s3_listener_context
+from gateway.wiring import console_listener_context, s3_listener_context
+from gateway.workers.control import ControlPlane
 from gateway.workers.feeds import Feeds
 from gateway.workers.keeper import DirectorySource, Keeper, RemoteSource, Source
+from gateway.workers.link import Message
 from gateway.workers.noted import Noted
 from gateway.workers.refused import Gathered
+from gateway.workers.relaying import relay_listener, relay_name
 from gateway.workers.scan import Condemned, Scan, Scanned
 from gateway.workers.share import processors
 from gateway.workers.sides import STUCK, SideAfar, SideHere
@@ -102,14 +102,19 @@ def _bound(family: int, address: Any, *, shared: bool = False) -> socket.socket:
     return bound
 
 
-async def _serve_console(stack: contextlib.AsyncExitStack, listen_on: str, readiness: Readiness) -> str:
-    """The control plane, until the stack unwinds; → its address as a URL. OSError for one that is taken."""
-    host, port = _split(listen_on)
-    runner = web.AppRunner(build_app(readiness), access_log=None)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, host, port).start()
-    return _url(runner.addresses[0][1], host)
+def _control_plane(
+    stack: contextlib.AsyncExitStack, config: Config, readiness: Callable[[], Message], relay: socket.socket
+) -> tuple[ControlPlane, str]:
+    """Begun, until the stack unwinds; and its address as a URL. OSError for one that is taken."""
+    host, port = _split(config.console.listen)
+    [listeners] = listen(host, port, 1)
+    control = ControlPlane(config, readiness)
+    stack.push_async_callback(control.stop)
+    for listener in listeners:
+        stack.enter_context(listener)
+    control.begin(relay, listeners)
+    scheme = "http" if console_listener_context(config) is None else "https"
+    return control, _url(listeners[0].getsockname()[1], host, scheme)
 
 
 class _Keystore(NamedTuple):
@@ -196,6 +201,19 @@ async def _cancelled(task: "asyncio.Task[None]") -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+def _readiness(keystore: _Keystore, workers: Supervisor, scan: Scan) -> Message:
+    """What /readyz tells. The last two stand in the body only: a store that is down must not take the gateway out of
+    service."""
+    fresh, serving = keystore.fresh(), workers.serving
+    return {
+        "ready": fresh and serving,
+        "keystore": "fresh" if fresh else "not answering",
+        "listeners": "serving" if serving else "not serving",
+        "whole_keystore": scan.state,
+        "upstream": workers.upstream_error or "ok",
+    }
+
+
 async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | None = None) -> int:
     """Run until SIGTERM or SIGINT, then drain. Returns how many requests had to be cut (0 = a clean end).
 
@@ -219,7 +237,8 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
         refused = keystore.refused
         stack.push_async_callback(refused.write)
         stack.push_async_callback(_cancelled, loop.create_task(refused.run()))
-        workers = Supervisor(config, keeper, keystore.side, refused.add)
+        relay = stack.enter_context(relay_listener())
+        workers = Supervisor(config, keeper, keystore.side, refused.add, relay_name(relay))
         gangs.append(workers)
         if isinstance(keystore.side, SideHere):
             keystore.side.tell = workers.tell
@@ -231,14 +250,12 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
         for listener in itertools.chain(*listeners):
             stack.enter_context(listener)
         scan = Scan(keystore.scanned, keystore.condemn)
-        readiness = Readiness(
-            keystore.fresh, lambda: workers.serving, lambda: workers.upstream_error, lambda: scan.state
-        )
-        console = await _serve_console(stack, config.console.listen, readiness)
+        control, console = _control_plane(stack, config, lambda: _readiness(keystore, workers, scan), relay)
         await workers.start(listeners)
+        await control.ready()
         stack.push_async_callback(_cancelled, loop.create_task(scan.run()))
         bound = BoundAddresses(_url(listeners[0][0].getsockname()[1], host, "https" if secure else "http"), console)
-        LOG.info("serving S3 on %s, health on %s", bound.s3, bound.console)
+        LOG.info("serving S3 on %s, console, REST and health on %s", bound.s3, bound.console)
         if on_ready is not None:
             on_ready(bound)
         await stop.wait()

@@ -13,7 +13,7 @@ from gateway.sigv4.verify import unusable
 from keystore.access_key import AccessKey, TenureOf
 from keystore.accounts import DEFAULT_ACCOUNT
 from keystore.errors import InvalidInput
-from keystore.scope import AllBuckets, Permission
+from keystore.scope import AllBuckets, Permission, grants_of
 
 _BY_NAME: Final = {operation.name.lower(): operation for operation in OPERATIONS}
 
@@ -89,7 +89,7 @@ def _request(operation: Operation, bucket: str, object_key: bytes) -> S3Request:
 def _granted(access_key: AccessKey, bucket: str) -> str:
     if isinstance(access_key.scope, AllBuckets):
         return f"All Buckets, {access_key.scope.rights.value}"
-    (grant,) = (grant for grant in access_key.scope.buckets if grant.name == bucket)
+    (grant,) = (grant for grant in grants_of(access_key.scope) if grant.name == bucket)
     within = f", prefix {grant.prefix}" if grant.prefix else ""
     return f"bucket {bucket}, {grant.rights.value}{within}"
 
@@ -97,7 +97,8 @@ def _granted(access_key: AccessKey, bucket: str) -> str:
 def _refused(access_key: AccessKey, operation: Operation, bucket: str, tenure_of: TenureOf) -> str:
     permissions = access_key.permissions(bucket, tenure_of)
     if not access_key.granted(bucket) and not isinstance(access_key.scope, AllBuckets):
-        return f"the bucket {bucket} is not in the scope: {', '.join(grant.name for grant in access_key.scope.buckets)}"
+        named = ", ".join(grant.name for grant in grants_of(access_key.scope))
+        return f"the bucket {bucket} is not in the scope: {named}" if named else "the access key reaches no bucket"
     if not permissions and tenure_of(bucket).account != access_key.account:
         return f"the bucket {bucket} does not belong to the account {access_key.account}"
     if not permissions:

@@ -23,7 +23,7 @@ from gateway.telemetry.request_log import RequestLog
 from gateway.wire.engine import BucketWriter, Engine
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint
-from gateway.wire.roles import Board, Directory
+from gateway.wire.roles import Board, ControlPlane, Directory
 from gateway.wire.tls import listener_context, upstream_context
 from keystore.derived import StoreCredential
 from keystore.source_cidrs import read_networks
@@ -65,13 +65,15 @@ def _rules(config: Config) -> Rules:
 
 
 class Parts(NamedTuple):
-    """What an engine works with that the configuration does not say. `credential`: the gateway's own at the store."""
+    """What an engine works with that the configuration does not say. `credential`: the gateway's own at the store.
+    `control`: who answers for IAM and STS; None = nobody does."""
 
     directory: Directory
     credential: StoreCredential
     writer: BucketWriter
     board: Board
     limits: Limits
+    control: ControlPlane | None = None
 
 
 def configured_limits(config: Config) -> Limits:
@@ -107,6 +109,7 @@ def build_engine(config: Config, parts: Parts) -> Engine:
         writer=parts.writer,
         request_log=stderr_log(config),
         board=parts.board,
+        control=parts.control,
     )
 
 
@@ -153,12 +156,20 @@ def fit_open_files(limits: Limits) -> Limits:
 
 def s3_listener_context(config: Config) -> ssl.SSLContext | None:
     """None for plain http. Raises SettingsError for files that cannot be used, or a key that others can read."""
-    certificate, private_key = config.s3.tls_certificate, config.s3.tls_key
+    return _listener_context("s3", config.s3.tls_certificate, config.s3.tls_key)
+
+
+def console_listener_context(config: Config) -> ssl.SSLContext | None:
+    """As `s3_listener_context`, of the control plane."""
+    return _listener_context("console", config.console.tls_certificate, config.console.tls_key)
+
+
+def _listener_context(section: str, certificate: Path | None, private_key: Path | None) -> ssl.SSLContext | None:
     if certificate is None or private_key is None:
         return None
     try:
         if private_key.stat().st_mode & 0o077:
-            raise SettingsError(f"s3.tls_key: others can read {private_key}; run: chmod 600 {private_key}")
+            raise SettingsError(f"{section}.tls_key: others can read {private_key}; run: chmod 600 {private_key}")
         return listener_context(certificate, private_key)
     except OSError as error:  # ssl.SSLError is one
-        raise SettingsError(f"s3.tls_certificate, s3.tls_key: {error.strerror or error}") from error
+        raise SettingsError(f"{section}.tls_certificate, {section}.tls_key: {error.strerror or error}") from error

@@ -101,12 +101,24 @@ def check_times(not_before: int | None, expires_at: int | None, now: int) -> Non
         raise InvalidInput("expires_at must lie after not_before")
 
 
+def check_lifetime(created_at: int, expires_at: int | None, longest: int | None) -> None:
+    """Unix seconds. `longest`: the setting keys.max_lifetime in seconds, None = no limit. InvalidInput for a life that
+    is longer, and for one without an end.
+    """
+    if longest is None or (expires_at is not None and expires_at - created_at <= longest):
+        return
+    until = rfc3339(min(created_at + longest, LATEST))
+    would = "never expires" if expires_at is None else "expires later than that"
+    raise InvalidInput(f"keys.max_lifetime ends this key at {until} at the latest, and it {would}: set an expiry")
+
+
 @dataclass(frozen=True, slots=True)
 class AccessKey:
     """One verified record. Times are Unix seconds, UTC. Holds no secret.
 
     `replaces`, `replaced_by`: the access key ids on both sides of a roll; either key may be deleted since.
-    `drains`: revoked, but requests that had been admitted by then may finish.
+    `drains`: revoked, but requests that had been admitted by then may finish. `manage_keys`: it may act on the keys of
+    its account; in buckets that counts for nothing.
     """
 
     access_key_id: str
@@ -127,6 +139,7 @@ class AccessKey:
     replaces: str | None = None
     replaced_by: str | None = None
     drains: bool = False
+    manage_keys: bool = False
     networks: tuple[Network, ...] = field(init=False, repr=False, compare=False)
     grants: dict[str, frozenset[Permission]] | None = field(init=False, repr=False, compare=False)
     prefixes: dict[str, bytes] = field(init=False, repr=False, compare=False)  # of buckets that have one
@@ -255,6 +268,7 @@ def access_key_json(access_key: AccessKey, now: float, claims: Claims) -> dict[s
         "expires_at": _shown(access_key.expires_at),
         "not_before": _shown(access_key.not_before),
         "source_cidrs": list(access_key.source_cidrs),
+        "manage_keys": access_key.manage_keys,
         "revoked_at": _shown(access_key.revoked_at),
         "revoked_by": access_key.revoked_by,
         "revoked_reason": reason and reason.value,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from keystore.chain import NO_RECORD, START, Change, Position, StoreRow, link, record_digest
+from keystore.chain import NO_RECORD, OF_A_SIGN_IN, START, Change, Position, StoreRow, link, record_digest
 from keystore.errors import KeystoreError
 from keystore.record import (
     AccessKeyRow,
@@ -119,7 +119,8 @@ class Audit:
             self._unanswered["bucket"][change.bucket] = change.record_sha256
         if change.token is not None:
             self._unanswered["admin_token"][change.token] = change.record_sha256
-        if change.access_key_id is None and change.bucket is None and change.token is None and change.account:
+        names = (change.access_key_id, change.bucket, change.token)
+        if change.account and names == (None, None, None) and change.kind not in OF_A_SIGN_IN:
             self._unanswered["account"][change.account] = change.record_sha256
 
     def access_key(self, row: AccessKeyRow) -> None:

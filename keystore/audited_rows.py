@@ -4,11 +4,13 @@ log listed.
 Knows no database. Whoever reads one hands in all of its tables of one moment, the log first, and each to its end.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from keystore.audit import Audit, Means, Report
+from keystore.access_key import LATEST, rfc3339
+from keystore.audit import Audit, Means, Report, printable
 from keystore.chain import Change, Position, StoreRow
 from keystore.errors import KeystoreError, KeystoreUnavailable, MarkUnreadable, RecordRefused, WrongKek
 from keystore.found_rows import read_listed_change, read_paged, read_store
@@ -135,3 +137,28 @@ def _listed(rows: SealedRows, change: Change, previous: bytes | None) -> Listed:
     except KeystoreError:
         return Listed(change, False)
     return Listed(change, True)
+
+
+def listed_json(listed: Listed) -> dict[str, Any]:
+    """The one JSON object for a change, everywhere. What it tells, as it was written; of a row that is not the
+    keystore's own, its bytes."""
+    change = listed.change
+    return {
+        "seq": change.seq,
+        "at": rfc3339(change.at) if 0 <= change.at <= LATEST else str(change.at),
+        "kind": printable(change.kind),
+        "actor": printable(change.actor),
+        "account": printable(change.account) or None,
+        "access_key_id": change.access_key_id and printable(change.access_key_id),
+        "bucket": change.bucket and printable(change.bucket),
+        "token_id": change.token and printable(change.token),
+        "body": _told(listed),
+        "verified": listed.verified,
+    }
+
+
+def _told(listed: Listed) -> dict[str, Any]:
+    if not listed.verified:
+        return {"unverified": printable(listed.change.body.decode(errors="backslashreplace"))}
+    told: dict[str, Any] = json.loads(listed.change.body)
+    return told

@@ -32,6 +32,7 @@ class Kind(Enum):
     BUCKET_UNDO = "bucket.undo"
     TOKEN_CREATE = "token.create"  # noqa: S105
     TOKEN_REVOKE = "token.revoke"  # noqa: S105
+    CONSOLE_SIGN_IN = "console.sign_in"
     KEYSTORE_ADOPT = "keystore.adopt"
     KEK_RESEAL = "kek.reseal"
     KEK_RETIRE = "kek.retire"
@@ -55,7 +56,8 @@ OF_A_BUCKET: Final = frozenset(
 OF_AN_ACCOUNT: Final = frozenset({Kind.ACCOUNT_CREATE.value, Kind.ACCOUNT_UPSTREAM.value})
 OF_SEALS: Final = frozenset({Kind.KEK_RESEAL.value})  # after which every record says what it said: nothing must
 OF_A_TOKEN: Final = frozenset({Kind.TOKEN_CREATE.value, Kind.TOKEN_REVOKE.value})  # no S3 request knows tokens: nothing
-OF_NO_REQUEST: Final = OF_SEALS | OF_A_TOKEN
+OF_A_SIGN_IN: Final = frozenset({Kind.CONSOLE_SIGN_IN.value})  # of a person to the console; no record says so: nothing
+OF_NO_REQUEST: Final = OF_SEALS | OF_A_TOKEN | OF_A_SIGN_IN
 
 
 class Change(NamedTuple):

@@ -39,6 +39,20 @@ class Conflict(KeystoreError):
     """The record is not in a state that allows this, or the name is taken."""
 
 
+class Outdated(Conflict):
+    """The record is of another version than whoever changes it has seen."""
+
+
+class Repeated(Conflict):
+    """The request was done before. `access_key_id`: of the key it made, which may be gone since. `same`: whether it
+    asked for the same."""
+
+    def __init__(self, access_key_id: str, *, same: bool) -> None:
+        super().__init__(f"this request has made the access key {access_key_id} already")
+        self.access_key_id = access_key_id
+        self.same = same
+
+
 class InvalidInput(KeystoreError, ValueError):
     """A label, scope, time or name that the rules do not allow."""
 

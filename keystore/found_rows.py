@@ -6,6 +6,7 @@ A statement returns the columns of the types named here in the order of their fi
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
+from keystore.access_key import AccessKey
 from keystore.admin_tokens import AdminToken
 from keystore.bucket_claims import BucketClaim
 from keystore.chain import GENESIS, Change, StoreRow
@@ -94,10 +95,16 @@ def _store_row(result: list[tuple[object, ...]]) -> StoreRow:
 
 
 def read_found_key(row: tuple[object, ...]) -> tuple[AccessKeyRow | None, LastChange | None]:
-    """Of FIND_ACCESS_KEY and LIST_ACCESS_KEYS."""
+    """Of FIND_ACCESS_KEY, LIST_ACCESS_KEYS and PAGE_ACCESS_KEYS…."""
     width = len(AccessKeyRow._fields)
     found = None if row[0] is None else _typed(AccessKeyRow, row[:width])
     return found, read_last_change(row[width:])
+
+
+def read_access_keys(rows: VerifiedRows, found: list[tuple[object, ...]]) -> list[AccessKey]:
+    """Of the same: those that there are, verified."""
+    verified = [rows.read_access_key(*read_found_key(row)) for row in found]
+    return [access_key for access_key in verified if access_key is not None]
 
 
 def read_found_bucket(row: tuple[object, ...]) -> tuple[BucketRow | None, LastChange | None]:

@@ -20,7 +20,7 @@ from keystore.access_key import (
     revoked,
 )
 from keystore.errors import Conflict, InvalidInput
-from keystore.scope import Scope, SpecificBuckets, scope_json
+from keystore.scope import Scope, grants_of, scope_json
 
 MAX_OVERLAP: Final = 7 * 86_400  # seconds both keys of a roll work; who needs more makes a second key
 
@@ -47,7 +47,7 @@ class Edit:
     @property
     def buckets(self) -> tuple[str, ...]:
         """Those it names."""
-        return tuple(grant.name for grant in self.scope.buckets) if isinstance(self.scope, SpecificBuckets) else ()
+        return () if self.scope is None else tuple(grant.name for grant in grants_of(self.scope))
 
 
 class Rolled(NamedTuple):

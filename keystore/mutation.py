@@ -4,6 +4,7 @@ Every row that is put is told by a change in the log, and the store row moves wi
 COMMIT: who makes a mutation holds the transaction.
 """
 
+import hmac
 import json
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -14,13 +15,21 @@ from keystore.accounts import Account
 from keystore.admin_tokens import TOKEN_ID, AdminToken, no_such_token
 from keystore.bucket_claims import BucketClaim
 from keystore.chain import Change, Kind, Position, StoreRow, record_digest
-from keystore.errors import Conflict, NotFound
-from keystore.found_rows import read_claims, read_found_account, read_found_admin_token, read_found_key, read_tokens
+from keystore.errors import Conflict, NotFound, Repeated
+from keystore.found_rows import (
+    read_claims,
+    read_found_account,
+    read_found_admin_token,
+    read_found_key,
+    read_last_change,
+    read_tokens,
+)
 from keystore.record import AccessKeyRow, canonical_json
 from keystore.scope import scope_json
 from keystore.sealed_rows import SealedRows
 from keystore.sealing import Secret
 from keystore.statements import Hand, Statements
+from keystore.store import Once
 from keystore.verified_rows import LastChange
 
 MINT_ATTEMPTS: Final = 5  # 16 of 36 letters collide never; a generator that does is broken
@@ -37,6 +46,7 @@ class Entry(NamedTuple):
     told: dict[str, object]
     bucket: str | None = None
     token: str | None = None
+    request_id: str | None = None  # None = one is minted
 
 
 class Mutation:
@@ -60,11 +70,27 @@ class Mutation:
         [found] = await self.fetch(self.statements.find_access_key, access_key_id)
         return read_found_key(found)
 
+    async def done_before(self, request_id: str) -> Change | None:
+        """The change that is in the log under this request id."""
+        found = await self.fetch(self.statements.find_request, request_id)
+        last = read_last_change(found[0]) if found else None
+        return None if last is None else self.rows.checked(last)
+
+    async def require_first(self, once: Once) -> None:
+        """Repeated when this request has made a key; Conflict when its id stands for something else."""
+        change = await self.done_before(once.request_id)
+        if change is None:
+            return
+        if change.kind != Kind.KEY_CREATE.value or change.access_key_id is None:
+            raise Conflict("the id of this request was used for something else: choose another Idempotency-Key")
+        known = str(json.loads(change.body).get("once", ""))
+        raise Repeated(change.access_key_id, same=hmac.compare_digest(known.encode(), once.digest.encode()))
+
     async def log(self, entry: Entry) -> None:
         """Append a change and move the store row to it."""
         draft = Change(
             seq=0,
-            request_id=minting.mint_request_id(),
+            request_id=entry.request_id or minting.mint_request_id(),
             kind=entry.kind.value,
             account=entry.account,
             access_key_id=entry.access_key_id,
@@ -98,18 +124,22 @@ class Mutation:
         self._store = self._store._replace(min_kek=self.rows.kek_id)
         await self.log(Entry(Kind.KEK_RETIRE, actor, "", None, None, {"min_kek": self.rows.kek_id}))
 
-    async def add_key(self, access_key: AccessKey, imported: Secret | None = None) -> Secret:
-        """Store a new key under a new secret, or the one it brings; made by its `created_by`."""
+    async def add_key(self, access_key: AccessKey, imported: Secret | None = None, once: Once | None = None) -> Secret:
+        """Store a new key under a new secret, or the one it brings; made by its `created_by`, on the request `once`."""
         secret = imported or Secret(minting.mint_secret())
         row = self.rows.access_key(access_key, secret)
         await self.execute(self.statements.put_access_key, row)
         told: dict[str, object] = {"label": access_key.label, "scope": scope_json(access_key.scope)}
+        if access_key.manage_keys:
+            told["manage_keys"] = True
         if access_key.replaces is not None:
             told["replaces"] = access_key.replaces
         if imported is not None:
             told["imported"] = True
-        maker = access_key.created_by
-        await self.log(Entry(Kind.KEY_CREATE, maker, row.account, row.access_key_id, row.record, told))
+        if once is not None:
+            told["once"] = once.digest
+        entry = Entry(Kind.KEY_CREATE, access_key.created_by, row.account, row.access_key_id, row.record, told)
+        await self.log(entry._replace(request_id=once and once.request_id))
         return secret
 
     async def rewrite_key(

@@ -65,10 +65,10 @@ class PostgresStore(StoreActs):
             self.committed_seq = self._committed.seq
             await self._hint()
 
-    async def _read(self, statement: str, value: str | None) -> tuple[SealedRows, list[tuple[object, ...]]]:
+    async def _read(self, statement: str, *values: str | int | None) -> tuple[SealedRows, list[tuple[object, ...]]]:
         async with self.snapshot() as hand:
             rows, _, _ = await self._end_of_log(hand)
-            found = await hand.fetch(statement, value)
+            found = await hand.fetch(statement, *values)
         return rows, found
 
     @contextlib.asynccontextmanager

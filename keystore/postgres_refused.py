@@ -8,7 +8,7 @@ from typing import Final
 
 from keystore.postgres_rows import SCHEMA
 from keystore.postgres_snapshot import connected
-from keystore.refused import KEPT, MAX_KEPT, Refused, kept_of, read_refused
+from keystore.refused import KEPT, MAX_KEPT, Refused, at_most, kept_of, read_refused
 from keystore.sealing import Secret
 
 # What is put together here are column names, never a value.
@@ -22,6 +22,13 @@ PRUNE: Final = (  # $1 = Unix seconds: older ones go. $2 = how many rows stay
     " FOR UPDATE SKIP LOCKED))"
 )
 FIND: Final = f"SELECT request_id, at, account, told FROM {SCHEMA}.refused WHERE request_id = $1"  # noqa: S608
+NEWEST: Final = (  # $1 = how many
+    f"SELECT request_id, at, account, told FROM {SCHEMA}.refused ORDER BY at DESC, request_id DESC LIMIT $1"  # noqa: S608
+)
+NEWEST_OF: Final = (  # $1 = how many, $2 = account
+    f"SELECT request_id, at, account, told FROM {SCHEMA}.refused WHERE account = $2"  # noqa: S608
+    " ORDER BY at DESC, request_id DESC LIMIT $1"
+)
 
 
 async def write_refused_postgres(url: Secret, refused: Sequence[Refused], now: float) -> None:
@@ -37,4 +44,12 @@ async def write_refused_postgres(url: Secret, refused: Sequence[Refused], now: f
 async def find_refused_postgres(url: Secret, request_id: str) -> Refused | None:
     """None for one that was not kept. Raises KeystoreUnavailable."""
     async with connected(url) as hand:
-        return read_refused(await hand.fetch(FIND, request_id))
+        return next(iter(read_refused(await hand.fetch(FIND, request_id))), None)
+
+
+async def list_refused_postgres(url: Secret, account: str | None, limit: int) -> list[Refused]:
+    """As `keystore.refused.list_refused`."""
+    async with connected(url) as hand:
+        if account is None:
+            return read_refused(await hand.fetch(NEWEST, at_most(limit)))
+        return read_refused(await hand.fetch(NEWEST_OF, at_most(limit), account))

@@ -24,7 +24,9 @@ def _last(named: str) -> str:
 
 
 _OF_KEY: Final = "access_key_id = k.access_key_id"
-_OF_ACCOUNT: Final = "account = a.name AND access_key_id IS NULL AND bucket IS NULL AND token IS NULL"
+_OF_ACCOUNT: Final = (
+    "account = a.name AND access_key_id IS NULL AND bucket IS NULL AND token IS NULL AND kind <> 'console.sign_in'"
+)
 
 # What is put together below are column names of this house's own types, never a value.
 LOCK_STORE: Final = f"SELECT seq FROM {SCHEMA}.store FOR UPDATE"  # noqa: S608
@@ -36,6 +38,7 @@ SELECT_LOG: Final = (  # $1 = the last sequence number known
 SELECT_LOG_END: Final = f"SELECT {STORE}, {CHANGE}, p.mac FROM {SCHEMA}.store s {_last('true')}"  # noqa: S608
 MAC_AT: Final = f"SELECT mac FROM {SCHEMA}.change WHERE seq = $1"  # noqa: S608
 FIND_CHANGE: Final = f"SELECT {CHANGE}, p.mac FROM {SCHEMA}.change c {_PREVIOUS} WHERE c.seq = $1::bigint"  # noqa: S608
+FIND_REQUEST: Final = f"SELECT {CHANGE}, p.mac FROM {SCHEMA}.change c {_PREVIOUS} WHERE c.request_id = $1"  # noqa: S608
 MAC_OF_REQUEST: Final = f"SELECT mac FROM {SCHEMA}.change WHERE request_id = $1"  # noqa: S608
 FIND_ACCESS_KEY: Final = (  # $1 = access_key_id; always one row
     f"SELECT {ACCESS_KEY}, {CHANGE}, p.mac FROM (SELECT $1::text AS id) q"  # noqa: S608
@@ -49,6 +52,21 @@ LIST_ACCESS_KEYS: Final = (  # $1 = account or NULL
     f"SELECT {ACCESS_KEY}, {CHANGE}, p.mac FROM {SCHEMA}.access_key k {_last(_OF_KEY)}"  # noqa: S608
     " WHERE $1::text IS NULL OR k.account = $1 ORDER BY k.created_at, k.access_key_id"
 )
+
+
+def _page_of_keys(of: str) -> str:
+    """$1, $2 = created_at and access_key_id behind which the page begins, $3 = how many, $4 = account; the newest
+    first."""
+    newest_first = "ORDER BY k.created_at DESC, k.access_key_id DESC"
+    page = f"SELECT * FROM {SCHEMA}.access_key k WHERE (k.created_at, k.access_key_id) < ($1::bigint, $2::text){of}"  # noqa: S608
+    return (
+        f"SELECT {ACCESS_KEY}, {CHANGE}, p.mac FROM ({page} {newest_first} LIMIT $3::bigint) k"  # noqa: S608
+        f" {_last(_OF_KEY)} {newest_first}"
+    )
+
+
+PAGE_ACCESS_KEYS: Final = _page_of_keys("")
+PAGE_ACCESS_KEYS_OF: Final = _page_of_keys(" AND k.account = $4")
 LIST_ACCOUNTS: Final = (  # $1 = name or NULL
     f"SELECT {ACCOUNT}, {CHANGE}, p.mac FROM {SCHEMA}.account a {_last(_OF_ACCOUNT)}"  # noqa: S608
     " WHERE $1::text IS NULL OR a.name = $1 ORDER BY a.name"
@@ -159,8 +177,11 @@ NUMBER_TAKEN: Final = f"SELECT EXISTS (SELECT 1 FROM {SCHEMA}.account WHERE numb
 STATEMENTS: Final = Statements(
     log_end=SELECT_LOG_END,
     mac_at=MAC_AT,
+    find_request=FIND_REQUEST,
     find_access_key=FIND_ACCESS_KEY,
     list_access_keys=LIST_ACCESS_KEYS,
+    page_access_keys=PAGE_ACCESS_KEYS,
+    page_access_keys_of=PAGE_ACCESS_KEYS_OF,
     list_accounts=LIST_ACCOUNTS,
     find_buckets=FIND_BUCKETS,
     list_buckets=LIST_BUCKETS,

@@ -5,7 +5,7 @@ transaction, its rows in the order of their ids, so that two batches wait for ea
 a standby. A key that is gone gets no row, whichever gateway is late.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from keystore.audit import printable
@@ -41,9 +41,9 @@ def _write(columns: tuple[str, ...]) -> str:
 # What is put together here are column names, never a value.
 WRITE_USED: Final = _write(_COLUMNS)
 WRITE_DENIED: Final = _write(_DENIED_COLUMNS)
-READ: Final = (  # $1 = access_key_id or NULL
+READ: Final = (  # $1 = ids or NULL
     f"SELECT access_key_id, {', '.join((*_COLUMNS, *_DENIED_COLUMNS))} FROM {SCHEMA}.usage"  # noqa: S608
-    " WHERE $1::text IS NULL OR access_key_id = $1"
+    " WHERE $1::text[] IS NULL OR access_key_id = ANY ($1)"
 )
 FORGET: Final = f"DELETE FROM {SCHEMA}.usage WHERE access_key_id = $1"  # noqa: S608
 
@@ -79,10 +79,10 @@ def _sendable(value: object) -> object:
     return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
-async def read_usage_postgres(url: Secret, access_key_id: str | None = None) -> dict[str, Usage]:
-    """By access key id: of one key, or of all that were ever used or denied. Raises KeystoreUnavailable."""
+async def read_usage_postgres(url: Secret, access_key_ids: Sequence[str] | None = None) -> dict[str, Usage]:
+    """By access key id: of these keys, None = of all; only what was ever used or denied. Raises KeystoreUnavailable."""
     async with connected(url) as hand:
-        found = await hand.fetch(READ, access_key_id)
+        found = await hand.fetch(READ, access_key_ids if access_key_ids is None else list(access_key_ids))
     return {str(row[0]): read_row([_shown(value) for value in row]) for row in found}
 
 

@@ -29,6 +29,7 @@ ACCESS_KEY_FIELDS: Final = frozenset(
 LIMITS: Final = frozenset({"source_cidrs"})
 ROLLED: Final = frozenset({"replaces", "replaced_by"})  # likewise
 DRAINS: Final = frozenset({"drains"})  # likewise, of a revoked key that lets what runs finish
+MANAGING: Final = frozenset({"manage_keys"})  # likewise, of a key that manages keys
 UPSTREAM: Final = frozenset({"upstream"})  # likewise, of an account with a credential of its own
 BUCKET_FIELDS: Final = frozenset(
     {"format", "name", "account", "generation", "state", "changed_at", "changed_by", "version"}
@@ -114,6 +115,7 @@ def access_key_record(access_key: AccessKey) -> bytes:
         {
             **limits,
             **({"drains": True} if access_key.drains else {}),
+            **({"manage_keys": True} if access_key.manage_keys else {}),
             **{name: access_key_id for name, access_key_id in rolled.items() if access_key_id is not None},
             "format": FORMAT,
             "access_key_id": access_key.access_key_id,
@@ -224,11 +226,12 @@ def read_access_key(mac_key: bytes, store_id: str, row: AccessKeyRow) -> AccessK
 
 def access_key_of(record: bytes, access_key_id: str = "") -> AccessKey:
     """What `access_key_record` wrote; nothing is verified. RecordRefused for another form."""
-    fields = _fields(record, ACCESS_KEY_FIELDS, f"access key {access_key_id}", LIMITS | ROLLED | DRAINS)
+    fields = _fields(record, ACCESS_KEY_FIELDS, f"access key {access_key_id}", LIMITS | ROLLED | DRAINS | MANAGING)
     try:
         _check_rolled(fields)
-        if fields.get("drains", True) is not True:
-            raise InvalidInput("drains is true where it is there")
+        for name in (DRAINS | MANAGING) & fields.keys():
+            if fields[name] is not True:
+                raise InvalidInput(f"{name} is true where it is there")
         reason = fields.pop("revoked_reason")
         cidrs = _source_cidrs(fields.pop("source_cidrs")) if "source_cidrs" in fields else ()
         return AccessKey(

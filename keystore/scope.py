@@ -1,13 +1,13 @@
-"""What an access key may reach: All Buckets or Specific Buckets, and with which rights.
+"""What an access key may reach: All Buckets, Specific Buckets or none, and with which rights.
 
-Knows nobody. An absent scope and an empty list are errors, never "all".
+Knows nobody. An absent scope and an empty list are errors, never "all" and never "none".
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Final
+from typing import Final, assert_never
 
 from keystore.errors import InvalidInput
 
@@ -112,42 +112,60 @@ class SpecificBuckets:
             raise InvalidInput("a scope names each bucket once")
 
 
-Scope = AllBuckets | SpecificBuckets
+@dataclass(frozen=True, slots=True)
+class NoBuckets:
+    """No bucket yet: the key is good for its own sake, or is given its buckets later."""
+
+
+Scope = AllBuckets | SpecificBuckets | NoBuckets
 
 
 def permissions_by_bucket(scope: Scope) -> dict[str, frozenset[Permission]] | None:
-    """For Specific Buckets: exact bucket name → permissions (CREATE_BUCKET never among them). For All: None."""
+    """For Specific Buckets: exact bucket name → permissions (CREATE_BUCKET never among them). For All: None; for none:
+    nothing.
+    """
     match scope:
         case AllBuckets():
             return None
         case SpecificBuckets(buckets=grants):
             return {grant.name: GRANTS[grant.rights] - {Permission.CREATE_BUCKET} for grant in grants}
+        case NoBuckets():
+            return {}
+        case _:
+            assert_never(scope)
+
+
+def grants_of(scope: Scope) -> tuple[BucketGrant, ...]:
+    """The buckets it names, each with what is granted there."""
+    match scope:
+        case SpecificBuckets(buckets=grants):
+            return grants
+        case AllBuckets() | NoBuckets():
+            return ()
+        case _:
+            assert_never(scope)
 
 
 def prefixes_by_bucket(scope: Scope) -> dict[str, bytes]:
     """Exact bucket name → prefix, for those that have one. All Buckets has none."""
-    if isinstance(scope, AllBuckets):
-        return {}
-    return {grant.name: grant.prefix.encode() for grant in scope.buckets if grant.prefix}
+    return {grant.name: grant.prefix.encode() for grant in grants_of(scope) if grant.prefix}
 
 
 def generations_by_bucket(scope: Scope) -> dict[str, int]:
     """Exact bucket name → generation, where it is not 0. All Buckets has none."""
-    if isinstance(scope, AllBuckets):
-        return {}
-    return {grant.name: grant.generation for grant in scope.buckets if grant.generation}
+    return {grant.name: grant.generation for grant in grants_of(scope) if grant.generation}
 
 
 def granted_in(scope: Scope, generation_of: Callable[[str], int]) -> Scope:
     """The scope with each bucket in the generation that `generation_of` says."""
-    if isinstance(scope, AllBuckets):
+    if not isinstance(scope, SpecificBuckets):
         return scope
     return SpecificBuckets(tuple(replace(grant, generation=generation_of(grant.name)) for grant in scope.buckets))
 
 
 def stored_scope(scope: Scope) -> dict[str, object]:
     """As `scope_json`, and with the generation of each bucket where it is not 0."""
-    if isinstance(scope, AllBuckets):
+    if not isinstance(scope, SpecificBuckets):
         return scope_json(scope)
     return {"type": "buckets", "buckets": [_stored_grant(grant) for grant in scope.buckets]}
 
@@ -158,12 +176,16 @@ def _stored_grant(grant: BucketGrant) -> dict[str, object]:
 
 
 def scope_json(scope: Scope) -> dict[str, object]:
-    """{"type": "all", "rights"} or {"type": "buckets", "buckets": [{"name", "rights", "prefix"?}, …]}."""
+    """{"type": "all", "rights"}, {"type": "none"} or {"type": "buckets", "buckets": [{"name", "rights", "prefix"?}]}"""
     match scope:
         case AllBuckets(rights=rights):
             return {"type": "all", "rights": rights.value}
         case SpecificBuckets(buckets=grants):
             return {"type": "buckets", "buckets": [_grant_json(grant) for grant in grants]}
+        case NoBuckets():
+            return {"type": "none"}
+        case _:
+            assert_never(scope)
 
 
 def _grant_json(grant: BucketGrant) -> dict[str, str]:
@@ -181,7 +203,11 @@ def read_scope(value: object) -> Scope:
             return AllBuckets(**_rights(rest))
         case {"type": "buckets", "buckets": list(grants), **rest} if not rest:
             return SpecificBuckets(tuple(_read_grant(grant) for grant in grants))
-    raise InvalidInput('a scope is {"type": "all"} or {"type": "buckets", "buckets": [{"name": …}, …]}')
+        case {"type": "none", **rest} if not rest:
+            return NoBuckets()
+    raise InvalidInput(
+        'a scope is {"type": "all"}, {"type": "none"} or {"type": "buckets", "buckets": [{"name": …}, …]}'
+    )
 
 
 def _read_grant(value: object) -> BucketGrant:

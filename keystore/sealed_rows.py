@@ -4,13 +4,15 @@ Knows no database. Writing: records become rows with seal and MAC. Opening: what
 judged is `verified_rows`.
 """
 
+import hmac
 from typing import Final
 
-from keystore.access_key import AccessKey
+from keystore.access_key import AccessKey, KnownKey
 from keystore.accounts import Account
 from keystore.admin_tokens import AdminToken
 from keystore.bucket_claims import BucketClaim
 from keystore.chain import START, Change, Position, StoreRow, linked, store_mac
+from keystore.derived import derive_date_key
 from keystore.record import (
     AccessKeyRow,
     AccountRow,
@@ -145,6 +147,15 @@ class SealedRows(VerifiedRows):
         """The secret in a row whose MAC held."""
         kek = self._ring.named(row.kek_id)
         return Secret(open_seal(kek, secret_binding(row.account, row.access_key_id), row.secret_sealed).decode())
+
+    def known_key(self, row: AccessKeyRow, access_key: AccessKey, date: bytes) -> KnownKey:
+        """Of a row that was read, with kDate of b"YYYYMMDD"."""
+
+        def secret() -> bytes:
+            return self.open_secret(row).expose().encode()
+
+        date_keys = {date: derive_date_key(secret(), date)}
+        return KnownKey(access_key, date_keys, lambda string_to_sign: hmac.digest(secret(), string_to_sign, "sha1"))
 
 
 def found_store(ring: KekRing, store_id: str) -> tuple[SealedRows, StoreRow]:

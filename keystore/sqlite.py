@@ -55,10 +55,10 @@ class SqliteStore(StoreActs):
             await self._read_back(self._hand, mutation.changes)
             self.committed_seq = mutation.changes[-1].seq
 
-    async def _read(self, statement: str, value: str | None) -> tuple[SealedRows, list[tuple[object, ...]]]:
+    async def _read(self, statement: str, *values: str | int | None) -> tuple[SealedRows, list[tuple[object, ...]]]:
         async with self._alone():
             rows, _, _ = await self._end_of_log(self._hand)
-            return rows, await self._hand.fetch(statement, value)
+            return rows, await self._hand.fetch(statement, *values)
 
     async def prepare(self, *, create: bool) -> None:
         """Bring the schema up, found the keystore if the file is empty, and prove the KEK; under the write lock."""

@@ -31,6 +31,7 @@ from keystore.sealing import KekRing
 from keystore.sqlite_file import keystore_path, migrations, open_snapshot
 from keystore.sqlite_rows import (
     LIST_CHANGES,
+    LIST_CHANGES_OF_A_KEY,
     PAGE,
     PAGE_OF_ACCESS_KEYS,
     PAGE_OF_ACCOUNTS,
@@ -132,4 +133,5 @@ def list_changes(url_or_path: str | Path, ring: KekRing, wanted: Wanted) -> list
     """The newest last. Raises as `enter_store`, and KeystoreUnavailable when it cannot be read."""
     with open_snapshot(keystore_path(url_or_path)) as connection:
         rows = enter_store(ring, read_store(connection.execute(SELECT_STORE).fetchall()))
-        return listed_changes(rows, connection.execute(LIST_CHANGES, wanted).fetchall())
+        statement = LIST_CHANGES if wanted.access_key_id is None else LIST_CHANGES_OF_A_KEY
+        return listed_changes(rows, connection.execute(statement, wanted).fetchall())

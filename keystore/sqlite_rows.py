@@ -29,7 +29,9 @@ LAST_OF_BUCKETS: Final = "SELECT bucket, max(seq) FROM change WHERE bucket IS NO
 PAGE: Final = 1000  # rows of any table in one statement, when all of them are read
 
 _PREVIOUS: Final = "LEFT JOIN change p ON p.seq = c.seq - 1"
-_OF_ACCOUNT: Final = "account = a.name AND access_key_id IS NULL AND bucket IS NULL AND token IS NULL"
+_OF_ACCOUNT: Final = (
+    "account = a.name AND access_key_id IS NULL AND bucket IS NULL AND token IS NULL AND kind <> 'console.sign_in'"
+)
 
 # What is put together below are column names of this house's own types, never a value.
 SELECT_LOG: Final = (  # ?1 = the last sequence number known
@@ -50,6 +52,15 @@ LIST_ACCESS_KEYS: Final = (  # ?1 = account or NULL
     f" LEFT JOIN change c ON c.seq = (SELECT max(seq) FROM change WHERE access_key_id = k.access_key_id) {_PREVIOUS}"
     " WHERE ?1 IS NULL OR k.account = ?1 ORDER BY k.created_at, k.access_key_id"
 )
+_PAGE_OF_KEYS: Final = (
+    f"SELECT {ACCESS_KEY}, {CHANGE}, p.mac FROM access_key k"  # noqa: S608
+    f" LEFT JOIN change c ON c.seq = (SELECT max(seq) FROM change WHERE access_key_id = k.access_key_id) {_PREVIOUS}"
+    " WHERE (k.created_at, k.access_key_id) < (?1, ?2)"
+)
+_NEWEST_KEYS_FIRST: Final = " ORDER BY k.created_at DESC, k.access_key_id DESC LIMIT ?3"
+# ?1, ?2 = created_at and access_key_id behind which the page begins, ?3 = how many, ?4 = account; the newest first
+PAGE_ACCESS_KEYS: Final = _PAGE_OF_KEYS + _NEWEST_KEYS_FIRST
+PAGE_ACCESS_KEYS_OF: Final = f"{_PAGE_OF_KEYS} AND k.account = ?4{_NEWEST_KEYS_FIRST}"
 LIST_ACCOUNTS: Final = (  # ?1 = name or NULL
     f"SELECT {ACCOUNT}, {CHANGE}, p.mac FROM account a LEFT JOIN change c ON c.seq ="  # noqa: S608
     f" (SELECT max(seq) FROM change WHERE {_OF_ACCOUNT}) {_PREVIOUS}"
@@ -80,10 +91,11 @@ LIST_ADMIN_TOKENS: Final = (  # ?1 = account or NULL: of its tokens, whether the
     f" LEFT JOIN change c ON c.seq = (SELECT max(seq) FROM change WHERE token = q.id) {_PREVIOUS}"
     " WHERE ?1 IS NULL OR t.account = ?1 OR c.account = ?1 ORDER BY t.created_at, q.id"
 )
-LIST_CHANGES: Final = (  # ?1 = access_key_id, ?2 = bucket, ?3 = account, each or NULL, ?4 = how many; the newest first
-    f"SELECT {CHANGE}, p.mac FROM change c {_PREVIOUS} WHERE (?1 IS NULL OR c.access_key_id = ?1)"  # noqa: S608
-    " AND (?2 IS NULL OR c.bucket = ?2) AND (?3 IS NULL OR c.account = ?3) ORDER BY c.seq DESC LIMIT ?4"
-)
+_LISTED: Final = f"SELECT {CHANGE}, p.mac FROM change c {_PREVIOUS} WHERE"  # noqa: S608
+_NARROWED: Final = "(?2 IS NULL OR c.bucket = ?2) AND (?3 IS NULL OR c.account = ?3) ORDER BY c.seq DESC LIMIT ?4"
+# ?1 = access_key_id, ?2 = bucket, ?3 = account, each or NULL, ?4 = how many; the newest first
+LIST_CHANGES: Final = f"{_LISTED} (?1 IS NULL OR c.access_key_id = ?1) AND {_NARROWED}"
+LIST_CHANGES_OF_A_KEY: Final = f"{_LISTED} c.access_key_id = ?1 AND {_NARROWED}"  # by its index
 
 
 def _page(table: str, columns: str, alias: str) -> str:
@@ -119,6 +131,7 @@ PAGE_OF_ACCOUNTS: Final = _page("account", ACCOUNT, "a")
 PAGE_OF_BUCKETS: Final = _page("bucket", BUCKET, "b")
 PAGE_OF_ADMIN_TOKENS: Final = _page("admin_token", ADMIN_TOKEN, "t")
 MAC_AT: Final = "SELECT mac FROM change WHERE seq = ?1"
+FIND_REQUEST: Final = f"SELECT {CHANGE}, p.mac FROM change c {_PREVIOUS} WHERE c.request_id = ?1"  # noqa: S608
 
 
 def _into(table: str, fields: tuple[str, ...]) -> str:
@@ -139,8 +152,11 @@ NUMBER_TAKEN: Final = "SELECT EXISTS (SELECT 1 FROM account WHERE number = ?1)"
 STATEMENTS: Final = Statements(
     log_end=SELECT_LOG_END,
     mac_at=MAC_AT,
+    find_request=FIND_REQUEST,
     find_access_key=FIND_ACCESS_KEY,
     list_access_keys=LIST_ACCESS_KEYS,
+    page_access_keys=PAGE_ACCESS_KEYS,
+    page_access_keys_of=PAGE_ACCESS_KEYS_OF,
     list_accounts=LIST_ACCOUNTS,
     find_buckets=FIND_BUCKETS,
     list_buckets=LIST_BUCKETS,

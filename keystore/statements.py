@@ -13,8 +13,11 @@ class Statements(NamedTuple):
 
     log_end                    the store row, the last change, the MAC of the one before it
     mac_at                     seq → the MAC of that change
+    find_request               request id → the change under it, the MAC of the one before; or none
     find_access_key            id → always one row: the record, the last change that names it, the MAC before that
     list_access_keys           account or NULL = all → rows likewise
+    page_access_keys           created_at, id, how many → those made before these, the newest first; likewise
+    page_access_keys_of        the same and an account → of that one
     list_accounts              name or NULL = all → likewise
     find_buckets               a JSON array of names → those that have a claim, or a change that says they should
     list_buckets               account or NULL = all → those it holds or held
@@ -27,8 +30,11 @@ class Statements(NamedTuple):
 
     log_end: str
     mac_at: str
+    find_request: str
     find_access_key: str
     list_access_keys: str
+    page_access_keys: str
+    page_access_keys_of: str
     list_accounts: str
     find_buckets: str
     list_buckets: str

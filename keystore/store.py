@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
-from keystore.access_key import ACCESS_KEY_ID, AccessKey, RevokeReason, Status, check_times, clean_label
+from keystore.access_key import (
+    ACCESS_KEY_ID,
+    LATEST,
+    AccessKey,
+    KnownKey,
+    RevokeReason,
+    Status,
+    check_times,
+    clean_label,
+)
 from keystore.accounts import Account
 from keystore.admin_tokens import AdminToken, Role
 from keystore.bucket_claims import BucketClaim
@@ -34,6 +43,7 @@ class NewKey:
     expires_at: int | None = None
     not_before: int | None = None
     source_cidrs: tuple[str, ...] = ()
+    manage_keys: bool = False
 
 
 def check_foreign(access_key_id: str, secret: Secret) -> None:
@@ -58,7 +68,46 @@ def draft_key(new: NewKey, access_key_id: str, now: int, actor: str) -> AccessKe
         expires_at=new.expires_at,
         not_before=new.not_before,
         source_cidrs=clean_cidrs(new.source_cidrs),
+        manage_keys=new.manage_keys,
     )
+
+
+REQUEST_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
+MAX_DIGEST: Final = 128  # characters
+
+
+class Once(NamedTuple):
+    """`request_id`: 32 hex digits, the same for the same caller and Idempotency-Key. `digest`: of what was asked with
+    it."""
+
+    request_id: str
+    digest: str
+
+
+def check_once(once: Once) -> None:
+    """InvalidInput for what no caller derives."""
+    check_request_id(once.request_id)
+    if not 1 <= len(once.digest) <= MAX_DIGEST or not once.digest.isascii():
+        raise InvalidInput(f"the digest of a request has 1 to {MAX_DIGEST} ASCII characters")
+
+
+def check_request_id(request_id: str) -> None:
+    if not REQUEST_ID.match(request_id):
+        raise InvalidInput("a request id has 32 of 0-9 and a-f")
+
+
+MAX_PAGE: Final = 1000  # keys of one page
+KeyOrder = tuple[int, str]  # created_at and id of a key: the order of pages
+NEWEST_KEY: Final[KeyOrder] = (2**63 - 1, "")
+
+
+def check_page(after: KeyOrder | None, limit: int) -> KeyOrder:
+    """Behind which key a page begins. InvalidInput for a place no key can have, and for a page of none or too many."""
+    if not 1 <= limit <= MAX_PAGE:
+        raise InvalidInput(f"a page has 1 to {MAX_PAGE} keys")
+    if after is not None and not (0 <= after[0] <= LATEST and ACCESS_KEY_ID.match(after[1])):
+        raise InvalidInput("no page of keys begins there: ask for the first one")
+    return NEWEST_KEY if after is None else after
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +220,25 @@ class Store(Protocol):
     async def list_claims(self, account: str | None) -> dict[str, BucketClaim]:
         """By name: of those the account holds, or held last; None = all. What nobody claimed is not among them."""
 
-    async def create_key(self, new: NewKey, actor: str) -> tuple[AccessKey, Secret]:
-        """The only time the secret is seen. InvalidInput for label or times, NotFound for the account."""
+    async def create_key(self, new: NewKey, actor: str, once: Once | None = None) -> tuple[AccessKey, Secret]:
+        """The only time the secret is seen. InvalidInput for label or times, NotFound for the account.
+
+        Repeated when the request `once` has made a key before, however long ago: none is made now.
+        """
 
     async def import_key(self, new: NewKey, access_key_id: str, secret: Secret, actor: str) -> AccessKey:
         """A key that another program made. Conflict for an id that a key here has or ever had."""
 
     async def list_keys(self, account: str | None) -> list[AccessKey]:
         """Oldest first; None = of all accounts. Revoked and expired ones included, deleted ones gone."""
+
+    async def page_keys(self, account: str | None, after: KeyOrder | None, limit: int) -> list[AccessKey]:
+        """Newest first, by created_at and then id; None = of all accounts. `after`: of the last key of the page before,
+        None = the first page. `limit`: at most MAX_PAGE; fewer are the last page. InvalidInput for both."""
+
+    async def known_key(self, access_key_id: str, date: bytes) -> KnownKey | None:
+        """As `directory.find`, read anew each time: kDate of `date` (b"YYYYMMDD") is there. None for an id that no key
+        has."""
 
     async def get_key(self, access_key_id: str) -> AccessKey:
         """NotFound when it never was or was deleted."""
@@ -199,8 +259,9 @@ class Store(Protocol):
         NotFound, InvalidInput for the overlap, Conflict as `key_acts.rolled`.
         """
 
-    async def update_key(self, access_key_id: str, edit: Edit, actor: str) -> AccessKey:
-        """NotFound, InvalidInput and Conflict as `key_acts.updated`."""
+    async def update_key(self, access_key_id: str, edit: Edit, actor: str, version: int | None = None) -> AccessKey:
+        """NotFound, InvalidInput and Conflict as `key_acts.updated`. `version`: of the record that the caller has seen,
+        None = any; Outdated when it is another one by now."""
 
     async def delete_key(self, access_key_id: str, actor: str) -> None:
         """From any state, and even when its record is refused. The id is never issued again."""
@@ -222,6 +283,13 @@ class Store(Protocol):
 
     async def revoke_token(self, token_id: str, actor: str) -> AdminToken:
         """NotFound. Always writes a change, as `revoke_key`; final."""
+
+    async def note_sign_in(self, nonce: str, actor: str, account: str | None, told: dict[str, object]) -> bool:
+        """That somebody signs in by a link: a change of the log, under the link's nonce, 32 hex digits. False when it
+        was used before: nobody may sign in by it now. `account`: of an owner. `told`: for people, no secret.
+
+        NotFound for the account, InvalidInput for what is no nonce.
+        """
 
     async def reseal(self, kek_id: str, place: Place, limit: int, actor: str) -> Resealed:
         """Seal the next `limit` rows behind `place` under `kek_id`, the newest KEK that is loaded, from which call on

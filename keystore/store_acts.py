@@ -12,15 +12,22 @@ from dataclasses import replace
 from typing import Final
 
 from keystore import minting
-from keystore.access_key import AccessKey, RevokeReason, granted_now, revoked
+from keystore.access_key import ACCESS_KEY_ID, AccessKey, KnownKey, RevokeReason, granted_now, revoked
 from keystore.accounts import DEFAULT_ACCOUNT, Account
 from keystore.admin_tokens import TOKEN_ID, AdminToken, secret_hash, token_text
 from keystore.admin_tokens import revoked as token_revoked
 from keystore.bucket_claims import BucketClaim, assigned, claimed, released, undone
 from keystore.chain import START, Change, Kind, Position, StoreRow
 from keystore.derived import StoreCredential, UpstreamCredential
-from keystore.errors import Conflict, InvalidInput, KeystoreUnavailable, NotFound, RecordRefused
-from keystore.found_rows import read_claims, read_found_account, read_found_key, read_log_end, read_tokens
+from keystore.errors import Conflict, InvalidInput, KeystoreUnavailable, NotFound, Outdated, RecordRefused
+from keystore.found_rows import (
+    read_access_keys,
+    read_claims,
+    read_found_account,
+    read_found_key,
+    read_log_end,
+    read_tokens,
+)
 from keystore.key_acts import Edit, edit_json, restored, rolled, updated
 from keystore.mutation import Entry, Mutation
 from keystore.record import AccessKeyRow
@@ -31,11 +38,16 @@ from keystore.statements import Hand, Statements
 from keystore.store import (
     Claimed,
     Issued,
+    KeyOrder,
     NewKey,
     NewToken,
+    Once,
     Place,
     Resealed,
     check_foreign,
+    check_once,
+    check_page,
+    check_request_id,
     draft_key,
     draft_token,
 )
@@ -53,6 +65,11 @@ class StoreActs(ABC):
         self._clock = clock
         self.committed_seq = 0
 
+    @property
+    def ring(self) -> KekRing:
+        """The KEKs it reads and writes with."""
+        return self._ring
+
     # ---- what a database adds ----
 
     @abstractmethod
@@ -62,7 +79,7 @@ class StoreActs(ABC):
         """
 
     @abstractmethod
-    async def _read(self, statement: str, value: str | None) -> tuple[SealedRows, list[tuple[object, ...]]]:
+    async def _read(self, statement: str, *values: str | int | None) -> tuple[SealedRows, list[tuple[object, ...]]]:
         """The means to verify what was found, and the rows."""
 
     # ---- the contract ----
@@ -77,30 +94,46 @@ class StoreActs(ABC):
         rows, found = await self._read(self._statements.list_accounts, None)
         return [rows.read_account(*read_found_account(row)) for row in found]
 
-    async def create_key(self, new: NewKey, actor: str) -> tuple[AccessKey, Secret]:
+    async def create_key(self, new: NewKey, actor: str, once: Once | None = None) -> tuple[AccessKey, Secret]:
         async with self._mutation() as mutation:
+            if once is not None:
+                check_once(once)
+                await mutation.require_first(once)
             await mutation.account(new.account)
-            return await self._add_key(mutation, new, await mutation.free_access_key_id(), actor)
+            access_key = await self._granted(mutation, new, await mutation.free_access_key_id(), actor)
+            return access_key, await mutation.add_key(access_key, once=once)
 
     async def import_key(self, new: NewKey, access_key_id: str, secret: Secret, actor: str) -> AccessKey:
         check_foreign(access_key_id, secret)
         async with self._mutation() as mutation:
             await mutation.account(new.account)
             await mutation.require_new(access_key_id)
-            access_key, _ = await self._add_key(mutation, new, access_key_id, actor, secret)
+            access_key = await self._granted(mutation, new, access_key_id, actor)
+            await mutation.add_key(access_key, secret)
         return access_key
 
-    async def _add_key(
-        self, mutation: Mutation, new: NewKey, access_key_id: str, actor: str, imported: Secret | None = None
-    ) -> tuple[AccessKey, Secret]:
+    async def _granted(self, mutation: Mutation, new: NewKey, access_key_id: str, actor: str) -> AccessKey:
         drafted = draft_key(new, access_key_id, mutation.now, actor)
-        access_key = granted_now(drafted, await mutation.claims(drafted.grants or ()))
-        return access_key, await mutation.add_key(access_key, imported)
+        return granted_now(drafted, await mutation.claims(drafted.grants or ()))
 
     async def list_keys(self, account: str | None) -> list[AccessKey]:
-        rows, found = await self._read(self._statements.list_access_keys, account)
-        verified = [rows.read_access_key(*read_found_key(row)) for row in found]
-        return [access_key for access_key in verified if access_key is not None]
+        return read_access_keys(*await self._read(self._statements.list_access_keys, account))
+
+    async def page_keys(self, account: str | None, after: KeyOrder | None, limit: int) -> list[AccessKey]:
+        created_at, access_key_id = check_page(after, limit)
+        if account is None:
+            found = await self._read(self._statements.page_access_keys, created_at, access_key_id, limit)
+        else:
+            found = await self._read(self._statements.page_access_keys_of, created_at, access_key_id, limit, account)
+        return read_access_keys(*found)
+
+    async def known_key(self, access_key_id: str, date: bytes) -> KnownKey | None:
+        if not ACCESS_KEY_ID.match(access_key_id):
+            return None
+        rows, found = await self._read(self._statements.find_access_key, access_key_id)
+        row, last = read_found_key(found[0])
+        access_key = rows.read_access_key(row, last)
+        return None if row is None or access_key is None else rows.known_key(row, access_key, date)
 
     async def get_key(self, access_key_id: str) -> AccessKey:
         rows, found = await self._read(self._statements.find_access_key, access_key_id)
@@ -146,9 +179,11 @@ class StoreActs(ABC):
             await mutation.rewrite_key(Kind.KEY_ROLL, row, ended, actor, told)
         return Issued(successor, secret, ended)
 
-    async def update_key(self, access_key_id: str, edit: Edit, actor: str) -> AccessKey:
+    async def update_key(self, access_key_id: str, edit: Edit, actor: str, version: int | None = None) -> AccessKey:
         async with self._mutation() as mutation:
             row, access_key = await self._known(mutation, access_key_id)
+            if version not in (None, access_key.version):
+                raise Outdated(f"{access_key_id} was changed meanwhile: version {access_key.version}, not {version}")
             after = updated(access_key, edit, await mutation.claims(edit.buckets), mutation.now)
             await mutation.rewrite_key(Kind.KEY_UPDATE, row, after, actor, edit_json(edit))
         return after
@@ -256,6 +291,20 @@ class StoreActs(ABC):
             await mutation.put_token(Kind.TOKEN_REVOKE, token, actor)
         return token
 
+    async def note_sign_in(self, nonce: str, actor: str, account: str | None, told: dict[str, object]) -> bool:
+        check_request_id(nonce)
+        try:
+            async with self._mutation() as mutation:
+                if await mutation.done_before(nonce):
+                    raise _Spent
+                if account is not None:
+                    await mutation.account(account)
+                entry = Entry(Kind.CONSOLE_SIGN_IN, actor, account or "", None, None, told, request_id=nonce)
+                await mutation.log(entry)
+        except _Spent:
+            return False
+        return True
+
     async def _known(self, mutation: Mutation, access_key_id: str) -> tuple[AccessKeyRow, AccessKey]:
         row, last = await mutation.find(access_key_id)
         access_key = mutation.rows.read_access_key(row, last)
@@ -295,6 +344,10 @@ class StoreActs(ABC):
         rows, store = found_store(self._ring, minting.mint_store_id())
         mutation = Mutation(hand, self._statements, rows, store, int(self._clock()))
         await mutation.add_account(DEFAULT_ACCOUNT, FOUNDER)
+
+
+class _Spent(Conflict):
+    """Ends a mutation that has nothing to write."""
 
 
 def _no_such_key(access_key_id: str) -> NotFound:

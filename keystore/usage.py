@@ -5,6 +5,7 @@ write lock, and it may be lost: deleting the file costs the dates in it.
 """
 
 import contextlib
+import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -69,8 +70,9 @@ _DENIED: Final = (
 )
 _READ: Final = (
     "SELECT access_key_id, used_at, operation, bucket, source, region, user_agent, denied_at, reason, denied_bucket"
-    " FROM usage WHERE ?1 IS NULL OR access_key_id = ?1"
+    " FROM usage"
 )
+_OF_THESE: Final = " WHERE access_key_id IN (SELECT value FROM json_each(?1))"
 
 
 def usage_path(database: Path) -> Path:
@@ -120,8 +122,9 @@ def shortened(row: Used | Denied) -> list[object]:
     return [value[:MAX_TEXT] if isinstance(value, str) else value for value in row]
 
 
-def read_usage(database: Path, access_key_id: str | None = None) -> dict[str, Usage]:
-    """By access key id: of one key, or of all that were ever used or denied. {} where nothing was written yet.
+def read_usage(database: Path, access_key_ids: Sequence[str] | None = None) -> dict[str, Usage]:
+    """By access key id: of these keys, None = of all; only what was ever used or denied. {} where nothing was written
+    yet.
 
     Raises KeystoreUnavailable when the file cannot be read.
     """
@@ -131,7 +134,11 @@ def read_usage(database: Path, access_key_id: str | None = None) -> dict[str, Us
     with open_usage(path, "ro") as connection:
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'usage'").fetchall():
             return {}
-        return {row[0]: read_row(row) for row in connection.execute(_READ, (access_key_id,)).fetchall()}
+        if access_key_ids is None:
+            found = connection.execute(_READ).fetchall()
+        else:
+            found = connection.execute(_READ + _OF_THESE, (json.dumps(access_key_ids),)).fetchall()
+        return {row[0]: read_row(row) for row in found}
 
 
 def read_row(row: Sequence[Any]) -> Usage:

@@ -25,7 +25,7 @@ from keystore.record import (
     read_bucket,
 )
 
-PROTOCOL: Final = 3  # 2: changes that name a bucket; 3: that name an admin token
+PROTOCOL: Final = 4  # 2: changes that name a bucket; 3: that name an admin token; 4: of an account that leave no record
 
 
 class LastChange(NamedTuple):

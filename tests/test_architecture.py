@@ -15,12 +15,22 @@ PACKAGES = ("gateway", "keystore")
 PURE_FLOORS = [
     ["keystore.errors", "keystore.statements"],
     ["keystore.derived"],
-    ["keystore.scope", "keystore.source_cidrs", "keystore.accounts", "keystore.lease"],
+    ["keystore.scope", "keystore.source_cidrs", "keystore.accounts", "keystore.lease", "gateway.spans"],
     ["keystore.bucket_claims"],
     ["keystore.access_key", "gateway.s3", "gateway.source"],
     ["keystore.admin_tokens"],
     ["keystore.record", "keystore.key_acts", "gateway.payload"],
     ["keystore.chain", "gateway.sigv4"],
+    [
+        "gateway.iam.claim",
+        "gateway.iam.documents",
+        "gateway.iam.errors",
+        "gateway.iam.names",
+        "gateway.iam.reach",
+        "gateway.iam.request",
+        "gateway.iam.tags",
+        "gateway.iam.verify",
+    ],
     ["keystore.audit", "keystore.mark", "keystore.verified_rows"],
     ["keystore.found_rows"],
     ["gateway.header_policy", "gateway.reply_policy", "gateway.reply_documents", "gateway.store_errors"],
@@ -32,8 +42,9 @@ PURE_FLOORS = [
 ]
 # ---- the waterline: everything above is pure, everything below does IO, reads clocks or draws randomness ----
 DEEP_FLOORS = [
-    ["keystore.minting", "keystore.sealing", "gateway.config", "gateway.telemetry", "gateway.spool"],
-    ["keystore.sealed_rows", "keystore.store", "keystore.kek_use"],
+    ["keystore.minting", "keystore.sealing", "gateway.config_sections", "gateway.telemetry", "gateway.spool"],
+    ["gateway.config", "keystore.sealed_rows", "keystore.store", "keystore.kek_use"],
+    ["keystore.lineage"],
     ["keystore.sqlite_file", "keystore.sqlite_rows", "keystore.postgres_rows", "keystore.means", "keystore.remembered"],
     ["keystore.mutation"],
     ["keystore.mark_file", "keystore.reseal", "keystore.kek_file", "keystore.postgres_server"],
@@ -55,12 +66,16 @@ DEEP_FLOORS = [
         "keystore.postgres_uploads",
         "keystore.postgres_usage",
     ],
+    ["keystore.keystore", "keystore.local_keystore", "keystore.remote_keystore"],
     ["gateway.uploads"],
     ["gateway.usage"],
-    ["gateway.wire", "gateway.console"],
+    ["gateway.console.acts"],
+    ["gateway.iam"],
+    ["gateway.wire"],
     ["gateway.wiring", "gateway.store_buckets"],
-    ["gateway.store_probe", "gateway.store_uploads"],
+    ["gateway.store_probe", "gateway.store_uploads", "gateway.console"],
     ["gateway.workers"],
+    ["gateway.control_plane"],
     ["gateway.serve"],
     ["gateway.embedded"],
     ["gateway.cli"],
@@ -85,7 +100,11 @@ IMPURE_MODULES = {
     "urllib.request",
 }
 IMPURE_CALLS = {"open", "print", "input", "now", "utcnow", "today"}
-PROOFS = {"Authenticated": "gateway/sigv4/verify.py", "Authorized": "gateway/authorize.py"}
+PROOFS = {
+    "Authenticated": "gateway/sigv4/verify.py",
+    "Authorized": "gateway/authorize.py",
+    "Proven": "gateway/iam/verify.py",
+}
 # Names that say nothing: one word for one thing, from the field.
 EMPTY_NAMES = {
     "utils",

@@ -8,9 +8,9 @@ import typer
 
 from gateway.cli.keys import Json, Yes
 from gateway.cli.opened import actor, with_store
-from gateway.cli.options import read_moment
 from gateway.cli.output import confirm, say, show_json, show_rows, told_errors
 from gateway.cli.reveal import OF_A_TOKEN, Reveal
+from gateway.spans import read_moment
 from keystore.admin_tokens import AdminToken, Role, admin_token_json, no_such_token
 from keystore.sealing import Secret
 from keystore.store import NewToken, Store

@@ -9,15 +9,14 @@ from typing import Annotated, Any, Final
 import typer
 
 from gateway.cli.keys import Json
-from gateway.cli.opened import config_path
+from gateway.cli.opened import beside, config_path
 from gateway.cli.output import Exit, progress, say, show_json, show_rows, told_errors
 from gateway.config import KeystoreSettings, load_config
-from keystore.access_key import LATEST, rfc3339
 from keystore.audit import Finding, Report, printable
-from keystore.audited_rows import Listed, Progress, Wanted
-from keystore.postgres_audit import audit_postgres, list_postgres_changes
+from keystore.audited_rows import Listed, Progress, Wanted, listed_json
+from keystore.postgres_audit import audit_postgres
 from keystore.sealing import KekRing, Secret, load_kek_ring
-from keystore.sqlite_audit import audit_keystore, list_changes
+from keystore.sqlite_audit import audit_keystore
 
 audit = typer.Typer(no_args_is_help=True, help="The change log: who did what, and whether all of the keystore holds.")
 
@@ -76,11 +75,9 @@ def list_log(
 ) -> None:
     """Who changed what, the newest last. Ends with 1 when a row is not the keystore's own."""
     with told_errors():
-        keystore = load_config(config_path(context)).keystore
-        ring = load_kek_ring(keystore.kek_file)
-        listed = _listed(keystore, ring, Wanted(access_key_id, bucket, account, limit))
+        listed = asyncio.run(beside(context).changes(Wanted(access_key_id, bucket, account, limit)))
     if json:
-        show_json([_shown(one) for one in listed])
+        show_json([listed_json(one) for one in listed])
     else:
         show_rows(("SEQ", "TIME", "KIND", "ACTOR", "ACCOUNT", "SUBJECT", "WHAT"), [_row(one) for one in listed])
     broken = [str(one.change.seq) for one in listed if not one.verified]
@@ -89,30 +86,8 @@ def list_log(
         raise typer.Exit(Exit.FAILURE)
 
 
-def _listed(keystore: KeystoreSettings, ring: KekRing, wanted: Wanted) -> list[Listed]:
-    if not keystore.remote:
-        return list_changes(keystore.path, ring, wanted)
-    return asyncio.run(list_postgres_changes(Secret(keystore.url.get_secret_value()), ring, wanted))
-
-
-def _shown(listed: Listed) -> dict[str, Any]:
-    change = listed.change
-    return {
-        "seq": change.seq,
-        "at": _time(change.at),
-        "kind": printable(change.kind),
-        "actor": printable(change.actor),
-        "account": printable(change.account) or None,
-        "access_key_id": change.access_key_id and printable(change.access_key_id),
-        "bucket": change.bucket and printable(change.bucket),
-        "token_id": change.token and printable(change.token),
-        "body": _body(listed),
-        "verified": listed.verified,
-    }
-
-
 def _row(listed: Listed) -> tuple[str, ...]:
-    shown = _shown(listed)
+    shown = listed_json(listed)
     subject = shown["access_key_id"] or shown["bucket"] or shown["token_id"] or "-"
     words = " ".join(f"{name}={_word(value)}" for name, value in shown["body"].items()) or "-"
     kind = shown["kind"] if listed.verified else f"{shown['kind']} (not verified)"
@@ -121,17 +96,3 @@ def _row(listed: Listed) -> tuple[str, ...]:
 
 def _word(value: Any) -> str:
     return value if isinstance(value, str) else json_text.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _body(listed: Listed) -> dict[str, Any]:
-    """What the change tells, as it was written; of a row that is not the keystore's own, its bytes."""
-    if not listed.verified:
-        return {"unverified": printable(listed.change.body.decode(errors="backslashreplace"))}
-    told: dict[str, Any] = json_text.loads(listed.change.body)
-    return told
-
-
-def _time(moment: int) -> str:
-    if not 0 <= moment <= LATEST:
-        return str(moment)
-    return rfc3339(moment)

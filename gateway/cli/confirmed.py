@@ -7,12 +7,9 @@ from typing import TypeVar
 
 import typer
 
-from gateway.cli.opened import config_path, database, opened_store
+from gateway.cli.opened import beside, config_path, opened_store
 from gateway.cli.output import Exit, fail, told_errors
-from gateway.config import load_config
-from keystore.confirmation import Confirmation, confirm
-from keystore.postgres_confirmation import confirm_postgres
-from keystore.sealing import Secret, load_kek_ring
+from keystore.confirmation import Confirmation
 from keystore.store import Store
 
 T = TypeVar("T")
@@ -26,18 +23,10 @@ def with_confirmation(context: typer.Context, work: Callable[[Store], Awaitable[
         async with opened_store(config_path(context)) as store:
             done = await work(store)
             seq = store.committed_seq
-        return done, await _confirmed(context, seq, since)
+        return done, await beside(context).confirmed(seq, since)
 
     with told_errors():
         return asyncio.run(run())
-
-
-async def _confirmed(context: typer.Context, seq: int, since: float) -> Confirmation:
-    settings = load_config(config_path(context)).keystore
-    if not settings.remote:
-        return confirm(database(context), seq, since=since)
-    url = Secret(settings.url.get_secret_value())
-    return await confirm_postgres(url, load_kek_ring(settings.kek_file), seq, since=since)
 
 
 def in_words(confirmation: Confirmation) -> str:

@@ -5,6 +5,7 @@ import errno
 import http.client
 import json as json_text
 import socket
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from gateway.cli.opened import config_path, opened_keystore
 from gateway.cli.output import Exit, say, show_json, show_rows
 from gateway.config import Config, SettingsError, load_config
 from gateway.store_probe import probe_store
-from gateway.wiring import check_spool, configured_limits, fit_open_files, s3_listener_context
+from gateway.wiring import check_spool, configured_limits, console_listener_context, fit_open_files, s3_listener_context
 from keystore.errors import KeystoreError
 from keystore.postgres_health import examine
 from keystore.sealing import Secret, load_kek_ring
@@ -114,7 +115,11 @@ def _server(config: Config) -> Iterator[Check]:
 
 
 def _tls(config: Config) -> Check:
-    return _settled("TLS", lambda: "http" if s3_listener_context(config) is None else "https", "S3 is served over")
+    def there() -> str:
+        s3, console = s3_listener_context(config), console_listener_context(config)
+        return f"{'http' if s3 is None else 'https'}, the control plane over {'http' if console is None else 'https'}"
+
+    return _settled("TLS", there, "S3 is served over")
 
 
 def _files(config: Config) -> Check:
@@ -167,7 +172,9 @@ def _port(name: str, listen: str, config: Config) -> Check:
 
 def _serving(config: Config) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{config.console.listen}/readyz", timeout=PATIENCE) as reply:
+        secure = "s" if config.console.tls_certificate else ""
+        address = f"http{secure}://{config.console.listen}/readyz"
+        with urllib.request.urlopen(address, timeout=PATIENCE, context=_whoever()) as reply:  # noqa: S310 – http or https
             return "keystore" in json_text.load(reply)
     except urllib.error.HTTPError as unready:  # it says 503, and why
         with unready, suppress(ValueError):
@@ -175,6 +182,14 @@ def _serving(config: Config) -> bool:
     except (OSError, ValueError, http.client.HTTPException):
         pass
     return False
+
+
+def _whoever() -> ssl.SSLContext:
+    """Its certificate is for another name than the address it listens on, and nothing is told to it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 # ---- the store ----

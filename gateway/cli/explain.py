@@ -8,27 +8,31 @@ from typing import Annotated, Final
 import typer
 
 from gateway.cli.keys import Json
-from gateway.cli.opened import config_path
+from gateway.cli.opened import beside
 from gateway.cli.output import Exit, fail, say, show_json, show_rows, told_errors
-from gateway.config import load_config
 from gateway.refusals import Refusal
 from keystore.audit import printable
-from keystore.postgres_refused import find_refused_postgres
-from keystore.refused import KEPT, Refused, find_refused
-from keystore.sealing import Secret
-from keystore.sqlite_file import keystore_path
+from keystore.refused import KEPT, MAX_LISTED
 
 _DAYS: Final = KEPT // 86_400
 
 
 def explain(
     context: typer.Context,
-    request_id: Annotated[str, typer.Argument(metavar="REQUEST_ID", help="x-amz-request-id of the answer.")],
+    request_id: Annotated[
+        str | None, typer.Argument(metavar="[REQUEST_ID]", help="x-amz-request-id of the answer.")
+    ] = None,
+    account: Annotated[str | None, typer.Option(help="Without an id: of this account's keys only.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_LISTED, help="Without an id: the newest so many.")] = 50,
     json: Json = False,
 ) -> None:
-    """Why a request was refused: which step, what was asked, and what usually lies behind it."""
+    """Why a request was refused: which step, what was asked, and what usually lies behind it. Without an id: the last
+    ones."""
+    if request_id is None:
+        _list(context, account, limit, json=json)
+        return
     with told_errors():
-        found = _found(context, request_id.strip().upper())
+        found = asyncio.run(beside(context).refusal(request_id.strip().upper()))
     if found is None:
         raise fail(
             f"Nothing is known of {printable(request_id)}: what was refused is kept for {_DAYS} days, of a flood only "
@@ -48,6 +52,24 @@ def explain(
             say(f"    {printable(line)}")
 
 
+def _list(context: typer.Context, account: str | None, limit: int, *, json: bool) -> None:
+    """The newest last, as on a terminal one wants it."""
+    with told_errors():
+        found = asyncio.run(beside(context).refusals(account, limit))
+    refusals = [Refusal(**json_text.loads(one.told)) for one in reversed(found)]
+    if json:
+        show_json([one.json() for one in refusals])
+        return
+    columns = ("REQUEST ID", "TIME", "ACCESS KEY", "REFUSED", "REQUEST", "WHY")
+    show_rows(columns, [tuple(map(printable, _row(one))) for one in refusals])
+
+
+def _row(refusal: Refusal) -> tuple[str, ...]:
+    at = datetime.fromtimestamp(refusal.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    asked = f"{refusal.method} {refusal.target}"
+    return refusal.request_id, at, refusal.access_key_id or "-", refusal.code, asked, refusal.reason
+
+
 def _rows(refusal: Refusal) -> list[tuple[str, str]]:
     at = datetime.fromtimestamp(refusal.at, UTC).isoformat(timespec="milliseconds")
     return [
@@ -59,10 +81,3 @@ def _rows(refusal: Refusal) -> list[tuple[str, str]]:
         ("Account", refusal.account),
         ("Bucket", refusal.bucket),
     ]
-
-
-def _found(context: typer.Context, request_id: str) -> Refused | None:
-    settings = load_config(config_path(context)).keystore
-    if settings.remote:
-        return asyncio.run(find_refused_postgres(Secret(settings.url.get_secret_value()), request_id))
-    return find_refused(keystore_path(settings.path), request_id)

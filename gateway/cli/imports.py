@@ -9,12 +9,13 @@ import typer
 
 from gateway.cli.confirmed import in_words, with_confirmation
 from gateway.cli.foreign_keys import MAX_FILE, ForeignKey, read_foreign_keys
-from gateway.cli.keys import Json, refuse_reserved, say_unreachable
+from gateway.cli.keys import Json, longest_life, refuse_reserved, say_unreachable
 from gateway.cli.opened import actor
-from gateway.cli.options import read_moment, read_scope
+from gateway.cli.options import read_scope
 from gateway.cli.output import Exit, say, show_json, show_rows, told_errors
 from gateway.cli.shown import shown_keys
-from keystore.access_key import MAX_LABEL, AccessKey, clean_label
+from gateway.spans import read_moment
+from keystore.access_key import MAX_LABEL, AccessKey, check_lifetime, clean_label
 from keystore.accounts import DEFAULT_ACCOUNT
 from keystore.confirmation import confirmation_json
 from keystore.errors import Conflict, InvalidInput
@@ -43,7 +44,9 @@ def import_keys(
     with told_errors():
         scope = read_scope(bucket or [], rights, prefix, everything=all_buckets)
         refuse_reserved(context, bucket or [])
-        moment = read_moment(expires, time.time())
+        now = time.time()
+        moment = read_moment(expires, now)
+        check_lifetime(int(now), moment, longest_life(context))
         found = read_foreign_keys(_octets(file))
         wishes = [_wish(one, label, scope, account, moment) for one in found]
     chosen = [(one, wish) for one, wish in zip(found, wishes, strict=True) if not one.disabled]

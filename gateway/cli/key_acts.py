@@ -7,13 +7,23 @@ from typing import Annotated
 import typer
 
 from gateway.cli.confirmed import in_words, require_proof, with_confirmation
-from gateway.cli.keys import AccessKeyId, Json, Yes, evidence_of_use, refuse_reserved, say_unreachable, successors
+from gateway.cli.keys import (
+    AccessKeyId,
+    Json,
+    Yes,
+    evidence_of_use,
+    longest_life,
+    refuse_reserved,
+    say_unreachable,
+    successors,
+)
 from gateway.cli.opened import actor, with_store
-from gateway.cli.options import NEVER, read_moment, read_scope, read_span
+from gateway.cli.options import NEVER, read_scope
 from gateway.cli.output import confirm, say, show_json, told_errors
 from gateway.cli.reveal import Reveal
 from gateway.cli.shown import Shown, shown_key, shown_keys
-from keystore.access_key import RevokeReason, Status, unreachable_buckets
+from gateway.spans import read_moment, read_span
+from keystore.access_key import RevokeReason, Status, check_lifetime, unreachable_buckets
 from keystore.confirmation import Confirmation, confirmation_json
 from keystore.errors import InvalidInput
 from keystore.key_acts import Edit, Kept
@@ -109,13 +119,15 @@ def roll(
     """Make a successor with the same label, scope and limits, show its secret once, and end the old key later."""
 
     async def work(store: Store) -> tuple[Shown, Shown]:
+        known = await store.get_key(access_key_id)
+        check_lifetime(int(time.time()), known.expires_at, longest)  # the successor keeps it
         successor, secret, ended = await store.roll_key(access_key_id, span, actor())
         shown, old = await shown_keys(context, store, (successor, ended))
         reveal.show(shown, secret, json=json)  # at once: whatever fails from here on must not lose it
         return shown, old
 
     with told_errors():
-        span = read_span(overlap)
+        span, longest = read_span(overlap), longest_life(context)
         with Reveal(secret_file) as reveal:
             (shown, old), confirmation = with_confirmation(context, work)
     if old["status"] == "revoked":
@@ -147,10 +159,12 @@ def update(
             scope = read_scope(bucket or [], rights, prefix, everything=all_buckets)
             refuse_reserved(context, bucket or [])
         moment = Kept.KEPT if expires is None else read_moment(None if expires == NEVER else expires, time.time())
-        edit = Edit(label, moment, scope)
+        edit, longest = Edit(label, moment, scope), longest_life(context)
 
     async def work(store: Store) -> tuple[Shown, bool, list[str]]:
         known = await store.get_key(access_key_id)
+        if edit.expires_at is not Kept.KEPT:
+            check_lifetime(known.created_at, edit.expires_at, longest)
         others = [one for one in await store.list_keys(known.account) if one.access_key_id != access_key_id]
         after = await store.update_key(access_key_id, edit, actor())
         lost = unreachable_buckets(known, await store.claims(known.grants or ()))

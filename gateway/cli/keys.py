@@ -10,13 +10,14 @@ import typer
 
 from gateway.cli.confirmed import in_words, require_proof, with_confirmation
 from gateway.cli.opened import actor, config_path, with_store
-from gateway.cli.options import read_moment, read_scope
+from gateway.cli.options import read_scope
 from gateway.cli.output import Exit, confirm, say, show_json, show_rows, told_errors
 from gateway.cli.reveal import Reveal
 from gateway.cli.shown import forget, shown_key, shown_keys, usage_of
 from gateway.config import load_config
 from gateway.s3.profile import PROFILES
-from keystore.access_key import AccessKey
+from gateway.spans import read_moment
+from keystore.access_key import AccessKey, check_lifetime
 from keystore.accounts import DEFAULT_ACCOUNT
 from keystore.bucket_claims import tenure
 from keystore.confirmation import confirmation_json
@@ -40,11 +41,13 @@ def create(
     label: Annotated[str, typer.Option(help="What the key is for, 1 to 64 characters.")],
     all_buckets: Annotated[bool, typer.Option("--all-buckets", help="Every bucket, those made later too.")] = False,
     bucket: Annotated[list[str] | None, typer.Option(help="One bucket; repeat for more.")] = None,
+    no_buckets: Annotated[bool, typer.Option("--no-buckets", help="No bucket yet: `keys update` gives some.")] = False,
     rights: Annotated[Rights | None, typer.Option(help="Default: full for all buckets, read_write for named.")] = None,
     prefix: Annotated[str | None, typer.Option(help="Only object keys that begin so; a / at its end is added.")] = None,
     expires: Annotated[str | None, typer.Option(help="30d, 2027-01-31 or RFC 3339.")] = None,
     not_before: Annotated[str | None, typer.Option(help="As --expires.")] = None,
     source_cidr: Annotated[list[str] | None, typer.Option(help="Only from this network; repeat for more.")] = None,
+    manage_keys: Annotated[bool, typer.Option("--manage-keys", help="It may act on its account's keys (IAM).")] = False,
     account: Annotated[str, typer.Option(help="Whose key it is.")] = DEFAULT_ACCOUNT,
     secret_file: Annotated[Path | None, typer.Option(help="Write the secret there, 0600, and do not print it.")] = None,
     json: Json = False,
@@ -52,10 +55,12 @@ def create(
     """Make a key. Its secret is shown once, now."""
     with told_errors():
         now = time.time()
-        scope = read_scope(bucket or [], rights, prefix, everything=all_buckets)
+        scope = read_scope(bucket or [], rights, prefix, everything=all_buckets, nothing=no_buckets)
         refuse_reserved(context, bucket or [])
         sources = clean_cidrs(source_cidr or [])
-        new = NewKey(account, label, scope, read_moment(expires, now), read_moment(not_before, now), sources)
+        end, begin = read_moment(expires, now), read_moment(not_before, now)
+        check_lifetime(int(now), end, longest_life(context))
+        new = NewKey(account, label, scope, end, begin, sources, manage_keys)
 
     async def work(store: Store) -> tuple[dict[str, Any], Secret, bool]:
         twin = any(known.label == label.strip() for known in await store.list_keys(account))
@@ -84,6 +89,11 @@ async def successors(store: Store, access_key: AccessKey) -> list[AccessKey]:
         found.append(successor)
         following = successor.replaced_by
     return found
+
+
+def longest_life(context: typer.Context) -> int | None:
+    """Seconds; None = no limit."""
+    return load_config(config_path(context)).keys.max_lifetime
 
 
 def refuse_reserved(context: typer.Context, buckets: Iterable[str]) -> None:
@@ -122,7 +132,8 @@ def list_keys(
 
 
 def _row(shown: dict[str, Any]) -> tuple[str, ...]:
-    buckets = "All Buckets" if shown["buckets"] == "*" else ", ".join(_marked(shown, name) for name in shown["buckets"])
+    buckets = ", ".join(_marked(shown, name) for name in shown["buckets"]) or "none"
+    buckets = "All Buckets" if shown["buckets"] == "*" else buckets
     used = shown["last_used"]["at"] if shown["last_used"] else "never"
     return shown["label"], shown["access_key_id"], buckets, shown["status"].capitalize(), shown["created_at"], used
 
@@ -147,6 +158,8 @@ def get(context: typer.Context, access_key_id: AccessKeyId, json: Json = False) 
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, dict) and "at" in value:
         return ", ".join(str(one) for one in value.values() if one)
     if isinstance(value, dict) and "type" not in value:
@@ -154,7 +167,7 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         if value["type"] == "all":
             return f"all ({value['rights']})"
-        return ", ".join(f"{_within(one)} ({one['rights']})" for one in value["buckets"])
+        return ", ".join(f"{_within(one)} ({one['rights']})" for one in value.get("buckets", ())) or "none"
     return ", ".join(value) if isinstance(value, list) else str(value)
 
 

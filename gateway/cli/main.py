@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "accounts": ("accounts", "accounts"),
     "buckets": ("buckets", "buckets"),
     "admin": ("admin", "admin"),
+    "console": ("console", "console"),
     "kek": ("kek", "kek"),
     "audit": ("audit", "audit"),
     "keystore": ("keystore", "keystore"),

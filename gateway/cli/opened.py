@@ -13,11 +13,12 @@ from gateway.cli.output import say, told_errors
 from gateway.config import KeystoreSettings, load_config
 from keystore.errors import KeystoreError
 from keystore.high_water import HighWater
+from keystore.local_keystore import LocalFiles
 from keystore.postgres import PostgresStore, open_postgres_store
 from keystore.postgres_high_water import PostgresHighWater
-from keystore.sealing import load_kek_ring
+from keystore.remote_keystore import RemoteTables
+from keystore.sealing import KekRing, Secret, load_kek_ring
 from keystore.sqlite import SqliteStore, open_sqlite_store
-from keystore.sqlite_file import keystore_path
 from keystore.store import Store
 
 T = TypeVar("T")
@@ -29,9 +30,16 @@ def config_path(context: typer.Context) -> Path | None:
     return Path(named) if named is not None else None
 
 
-def database(context: typer.Context) -> Path:
-    """Where the keystore lies; what belongs to it lies beside it."""
-    return keystore_path(load_config(config_path(context)).keystore.path)
+def beside(context: typer.Context) -> LocalFiles | RemoteTables:
+    """What lies beside the keystore, which is not opened for it: the KEK is read when the log is."""
+    settings = load_config(config_path(context)).keystore
+
+    def ring() -> KekRing:
+        return load_kek_ring(settings.kek_file)
+
+    if settings.remote:
+        return RemoteTables(Secret(settings.url.get_secret_value()), ring)
+    return LocalFiles(settings.path, ring)
 
 
 def actor() -> str:

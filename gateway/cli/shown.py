@@ -7,18 +7,12 @@ from typing import Any
 
 import typer
 
-from gateway.cli.opened import config_path
+from gateway.cli.opened import beside
 from gateway.cli.output import say
-from gateway.config import load_config
 from keystore.access_key import AccessKey, access_key_json
 from keystore.errors import KeystoreError
-from keystore.postgres_uploads import forget_uploads_postgres
-from keystore.postgres_usage import forget_usage_postgres, read_usage_postgres
-from keystore.sealing import Secret
-from keystore.sqlite_file import keystore_path
 from keystore.store import Store
-from keystore.uploads import forget_uploads
-from keystore.usage import NEVER, Usage, forget_usage, read_usage, usage_json
+from keystore.usage import NEVER, Usage, usage_json
 
 Shown = dict[str, Any]
 
@@ -43,11 +37,9 @@ async def shown_keys(context: typer.Context, store: Store, access_keys: Iterable
 
 async def usage_of(context: typer.Context, access_key_id: str | None) -> dict[str, Usage]:
     """Of one key or of all. Dates that cannot be read are said, and are no reason to fail: nothing decides by them."""
-    settings = load_config(config_path(context)).keystore
+    keystore = beside(context)
     try:
-        if settings.remote:
-            return await read_usage_postgres(Secret(settings.url.get_secret_value()), access_key_id)
-        return read_usage(keystore_path(settings.path), access_key_id)
+        return await keystore.usage(None if access_key_id is None else [access_key_id])
     except KeystoreError as error:
         say(f"Note: when keys were last used is not known: {error}.")
         return {}
@@ -55,17 +47,8 @@ async def usage_of(context: typer.Context, access_key_id: str | None) -> dict[st
 
 def forget(context: typer.Context, access_key_id: str) -> None:
     """The dates of a key that is gone, and which uploads it began; as `usage_of` where that fails."""
-    settings = load_config(config_path(context)).keystore
+    keystore = beside(context)
     try:
-        if settings.remote:
-            asyncio.run(_forget_afar(Secret(settings.url.get_secret_value()), access_key_id))
-        else:
-            forget_usage(keystore_path(settings.path), access_key_id)
-            forget_uploads(keystore_path(settings.path), access_key_id)
+        asyncio.run(keystore.forget(access_key_id))
     except KeystoreError as error:
         say(f"Note: when {access_key_id} was last used is still stored: {error}.")
-
-
-async def _forget_afar(url: Secret, access_key_id: str) -> None:
-    await forget_usage_postgres(url, access_key_id)
-    await forget_uploads_postgres(url, access_key_id)

@@ -7,25 +7,21 @@ made could lose its parts. What is left is said, and the command ends with 7: ru
 import asyncio
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import typer
 
 from gateway.cli.keys import successors
-from gateway.cli.opened import config_path, opened_store
+from gateway.cli.opened import beside, config_path, opened_store
 from gateway.cli.output import Exit, fail, progress, say
-from gateway.config import Config, KeystoreSettings, SettingsError, load_config
+from gateway.config import Config, SettingsError, load_config
 from gateway.store_uploads import ABORTED, GONE, Aborts
 from keystore.access_key import Status
 from keystore.audit import printable
 from keystore.confirmation import Confirmation
 from keystore.derived import StoreCredential, UpstreamCredential
 from keystore.errors import KeystoreError
-from keystore.postgres_uploads import read_uploads_postgres, write_uploads_postgres
-from keystore.sealing import Secret
-from keystore.sqlite_file import keystore_path
-from keystore.uploads import Note, Unfinished, Upload, read_uploads, write_uploads
+from keystore.uploads import Note, Unfinished, Upload
 
 WRITTEN_WITHIN: Final = 3.0  # seconds; gateways write what they noted within 1.5
 COMPLETING_FOR: Final = 900  # seconds after which nobody is completing it any more: a large one takes minutes
@@ -54,7 +50,7 @@ def abort_uploads(
         time.sleep(WRITTEN_WITHIN)
     try:
         config = load_config(config_path(context))
-        own, found = asyncio.run(_unfinished(config_path(context), config.keystore, access_key_id, cascade=cascade))
+        own, found = asyncio.run(_unfinished(context, access_key_id, cascade=cascade))
         upstream = config.upstream
         credential = own or UpstreamCredential(upstream.access_key_id, upstream.secret())
     except (KeystoreError, SettingsError, OSError) as error:
@@ -62,7 +58,7 @@ def abort_uploads(
     left = {one.upload: why for one in found if (why := _why_left(one, confirmations))}
     became = _aborted(config, credential, [one.upload for one in found if one.upload not in left])
     left |= {upload: why for upload, why in became.items() if why not in (ABORTED, GONE)}
-    _forget(config.keystore, [upload for upload in became if upload not in left])
+    _forget(context, [upload for upload in became if upload not in left])
     return Outcome(list(became.values()).count(ABORTED), left, _still_beginning(confirmations))
 
 
@@ -85,17 +81,15 @@ def require_none_left(outcome: Outcome) -> None:
 
 
 async def _unfinished(
-    named: Path | None, settings: KeystoreSettings, access_key_id: str, *, cascade: bool
+    context: typer.Context, access_key_id: str, *, cascade: bool
 ) -> tuple[StoreCredential | None, list[Unfinished]]:
     """The account's own credential at the store, if it has one, and what its keys began."""
-    async with opened_store(named) as store:
+    async with opened_store(config_path(context)) as store:
         access_key = await store.get_key(access_key_id)
         replacing = await successors(store, access_key) if cascade else []  # those revoked before too: it may run again
         ids = [access_key_id, *(one.access_key_id for one in replacing if one.status is Status.REVOKED)]
         credential = await store.store_credential(access_key.account)
-    if settings.remote:
-        return credential, await read_uploads_postgres(Secret(settings.url.get_secret_value()), ids)
-    return credential, read_uploads(keystore_path(settings.path), ids)
+    return credential, await beside(context).unfinished(ids)
 
 
 def _why_left(one: Unfinished, confirmations: Sequence[Confirmation]) -> str:
@@ -125,15 +119,10 @@ def _aborted(config: Config, credential: StoreCredential, uploads: Sequence[Uplo
         return Aborts(config, credential, lambda done: tell(f"{done} of {len(uploads)} uploads")).run(uploads)
 
 
-def _forget(settings: KeystoreSettings, ended: Sequence[Upload]) -> None:
+def _forget(context: typer.Context, ended: Sequence[Upload]) -> None:
     """What cannot be written is asked for again the next time, and is gone then."""
-    notes = dict.fromkeys(ended, Note(ended=True))
     try:
-        if settings.remote:
-            url = Secret(settings.url.get_secret_value())
-            asyncio.run(write_uploads_postgres(url, notes, time.time()))
-        elif notes:
-            write_uploads(keystore_path(settings.path), notes, time.time())
+        asyncio.run(beside(context).note(dict.fromkeys(ended, Note(ended=True)), time.time()))
     except KeystoreError as error:
         say(f"Note: that uploads are over is not written: {error}.")
 

@@ -1,33 +1,84 @@
-"""The control plane: health, for now. It never shares the S3 listener: objects there are other people's HTML."""
+"""The control plane's one application: health, REST, the console, IAM and STS. It never shares the S3 listener: objects
+there are other people's HTML.
+"""
 
-from collections.abc import Callable
-from typing import Final, NamedTuple
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
+from gateway.config import Config
+from gateway.console.acts import Acts
+from gateway.console.bearer import Bearer
+from gateway.console.iam import IamDoor
+from gateway.console.pages import console_routes
+from gateway.console.problems import problems
+from gateway.console.rest import Rest
+from gateway.console.sign_in import Entrance
+from gateway.console.site import Site, SiteSettings
+from keystore.sealing import KekRing
+from keystore.source_cidrs import read_networks
+from keystore.store import Store
 
-class Readiness(NamedTuple):
-    """Whether the keystore can answer, whether the listeners serve, what is wrong with the store (None: nothing known),
-    and what a reading of the whole keystore found. The last two stand in the body only: a store that is down must not
-    take the gateway out of service.
+DAY: Final = 86_400
+MAX_BODY: Final = 1 << 20  # bytes: a scope of 1,000 buckets, each with a long prefix
+Ask = Callable[[], Awaitable[dict[str, Any] | None]]
+READINESS: Final[web.AppKey[Ask]] = web.AppKey("readiness")
+
+
+class Door(NamedTuple):
+    """What the application is made of. `readiness`: what /readyz tells; None when the supervisor does not say. `ring`:
+    the KEKs that are loaded now. `clock`: Unix seconds."""
+
+    config: Config
+    acts: Acts
+    store: Store
+    readiness: Ask
+    ring: Callable[[], KekRing]
+    clock: Callable[[], float] = time.time
+
+
+def build_app(door: Door) -> web.Application:
+    """GET /healthz: 200 while the process answers. GET /readyz: 200 or 503, and what is not ready. /api/v1: REST.
+    POST /: IAM and STS.
     """
-
-    keystore_fresh: Callable[[], bool]
-    serving: Callable[[], bool]
-    upstream_error: Callable[[], str | None]
-    whole_keystore: Callable[[], str]
-
-
-READINESS: Final = web.AppKey("readiness", Readiness)
-
-
-def build_app(readiness: Readiness) -> web.Application:
-    """GET /healthz: 200 while the process answers. GET /readyz: 200 or 503, and what is not ready."""
-    app = web.Application()
-    app[READINESS] = readiness
+    app = web.Application(client_max_size=MAX_BODY)
+    app[READINESS] = door.readiness
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
+    app.add_subapp("/api/v1", _rest(door))
+    app.add_routes(IamDoor(door.acts, door.store, read_networks(door.config.s3.trusted_proxies)).routes())
+    app.add_routes(console_routes(_site(door)))
+    app.on_response_prepare.append(_nothing_said_of_us)
     return app
+
+
+def _rest(door: Door) -> web.Application:
+    api = web.Application(client_max_size=MAX_BODY, middlewares=[problems])
+    trusted = read_networks(door.config.s3.trusted_proxies)
+    api.add_routes(Rest(door.acts, Bearer(door.store, trusted)).routes())
+    return api
+
+
+def _site(door: Door) -> Site:
+    config = door.config
+    longest = config.keys.max_lifetime
+    settings = SiteSettings(
+        rotate_after=config.keys.rotate_after // DAY,
+        public_url=config.console.public_url or "",
+        max_lifetime=None if longest is None else longest // DAY,
+        s3_endpoint=config.s3.address,
+        region=next((region for region in config.s3.regions if region != "*"), "us-east-1"),
+        trusted=read_networks(config.s3.trusted_proxies),
+    )
+    return Site(door.acts, Entrance(door.store, door.ring, door.clock), settings, door.clock)
+
+
+async def _nothing_said_of_us(request: web.Request, answer: web.StreamResponse) -> None:
+    """No version for whoever collects them, no type that a browser guesses."""
+    answer.headers["Server"] = "nqgate"
+    answer.headers.setdefault("X-Content-Type-Options", "nosniff")
 
 
 async def _healthz(request: web.Request) -> web.Response:
@@ -35,13 +86,7 @@ async def _healthz(request: web.Request) -> web.Response:
 
 
 async def _readyz(request: web.Request) -> web.Response:
-    readiness = request.app[READINESS]
-    fresh, serving = readiness.keystore_fresh(), readiness.serving()
-    state = {
-        "ready": fresh and serving,
-        "keystore": "fresh" if fresh else "not answering",
-        "listeners": "serving" if serving else "not serving",
-        "whole_keystore": readiness.whole_keystore(),
-        "upstream": readiness.upstream_error() or "ok",
-    }
+    state = await request.app[READINESS]()
+    if state is None:
+        return web.json_response({"ready": False, "supervisor": "not answering"}, status=503)
     return web.json_response(state, status=200 if state["ready"] else 503)

@@ -8,12 +8,14 @@ import re
 import signal
 import socket
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from gateway.config import Config, load_config
+from gateway.console.links import make_link, sign_in_address
 from gateway.embedded.seaweedfs import EmbeddedStore, StoreError, find_weed
 from gateway.serve import BoundAddresses, serve
 from gateway.telemetry.logs import configure_logs
@@ -95,7 +97,9 @@ async def _run(data: Path, s3: str | None, console: str | None) -> None:
         configure_logs(config.log.level, config.log.format)
         first = await _first_key(config)
         watching = asyncio.create_task(_stop_when_store_ends(store))
-        await serve(config, on_ready=lambda bound: print(_welcome(bound, first, data), flush=True))
+        await serve(
+            config, on_ready=lambda bound: print(_welcome(bound, first, data, _link(config, bound)), flush=True)
+        )
         watching.cancel()
         if not store.running():
             raise FirstRunError(f"The embedded store ended by itself; its words are in {data}/store/store.log.")
@@ -192,11 +196,19 @@ def _beside(program: str) -> str:
     return os.path.relpath(Path(sys.executable).parent / program)
 
 
-def _welcome(bound: BoundAddresses, first: tuple[AccessKey, Secret] | None, data: Path) -> str:
+def _link(config: Config, bound: BoundAddresses) -> str:
+    """Opens the console once, within five minutes; made when the gateway serves."""
+    text = make_link(load_kek_ring(config.keystore.kek_file), None, time.time())
+    return sign_in_address(config.console.public_url or bound.console, text)
+
+
+def _welcome(bound: BoundAddresses, first: tuple[AccessKey, Secret] | None, data: Path, link: str) -> str:
     nqgate = _beside("nqgate")
     if first is None:
         return (
-            f"\n  S3 endpoint   {bound.s3}\n  Health        {bound.console}/readyz\n  Data          {data}\n\n"
+            f"\n  S3 endpoint   {bound.s3}\n  Console       {link}\n"
+            f"                (opens once, within 5 minutes; then: {nqgate} console link)\n"
+            f"  Data          {data}\n\n"
             f"  Everything is where it was. The first key's secret was shown once, at the first run.\n"
             f"  Another key:  {nqgate} keys create --label my-app --all-buckets\n"
             f"  All keys:     {nqgate} keys list\n\n  Ctrl-C stops the gateway and the store.\n"
@@ -205,6 +217,9 @@ def _welcome(bound: BoundAddresses, first: tuple[AccessKey, Secret] | None, data
     aws = f"{_beside('aws')} --endpoint-url {bound.s3}"
     return f"""
   S3 endpoint        {bound.s3}
+  Console            {link}
+                     (opens once, within 5 minutes; then: {nqgate} console link)
+
   Access key id      {access_key.access_key_id}
   Secret access key  {secret.expose()}
   The secret is shown this once: keep it now.

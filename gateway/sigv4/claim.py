@@ -97,7 +97,7 @@ def _malformed_header(reason: str, *extra: tuple[str, str]) -> NoReturn:
     )
 
 
-class _Identity(NamedTuple):
+class Identity(NamedTuple):
     """What of an Authorization header stays the same from one request of a client to the next, all day."""
 
     access_key_id: str
@@ -109,7 +109,7 @@ class _Identity(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _usual_identity(begun: bytes) -> _Identity | None:
+def _usual_identity(begun: bytes) -> Identity | None:
     """`begun`: an Authorization header but for its last 64 bytes. None unless it is a usual one, its signature last."""
     scheme, _, parts = begun.partition(b" ")
     if scheme != ALGORITHM or not parts.endswith((b", Signature=", b",Signature=")):
@@ -117,8 +117,9 @@ def _usual_identity(begun: bytes) -> _Identity | None:
     return _read_identity(parts.removesuffix(b"Signature=").rstrip(b", "))
 
 
-def _identity(authorization: bytes) -> tuple[_Identity, bytes]:
-    """(who signed, the signature) of an Authorization header in any order."""
+def read_authorization(authorization: bytes) -> tuple[Identity, bytes]:
+    """(who signed, the signature) of an Authorization header in any order. Which service it is for, and whether the
+    signature has the form of one, is for the caller to look at. S3Error as `read_claim`."""
     scheme, _, parts = authorization.partition(b" ")
     if scheme != ALGORITHM:
         if scheme == b"AWS" or scheme.startswith(b"AWS4-"):
@@ -132,7 +133,7 @@ def _identity(authorization: bytes) -> tuple[_Identity, bytes]:
     return _read_identity(b",".join(pieces)), signatures[0].removeprefix(b"Signature=")
 
 
-def _read_identity(parts: bytes) -> _Identity:
+def _read_identity(parts: bytes) -> Identity:
     """`parts`: two components, in any order."""
     found = {}
     for piece in parts.split(b","):
@@ -143,14 +144,14 @@ def _read_identity(parts: bytes) -> _Identity:
     if found.keys() != {b"Credential", b"SignedHeaders"}:
         _malformed_header("it must hold exactly Credential, SignedHeaders and Signature")
     credential = read_credential(found[b"Credential"], _malformed_header)
-    return _Identity(*credential, _signed_headers(found[b"SignedHeaders"], _malformed_header))
+    return Identity(*credential, _signed_headers(found[b"SignedHeaders"], _malformed_header))
 
 
 def _from_header(request: S3Request, authorization: bytes, rules: ClaimRules) -> Claim:
     signature = authorization[-64:]
     identity = _usual_identity(authorization[:-64]) if len(authorization) <= MAX_KEPT else None
     if identity is None:
-        identity, signature = _identity(authorization)
+        identity, signature = read_authorization(authorization)
     if len(signature) != 64 or signature.translate(None, LOWER_HEX):
         _malformed_header("the signature is not 64 lower-case hex digits")
     access_key_id, date, region, service, scope, signed_headers = identity

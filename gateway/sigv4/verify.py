@@ -160,16 +160,16 @@ def _named(claim: Claim) -> tuple[tuple[str, str], ...]:
 def _signed(request: S3Request, claim: Claim) -> Layout:
     """How the signed headers were written, when all is signed that must be: concluded once for names and list."""
     names, listed = request.names, claim.signed_headers
-    _check_signed_headers(names.lowered, listed)
+    check_signed_headers(names.lowered, listed)
     written = layout(listed, listed)
     names.remember(listed, written)
     return written
 
 
-def _check_signed_headers(names: tuple[bytes, ...], listed: tuple[bytes, ...]) -> None:
+def check_signed_headers(names: tuple[bytes, ...], listed: tuple[bytes, ...]) -> None:
     """`host` and every x-amz-* header present; and nothing may be listed that is not there. Content-Type need not be
     signed: minio-go's streaming signer leaves it out. `names`: what came as a header; hoisted parameters are signed
-    with the query."""
+    with the query. S3Error ACCESS_DENIED or SIGNATURE_DOES_NOT_MATCH."""
     unsigned = set(names).difference(listed)
     unsigned.discard(_UNSIGNED_BY_RULE)
     missing = [name for name in unsigned if name.startswith(b"x-amz-") and _counts(name)]

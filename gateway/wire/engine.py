@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from gateway.authorize import Authorized
 from gateway.forward import SentBody, UpstreamRequest, UpstreamTarget, plan, plan_head_bucket, plan_list_buckets
+from gateway.iam.request import IamRequest
 from gateway.pipeline import Lookups, Rules, admit, admit_again, passed_on
 from gateway.post_form import AdmittedForm, FormRequest, admit_form, open_form
 from gateway.refusals import Refusals
@@ -20,14 +21,16 @@ from gateway.s3.errors import S3Error
 from gateway.s3.listing import ListedBucket
 from gateway.s3.request import RequestHead
 from gateway.sigv4.signing import UpstreamSigner
+from gateway.source import source_address
 from gateway.spool import Budget, SpoolRoom
 from gateway.telemetry.request_log import RequestLog
 from gateway.usage import Tally
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint, UpstreamPool
-from gateway.wire.roles import Board, Directory, Running
+from gateway.wire.roles import Answered, Board, ControlPlane, Directory, Running
 from gateway.wire.turn import Turn
+from keystore.access_key import KnownKey
 from keystore.bucket_claims import BucketClaim, Tenure
 from keystore.derived import StoreCredential
 from keystore.errors import KeystoreError
@@ -155,8 +158,10 @@ class Engine:
         writer: BucketWriter,
         request_log: RequestLog,
         board: Board,
+        control: ControlPlane | None = None,
     ) -> None:
         self.limits = limits
+        self.control = control
         self.rules = rules
         self.reply_rules = reply_rules
         self.read_ahead = max(limits.head_bytes, limits.pipelined_bytes)  # of one client, before reading pauses
@@ -224,6 +229,25 @@ class Engine:
         own = self.upstream.signers.own_id_of(authorized.access_key.account)
         rules = self.reply_rules
         return rules._replace(hidden=(*rules.hidden, own.lower())) if own else rules
+
+    def iam_request(self, head: RequestHead, body: bytes, peer: str) -> IamRequest:
+        """What came to the S3 listener for IAM or STS, as the control plane reads it."""
+        path, _, query = head.target.partition(b"?")
+        source = source_address(peer, head.headers.get(b"x-forwarded-for"), self.rules.trusted_proxies)
+        return IamRequest(head.method, path, query, list(head.headers.items()), body, source)
+
+    def known(self, access_key_id: str, date: bytes) -> KnownKey | None:
+        """Beside the road of objects. S3Error SERVICE_UNAVAILABLE when that cannot be answered; NotKnownYet."""
+        try:
+            return self._lookups.find(access_key_id, date)
+        except KeystoreError as error:
+            raise passed_on(error) from None
+
+    async def relayed(self, head: RequestHead, body: bytes, peer: str) -> Answered:
+        """What the control plane says. KeystoreUnavailable when it does not."""
+        assert self.control is not None, "only then is it asked"
+        source = source_address(peer, head.headers.get(b"x-forwarded-for"), self.rules.trusted_proxies)
+        return await self.control.relay(head, body, source)
 
     # ---- buckets ----
 

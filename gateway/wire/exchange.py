@@ -19,8 +19,9 @@ from gateway.wire.ending import Ending
 from gateway.wire.engine import LOG
 from gateway.wire.form_upload import FormUpload
 from gateway.wire.heads import ParsedReply
+from gateway.wire.relayed import Relayed, for_control_plane
 from gateway.wire.reply import choose_sink, declared
-from gateway.wire.roles import Sink
+from gateway.wire.roles import Sink, Upload
 from gateway.wire.upload import choose_upload
 from gateway.wire.upstream import UpstreamConnection
 from keystore.errors import NotKnownYet
@@ -44,20 +45,27 @@ class Exchange(Ending):
     def _begin(self) -> None:
         engine = self._engine
         head, peer = self.parsed.head, self.client.peer
-        form = engine.open_form(head, peer) if head.method == b"POST" else None
-        if form is not None:
-            self._upload = FormUpload(engine, self, form, self.parsed.body)
-        else:
+        upload = self._unsigned_upload() if head.method == b"POST" else None
+        if upload is None:
             self._authorized = authorized = engine.admit(head, peer)
             if self.parsed.body:
                 engine.upstream.signers.of(authorized.access_key.account)  # it must be known when the body is here
                 if self._done:  # asking reads the log, and that has just ended this one
                     return
-            self._upload = choose_upload(engine, self, authorized, self.parsed.body)
-        if self._upload is None:
+            upload = choose_upload(engine, self, authorized, self.parsed.body)
+        self._upload = upload
+        if upload is None:
             self._begin_without_body(self.authorized)
         else:
-            self._upload.begin()
+            upload.begin()
+
+    def _unsigned_upload(self) -> Upload | None:
+        """Of a POST whose claim is not one for S3, or stands in its body; None for any other."""
+        engine, head, body = self._engine, self.parsed.head, self.parsed.body
+        if engine.control is not None and for_control_plane(head):
+            return Relayed(engine, self, head, body)
+        form = engine.open_form(head, self.client.peer)
+        return None if form is None else FormUpload(engine, self, form, body)
 
     def _begin_without_body(self, authorized: Authorized) -> None:
         upstream = self._engine.upstream

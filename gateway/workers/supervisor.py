@@ -68,10 +68,14 @@ class _Hand:
 
 
 class Supervisor:
-    """One for each gateway, on its event loop. `refused`: hears why workers refused requests."""
+    """One for each gateway, on its event loop. `refused`: hears why workers refused requests. `control`: the name under
+    which workers find the control plane."""
 
-    def __init__(self, config: Config, keeper: Keeper, side: Side, refused: Callable[[Message], None]) -> None:
+    def __init__(
+        self, config: Config, keeper: Keeper, side: Side, refused: Callable[[Message], None], control: str
+    ) -> None:
         self._config = config
+        self._control = control
         self._keeper = keeper
         self._side = side
         self._refused = refused
@@ -142,7 +146,7 @@ class Supervisor:
                 *words,
                 pass_fds=[theirs.fileno(), *files, *listeners],
                 stdin=asyncio.subprocess.DEVNULL,
-                env=_environment(),
+                env=inherited_environment(),
             )
         self._side.begun(hand.number)
         hand.failed, hand.ready, hand.applied = None, False, 0
@@ -158,6 +162,7 @@ class Supervisor:
                 "gateway": os.getpid(),
                 "workers": len(self._hands),
                 "store_keys": self._keeper.store_keys(),
+                "control": self._control,
                 **begin,
             }
         )
@@ -262,7 +267,8 @@ class Supervisor:
                 await hand.process.wait()
 
 
-def _environment() -> dict[str, str]:
+def inherited_environment() -> dict[str, str]:
+    """What a process that the supervisor starts may see of ours."""
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(SECRET_SETTINGS)}
 
 

@@ -25,6 +25,7 @@ from gateway.workers.asking import Asking, AskingKeys, AskingWriter, days_keys
 from gateway.workers.link import Link, Message
 from gateway.workers.reading import Reading, reading_here, told_from_afar
 from gateway.workers.refused import refused_messages
+from gateway.workers.relaying import Relay
 from gateway.workers.share import share
 from keystore.derived import DaysKeys
 from keystore.errors import KeystoreError
@@ -114,7 +115,8 @@ class Worker:
             if "condemned" in begin:
                 reading.condemn(begin)
             limits = share(configured_limits(config), begin["workers"])
-            parts = Parts(reading.directory, own, AskingWriter(self._asking), reading.board, limits)
+            writer, control = AskingWriter(self._asking), Relay(begin["control"])
+            parts = Parts(reading.directory, own, writer, reading.board, limits, control)
             engine = build_engine(config, parts)
             reading.begin(stack, Cutter(engine), engine.tally)
             tls = s3_listener_context(config)

@@ -1,5 +1,6 @@
 """Attacks on what a store offers beside objects: its administration, its tokens, its archives, its policies."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,26 @@ def test_b18_a_form_of_sts_iam_or_sns_never_reaches_the_store(recorded: Recorded
         assert refusal(recorded, sent) == NOT_ALLOWED
         for service in (b"sts", b"iam", b"sns"):
             other = sent.replace(b"/us-east-1/s3/", b"/us-east-1/%b/" % service, 1)
-            assert refusal(recorded, other) == (400, "AuthorizationHeaderMalformed")
+            if service == b"sns" or target != "/":
+                assert refusal(recorded, other) == (400, "AuthorizationHeaderMalformed")
+            else:  # the control plane's to answer
+                reply = recorded.ask(other)
+                assert (reply.status, b"<Code>SignatureDoesNotMatch</Code>" in reply.body) == (403, True)
+                recorded.upstream.assert_untouched()
+
+
+@pytest.mark.parametrize("service", ["iam", "sts"])
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [("GET", "/aaa/k"), ("PUT", "/aaa/k"), ("DELETE", "/aaa/k"), ("GET", "/"), ("POST", "/aaa?delete="), ("PUT", "/")],
+)
+def test_b31_a_true_signature_for_iam_or_sts_opens_no_bucket(
+    recorded: Recorded, service: str, method: str, target: str
+) -> None:
+    signer = replace(recorded.signer, service=service)
+    assert refusal(recorded, _head(signer, method, target)) == (400, "AuthorizationHeaderMalformed")
+    presigned = presigned_head(recorded.signer, method, target).replace(b"%2Fs3%2F", b"%%2F%b%%2F" % service.encode())
+    assert refusal(recorded, presigned) == (400, "AuthorizationQueryParametersError")
 
 
 def test_b18_list_buckets_leaves_as_itself_with_nothing_of_the_client_s_query(recorded: Recorded) -> None:

@@ -1,5 +1,6 @@
 """A key for one bucket: it works there, and learns nothing of any other."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.support.gateway_process import Gateway
+from tests.support.gateway_process import Gateway, IssuedKey
 from tests.support.house import on_stores
 
 Operation = Callable[[Any, str], object]
@@ -147,3 +148,18 @@ def test_an_object_key_of_separators_never_reaches_the_bucket(
             assert connection.reply().status == 400
     assert bucket in (names := [found["Name"] for found in direct.list_buckets()["Buckets"]])
     assert f"{bucket}-new" not in names
+
+
+@on_stores("seaweedfs")
+def test_a_key_for_no_bucket_lists_none_and_gets_403_until_it_is_given_one(
+    gateway: Gateway, direct: Any, bucket: str
+) -> None:
+    direct.put_object(Bucket=bucket, Key="k", Body=b"kept")
+    shown = json.loads(gateway.command("keys", "create", "--label", "app", "--no-buckets", "--manage-keys", "--json"))
+    access_key = IssuedKey(shown["access_key_id"], shown["secret_access_key"])
+    with gateway.boto3(access_key) as client:
+        assert client.list_buckets()["Buckets"] == []
+        for operation in OPERATIONS.values():
+            assert _refusal(operation, client, bucket)["ResponseMetadata"]["HTTPStatusCode"] == 403
+        gateway.command("keys", "update", access_key.access_key_id, "--bucket", bucket)
+        assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == b"kept"

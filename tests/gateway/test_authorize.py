@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gateway.authorize import SERVICE, Authorized, Demand, all_granted, demands
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.operation import OPERATIONS, Level, Operation
-from keystore.scope import AllBuckets, BucketGrant, Permission, Rights, Scope, SpecificBuckets
+from keystore.scope import AllBuckets, BucketGrant, NoBuckets, Permission, Rights, Scope, SpecificBuckets
 from tests.support.admitted import access_key, admit, unclaimed
 
 AAA = SpecificBuckets((BucketGrant("aaa", Rights.FULL),))
@@ -394,3 +394,10 @@ def test_what_is_allowed_had_every_demand_granted(granted: list[BucketGrant], re
         asked = (Demand(Permission.PROBE, authorized.request.bucket, b""),)
     for demand in asked:
         assert demand.permission in access_key(scope).granted(demand.bucket)
+
+
+def test_a_key_for_no_bucket_lists_buckets_and_does_nothing_else() -> None:
+    assert admit("GET", "/", scope=NoBuckets()).operation.name == "ListBuckets"
+    for request in EVERYTHING:
+        assert not allowed(request, NoBuckets())
+    assert not allowed(("PUT", "/new-bucket", {}), NoBuckets())

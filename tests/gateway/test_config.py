@@ -141,6 +141,16 @@ def test_what_is_not_toml_says_so(tmp_path: Path, text: str) -> None:
         load_config(path)
 
 
+def test_the_life_of_keys_is_a_span_of_time(tmp_path: Path) -> None:
+    keys = load_config(written(tmp_path, SMALLEST)).keys
+    assert (keys.max_lifetime, keys.rotate_after) == (None, 90 * 86400)
+    keys = load_config(written(tmp_path, SMALLEST + '[keys]\nmax_lifetime = "365d"\nrotate_after = "24h"\n')).keys
+    assert (keys.max_lifetime, keys.rotate_after) == (365 * 86400, 86400)
+    for wrong in ('"0"', '"never"', '""', "0", "true"):
+        with pytest.raises(SettingsError, match=r"keys\.max_lifetime"):
+            load_config(written(tmp_path, SMALLEST + f"[keys]\nmax_lifetime = {wrong}\n"))
+
+
 def test_every_setting_has_a_reason() -> None:
     for section in Config.model_fields.values():
         assert section.annotation is not None

@@ -9,7 +9,7 @@ from gateway.s3.profile import PROFILES
 from gateway.verdict import Question, Verdict, read_operation, verdict
 from keystore.access_key import AccessKey, Status
 from keystore.errors import InvalidInput
-from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets
+from keystore.scope import AllBuckets, BucketGrant, NoBuckets, Rights, Scope, SpecificBuckets
 from tests.support.admitted import admit, unclaimed
 
 POLICY = Policy(PROFILES["aws"], frozenset(), dot_segments=False)
@@ -104,3 +104,11 @@ def test_a_request_gets_the_same_answer(scope: Scope, target: str) -> None:
             passes = False
         answer = verdict(key(scope), Question(operation, bucket, object_key.encode()), POLICY, NOW, unclaimed)
         assert answer.allowed is passes, (operation.name, answer.rule)
+
+
+def test_a_key_for_no_bucket_lists_none_and_reaches_none() -> None:
+    nothing = key(NoBuckets(), manage_keys=True)
+    assert told(nothing, "ListBuckets", "").allowed
+    for operation in ("GetObject", "PutObject", "HeadBucket", "CreateBucket"):
+        assert not told(nothing, operation, "aaa/k").allowed
+    assert told(nothing, "GetObject", "aaa/k").rule == "the access key reaches no bucket"

@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 
 from keystore.access_key import (
     ACCESS_KEY_ID,
+    LATEST,
     AccessKey,
     KnownKey,
     RevokeReason,
     Status,
     TenureOf,
     access_key_json,
+    check_lifetime,
     check_times,
     clean_label,
     revoked,
@@ -20,7 +22,7 @@ from keystore.access_key import (
 )
 from keystore.bucket_claims import UNCLAIMED, BucketClaim, ClaimState, Tenure
 from keystore.errors import InvalidInput
-from keystore.scope import AllBuckets, BucketGrant, Permission, Rights, SpecificBuckets
+from keystore.scope import AllBuckets, BucketGrant, NoBuckets, Permission, Rights, SpecificBuckets
 
 KEY = AccessKey("NQAK8f7x9k2m1pq0abcd", "default", "backup", AllBuckets(), Status.ACTIVE, 1_700_000_000, "ann")
 SPECIFIC = replace(KEY, scope=SpecificBuckets((BucketGrant("photos", Rights.READ_ONLY),)))
@@ -126,6 +128,7 @@ def test_the_json_of_an_all_buckets_key() -> None:
         "expires_at": None,
         "not_before": None,
         "source_cidrs": [],
+        "manage_keys": False,
         "revoked_at": None,
         "revoked_by": None,
         "revoked_reason": None,
@@ -150,6 +153,27 @@ def test_the_json_of_a_revoked_key_for_specific_buckets() -> None:
 def test_the_json_says_what_a_key_replaces_and_what_replaced_it() -> None:
     shown = access_key_json(replace(KEY, replaces="NQAKbefore", replaced_by="NQAKafter"), 0.0, {})
     assert (shown["replaces"], shown["replaced_by"]) == ("NQAKbefore", "NQAKafter")
+
+
+def test_a_key_that_manages_keys_reaches_what_it_reaches_without() -> None:
+    manages = replace(KEY, scope=NoBuckets(), manage_keys=True)
+    assert not manages.permissions("photos", unclaimed)
+    assert not manages.granted("photos")
+    shown = access_key_json(manages, 0.0, {})
+    assert (shown["scope"], shown["buckets"], shown["manage_keys"]) == ({"type": "none"}, [], True)
+
+
+@pytest.mark.parametrize(("expires_at", "longest"), [(None, None), (LATEST, None), (100 + 60, 60), (100, 60), (101, 1)])
+def test_a_life_within_the_setting_is_accepted(expires_at: int | None, longest: int | None) -> None:
+    check_lifetime(100, expires_at, longest)
+
+
+@pytest.mark.parametrize(("expires_at", "longest"), [(None, 60), (161, 60), (LATEST, 60), (None, LATEST)])
+def test_a_longer_life_and_one_without_an_end_are_refused_with_the_setting(
+    expires_at: int | None, longest: int
+) -> None:
+    with pytest.raises(InvalidInput, match=r"keys\.max_lifetime"):
+        check_lifetime(100, expires_at, longest)
 
 
 def test_permissions_are_denied_by_default() -> None:

@@ -250,6 +250,22 @@ async def test_a_token_made_or_revoked_makes_nothing_forgotten(directory: Direct
     assert list(accounts) == ["default"]
 
 
+async def test_a_sign_in_makes_nothing_forgotten_and_leaves_the_account_as_it_is(
+    directory: Directory, store: SqliteStore
+) -> None:
+    access_key_id, _ = await made(store)
+    await store.set_upstream("default", "AKIAOWN", Secret("s" * 40), "ann")
+    known, credential = found(directory, access_key_id), directory.store_credential("default")
+    for nonce in ("0" * 32, "1" * 32):
+        assert await store.note_sign_in(nonce, "link:ann", "default", {})
+    assert found(directory, access_key_id) is known
+    assert directory.store_credential("default") is credential
+    directory._remembered.forget_all()
+    again = directory.store_credential("default")
+    assert again is not None
+    assert again.access_key_id == "AKIAOWN"
+
+
 async def test_a_change_of_an_unknown_kind_flushes_everything(
     directory: Directory, store: SqliteStore, hand: Hand, ring: KekRing
 ) -> None:

@@ -9,7 +9,7 @@ from keystore.access_key import TRANSITIONS, AccessKey, Act, RevokeReason, Statu
 from keystore.bucket_claims import BucketClaim, ClaimState, tenure
 from keystore.errors import Conflict, InvalidInput
 from keystore.key_acts import MAX_OVERLAP, Edit, Kept, edit_json, restored, rolled, updated
-from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets
+from keystore.scope import AllBuckets, BucketGrant, NoBuckets, Rights, Scope, SpecificBuckets
 
 NOW = 1_700_000_000
 HOUR = 3600
@@ -30,9 +30,13 @@ names = st.sampled_from(NAMES)
 accounts = st.sampled_from(["team", "default", "other"])
 generations = st.integers(0, 3)
 grants = st.builds(BucketGrant, names, st.sampled_from(Rights), st.sampled_from(["", "team/"]), generations)
-scopes: st.SearchStrategy[Scope] = st.builds(AllBuckets, st.sampled_from(Rights)) | st.lists(
-    grants, min_size=1, max_size=3, unique_by=lambda grant: grant.name
-).map(lambda named: SpecificBuckets(tuple(named)))
+scopes: st.SearchStrategy[Scope] = (
+    st.just(NoBuckets())
+    | st.builds(AllBuckets, st.sampled_from(Rights))
+    | st.lists(grants, min_size=1, max_size=3, unique_by=lambda grant: grant.name).map(
+        lambda named: SpecificBuckets(tuple(named))
+    )
+)
 claims = st.dictionaries(
     names,
     st.tuples(accounts, generations, st.sampled_from(ClaimState)),
@@ -84,6 +88,11 @@ def test_a_successor_has_label_scope_and_limits_of_the_old_key() -> None:
         source_cidrs=KEY.source_cidrs, replaces="NQAKold",
     )  # fmt: skip
     assert old == replace(KEY, expires_at=NOW + HOUR, replaced_by="NQAKnew", version=KEY.version + 1)
+
+
+def test_a_successor_of_a_key_that_manages_keys_manages_keys_too() -> None:
+    successor, old = rolled(replace(KEY, manage_keys=True), "NQAKnew", HOUR, NOW, "bob")
+    assert (successor.manage_keys, old.manage_keys) == (True, True)
 
 
 def test_without_an_overlap_the_old_key_is_revoked_for_rotation() -> None:

@@ -1,5 +1,6 @@
-"""Acts on keys in any order, beside a model of a few words for each key: what the store says, what a directory that
-follows it finds at once, and what one finds that starts now, is what the model says."""
+"""Acts on keys in any order, beside a model of a few words for each key: what the store says, also as the control plane
+asks it, what a directory that follows it finds at once, and what one finds that starts now, is what the model says.
+"""
 
 import asyncio
 import hashlib
@@ -15,15 +16,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from keystore.access_key import AccessKey, RevokeReason, Status
+from keystore import minting
+from keystore.access_key import AccessKey, KnownKey, RevokeReason, Status
 from keystore.directory import Directory, open_directory
-from keystore.errors import Conflict, NotFound
+from keystore.errors import Conflict, NotFound, Repeated
 from keystore.key_acts import Edit
 from keystore.postgres import open_postgres_store
 from keystore.scope import AllBuckets, BucketGrant, Rights, Scope, SpecificBuckets
 from keystore.sealing import KekRing
 from keystore.sqlite import migrate, open_sqlite_store
-from keystore.store import NewKey, Store
+from keystore.store import NewKey, Once, Store
 from tests.support.postgres import Postgres
 from tests.support.soak import TIMES
 
@@ -55,6 +57,7 @@ class Life:
     compromised: bool = False
     replaced: bool = False
     drains: bool = False
+    version: int = 1
 
     def over(self, now: int) -> bool:
         return self.expires_at is not None and now >= self.expires_at
@@ -70,6 +73,7 @@ class Life:
             and (found.revoked_at is None) == (self.status == "active")
             and (found.replaced_by is not None) == self.replaced
             and found.drains == self.drains
+            and found.version == self.version
         )
 
 
@@ -113,6 +117,7 @@ class KeyLife(RuleBasedStateMachine):
         self.place = place
         self.store = place.store
         self.lives: list[Life] = []
+        self.asked: dict[str, Once] = {}  # access key id → the request that made it
 
     def _may(self, allowed: bool, life: Life, act: Coroutine[Any, Any, T]) -> T | None:
         """The result, or None where the model says that it must be refused."""
@@ -133,14 +138,26 @@ class KeyLife(RuleBasedStateMachine):
     @rule(scope=st.sampled_from(SCOPES), lasts=st.sampled_from(EXPIRIES))
     def create(self, scope: Scope, lasts: int | None) -> None:
         wish = NewKey("default", "made", scope, expires_at=self._expiry(lasts))
-        made, secret = self.place.run(self.store.create_key(wish, "ann"))
+        once = Once(minting.mint_request_id(), "digest")
+        made, secret = self.place.run(self.store.create_key(wish, "ann", once))
         self.lives.append(Life(made.access_key_id, secret.expose(), "made", scope, wish.expires_at))
+        self.asked[made.access_key_id] = once
+
+    @precondition(lambda self: self.asked)
+    @rule(pick=st.integers(0, 5), digest=st.sampled_from(["digest", "other"]))
+    def create_again(self, pick: int, digest: str) -> None:
+        access_key_id, once = list(self.asked.items())[pick % len(self.asked)]
+        wish = NewKey("default", "again", AllBuckets())
+        with pytest.raises(Repeated) as repeated:
+            self.place.run(self.store.create_key(wish, "ann", once._replace(digest=digest)))
+        assert (repeated.value.access_key_id, repeated.value.same) == (access_key_id, digest == "digest")
 
     @of_a_key(reason=st.sampled_from(RevokeReason), drain=st.booleans())
     def revoke(self, life: Life, reason: RevokeReason, drain: bool) -> None:
         drain = drain and not life.compromised and reason is not RevokeReason.COMPROMISED
         if self._may(True, life, self.store.revoke_key(life.access_key_id, reason, "ann", drain=drain)):
             life.status, life.drains = "revoked", drain
+            life.version += 1
             life.compromised = life.compromised or reason is RevokeReason.COMPROMISED
 
     @of_a_key()
@@ -148,6 +165,7 @@ class KeyLife(RuleBasedStateMachine):
         allowed = life.status == "revoked" and not life.compromised
         if self._may(allowed, life, self.store.restore_key(life.access_key_id, "ann")):
             life.status, life.drains = "active", False
+            life.version += 1
 
     @of_a_key(overlap=st.sampled_from([0, 40, 400]))
     def roll(self, life: Life, overlap: int) -> None:
@@ -160,16 +178,20 @@ class KeyLife(RuleBasedStateMachine):
             issued.successor.access_key_id, issued.secret.expose(), life.label, life.scope, life.expires_at
         )
         life.replaced = True
+        life.version += 1
         if overlap:
             life.expires_at = now + overlap if life.expires_at is None else min(now + overlap, life.expires_at)
         else:
             life.status, life.drains = "revoked", False
         self.lives.append(successor)
 
-    @of_a_key(label=st.sampled_from(["one", "two", "drei"]))
-    def relabel(self, life: Life, label: str) -> None:
-        if self._may(True, life, self.store.update_key(life.access_key_id, Edit(label=label), "ann")):
+    @of_a_key(label=st.sampled_from(["one", "two", "drei"]), behind=st.sampled_from([None, 0, 1]))
+    def relabel(self, life: Life, label: str, behind: int | None) -> None:
+        """`behind`: how many versions ago the caller has looked, None = it does not say."""
+        seen = None if behind is None else life.version - behind
+        if self._may(not behind, life, self.store.update_key(life.access_key_id, Edit(label=label), "ann", seen)):
             life.label = label
+            life.version += 1
 
     @of_a_key(scope=st.sampled_from(SCOPES), lasts=st.sampled_from(EXPIRIES))
     def limit(self, life: Life, scope: Scope, lasts: int | None) -> None:
@@ -177,6 +199,7 @@ class KeyLife(RuleBasedStateMachine):
         edit = Edit(scope=scope, expires_at=expires_at)
         if self._may(life.status == "active", life, self.store.update_key(life.access_key_id, edit, "ann")):
             life.scope, life.expires_at = scope, expires_at
+            life.version += 1
 
     @of_a_key(really=st.sampled_from([True, False, False, False]))
     def delete(self, life: Life, really: bool) -> None:
@@ -207,21 +230,28 @@ class KeyLife(RuleBasedStateMachine):
             assert found is None if life.status == "gone" else found is not None and life.fits(found), (life, found)
 
     @invariant()
+    def the_control_plane_verifies_by_it(self) -> None:
+        for life in self.lives:
+            self._known(life, self.place.run(self.store.known_key(life.access_key_id, DATE)))
+
+    @invariant()
     def a_directory_that_follows_finds_so_at_once(self) -> None:
         if self.place.following is not None:
             self._agrees(self.place.following)
 
     def _agrees(self, directory: Directory) -> None:
         for life in self.lives:
-            found = directory.find(life.access_key_id, DATE)
-            if life.status == "gone":
-                assert found is None, life
-                continue
-            assert found is not None, life
-            assert life.fits(found.access_key), (life, found)
-            assert found.date_keys[DATE] == hmac.digest(b"AWS4" + life.secret.encode(), DATE, hashlib.sha256)
-            assert found.access_key.expired(self.place.now) == life.over(self.place.now)
-            assert (found.access_key.status is Status.ACTIVE) == (life.status == "active")
+            self._known(life, directory.find(life.access_key_id, DATE))
+
+    def _known(self, life: Life, found: KnownKey | None) -> None:
+        if life.status == "gone":
+            assert found is None, life
+            return
+        assert found is not None, life
+        assert life.fits(found.access_key), (life, found)
+        assert found.date_keys[DATE] == hmac.digest(b"AWS4" + life.secret.encode(), DATE, hashlib.sha256)
+        assert found.access_key.expired(self.place.now) == life.over(self.place.now)
+        assert (found.access_key.status is Status.ACTIVE) == (life.status == "active")
 
 
 def lived(place: Place) -> None:

@@ -94,6 +94,11 @@ async def test_of_a_token_nothing_is_told(log: PostgresLog, store: PostgresStore
     assert await told(log, hand) == [ToldChange(2, "nothing"), ToldChange(3, "nothing")]
 
 
+async def test_of_a_sign_in_nothing_is_told(log: PostgresLog, store: PostgresStore, hand: PostgresHand) -> None:
+    assert await store.note_sign_in("0" * 32, "link:ann", "default", {})
+    assert await told(log, hand) == [ToldChange(2, "nothing")]
+
+
 async def test_a_record_that_does_not_verify_is_told_as_everything_and_stops_nobody(
     log: PostgresLog, store: PostgresStore, hand: PostgresHand, sql: Sql
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from keystore import postgres_refused
 from keystore.errors import KeystoreUnavailable
 from keystore.postgres import PostgresStore
-from keystore.postgres_refused import find_refused_postgres, write_refused_postgres
+from keystore.postgres_refused import NEWEST, NEWEST_OF, find_refused_postgres, write_refused_postgres
 from keystore.refused import KEPT, Refused
 from keystore.sealing import Secret
 from tests.support.keystore_on_postgres import Sql, sql, store, url
@@ -40,6 +40,17 @@ async def test_what_is_old_or_one_too_many_goes(at: Secret, monkeypatch: pytest.
         await write_refused_postgres(at, [Refused(f"{number:016d}", NOW + 9 + number, "", "{}")], NOW)
     assert await find_refused_postgres(at, TWO.request_id) is None
     assert await find_refused_postgres(at, f"{3:016d}") is not None
+
+
+async def test_the_newest_are_found_by_an_index(at: Secret, sql: Sql) -> None:
+    rows = [Refused(f"{number:016d}", NOW + number, f"a{number % 50}", "{}") for number in range(5000)]
+    await write_refused_postgres(at, rows, NOW)
+    sql("ANALYZE nqgate.refused")
+    of_one = NEWEST_OF.replace("$1", "10").replace("$2", "'a7'")
+    for statement, index in ((NEWEST.replace("$1", "10"), "refused_at"), (of_one, "refused_of_account")):
+        plan = "\n".join(line for [line] in sql(f"EXPLAIN {statement}"))
+        assert f"using {index}" in plan, plan
+        assert "Seq Scan" not in plan
 
 
 async def test_many_gateways_write_at_once(at: Secret, sql: Sql) -> None:

@@ -77,7 +77,7 @@ def test_foreign_errors_end_at_the_border() -> None:
 
 
 def test_migrations_have_numbers_without_a_gap() -> None:
-    assert len(migrations()) == 5
+    assert len(migrations()) == 6
     assert "nqgate.store" in migrations()[0]
 
 

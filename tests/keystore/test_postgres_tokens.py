@@ -18,7 +18,7 @@ pytestmark = pytest.mark.server
 
 TO_THE_SCHEMA_BEFORE = """
 DROP TABLE nqgate.admin_token;
-DROP INDEX nqgate.change_of_token, nqgate.change_of_account;
+DROP INDEX nqgate.change_of_token, nqgate.change_of_account, nqgate.access_key_made, nqgate.refused_of_account;
 ALTER TABLE nqgate.change DROP COLUMN token;
 CREATE INDEX change_of_account ON nqgate.change (account, seq) WHERE access_key_id IS NULL AND bucket IS NULL;
 DELETE FROM nqgate.schema_version WHERE version >= {};
@@ -56,5 +56,5 @@ async def test_a_keystore_from_before_is_brought_up_and_holds_its_first_token(
         assert await opened.list_tokens() == [token]
         assert await opened.list_accounts() == accounts
         assert [key.access_key_id for key in await opened.list_keys(None)] == [access_key_id]
-    assert sql("SELECT protocol FROM nqgate.store") == [["3"]]
+    assert sql("SELECT protocol FROM nqgate.store") == [["4"]]
     assert (await audit_postgres(Secret(url), ring, tmp_path / "state")).findings == []

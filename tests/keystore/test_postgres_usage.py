@@ -45,8 +45,8 @@ async def test_what_was_written_is_read(at: Secret, ids: list[str]) -> None:
     assert await read_usage_postgres(at) == {
         one: Usage(USED, None), two: Usage(USED, DENIED), three: Usage(None, DENIED),
     }  # fmt: skip
-    assert await read_usage_postgres(at, two) == {two: Usage(USED, DENIED)}
-    assert await read_usage_postgres(at, "NQAKnobody") == {}
+    assert await read_usage_postgres(at, [two, "NQAKnobody"]) == {two: Usage(USED, DENIED)}
+    assert await read_usage_postgres(at, ["NQAKnobody"]) == {}
 
 
 @pytest.mark.parametrize(("later", "stands"), [(AT_MOST - 1, False), (AT_MOST, True), (-1000, False)])

@@ -29,7 +29,7 @@ from keystore.record import (
     read_admin_token,
     read_bucket,
 )
-from keystore.scope import AllBuckets, BucketGrant, SpecificBuckets
+from keystore.scope import AllBuckets, BucketGrant, NoBuckets, SpecificBuckets
 
 MAC_KEY = bytes(range(32))
 STORE = "store-1"
@@ -180,6 +180,18 @@ def test_that_a_key_drains_is_kept_under_the_mac_and_is_only_ever_true() -> None
     other = row._replace(record=row.record.replace(b'"drains":true', b'"drains":1'))
     with pytest.raises(RecordRefused, match="not understood"):
         read_access_key(MAC_KEY, STORE, other._replace(mac=access_key_mac(MAC_KEY, STORE, other)))
+
+
+def test_that_a_key_manages_keys_is_kept_under_the_mac_and_is_only_ever_true() -> None:
+    row = key_row(replace(KEY, manage_keys=True, scope=NoBuckets()))
+    assert read_access_key(MAC_KEY, STORE, row) == replace(KEY, manage_keys=True, scope=NoBuckets())
+    assert not read_access_key(MAC_KEY, STORE, key_row(KEY)).manage_keys
+    for instead in (b'"manage_keys":1', b'"manage_keys":false', b'"manage_keys":"true"'):
+        other = row._replace(record=row.record.replace(b'"manage_keys":true', instead))
+        with pytest.raises(RecordRefused, match="MAC"):
+            read_access_key(MAC_KEY, STORE, other)
+        with pytest.raises(RecordRefused, match="not understood"):
+            read_access_key(MAC_KEY, STORE, other._replace(mac=access_key_mac(MAC_KEY, STORE, other)))
 
 
 AS_BEFORE_THERE_WERE_ROLLS = [

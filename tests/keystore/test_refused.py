@@ -6,8 +6,8 @@ import pytest
 
 from keystore import refused as refused_module
 from keystore.errors import KeystoreUnavailable
-from keystore.refused import KEPT, MAX_TOLD, Refused, find_refused, write_refused
-from keystore.usage import Used, read_usage, usage_path, write_usage
+from keystore.refused import KEPT, MAX_TOLD, NEWEST, NEWEST_OF, Refused, find_refused, list_refused, write_refused
+from keystore.usage import Used, open_usage, read_usage, usage_path, write_usage
 
 NOW = 1_700_000_000
 ONE, TWO = Refused("A" * 16, NOW, "default", '{"why": "ü"}'), Refused("B" * 16, NOW + 1, "", "{}")
@@ -54,6 +54,25 @@ def test_of_many_the_newest_stay(database: Path, monkeypatch: pytest.MonkeyPatch
     there = [number for number in range(30) if find_refused(database, f"{number:016d}")]
     assert there[-1] == 29
     assert 10 <= len(there) <= 11
+
+
+@pytest.mark.parametrize(("statement", "index"), [(NEWEST, "refused_at"), (NEWEST_OF, "refused_of_account")])
+def test_the_newest_are_found_by_an_index(database: Path, statement: str, index: str) -> None:
+    write_refused(database, [ONE, TWO], NOW)
+    values = (10, "default")[: statement.count("?")]
+    with open_usage(usage_path(database), "ro") as connection:
+        [(*_, plan)] = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+    assert f"USING INDEX {index}" in plan
+
+
+def test_a_file_of_the_version_before_is_listed_and_gets_its_index(database: Path) -> None:
+    write_refused(database, [ONE, TWO], NOW)
+    with open_usage(usage_path(database), "rw") as connection:
+        connection.execute("DROP INDEX refused_of_account")
+    assert list_refused(database, "default", 10) == [ONE]
+    write_refused(database, [], NOW)
+    with open_usage(usage_path(database), "ro") as connection:
+        assert connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'refused_of_account'").fetchall()
 
 
 def test_what_is_too_long_is_not_kept(database: Path) -> None:

@@ -7,6 +7,7 @@ from keystore.scope import (
     GRANTS,
     AllBuckets,
     BucketGrant,
+    NoBuckets,
     Permission,
     Rights,
     Scope,
@@ -14,6 +15,7 @@ from keystore.scope import (
     clean_prefix,
     generations_by_bucket,
     granted_in,
+    grants_of,
     permissions_by_bucket,
     prefixes_by_bucket,
     read_scope,
@@ -25,6 +27,7 @@ bucket_names = st.from_regex(r"[a-z0-9]{3,20}", fullmatch=True)
 prefixes = st.lists(st.from_regex(r"[a-zü ]{1,5}", fullmatch=True), max_size=3).map("/".join).map(clean_prefix)
 grants = st.builds(BucketGrant, bucket_names, st.sampled_from(Rights), prefixes, st.integers(0, 3))
 scopes: st.SearchStrategy[Scope] = st.one_of(
+    st.just(NoBuckets()),
     st.builds(AllBuckets, st.sampled_from(Rights)),
     st.lists(grants, min_size=1, max_size=5, unique_by=lambda grant: grant.name).map(
         lambda listed: SpecificBuckets(tuple(listed))
@@ -45,6 +48,9 @@ def test_a_scope_reads_back_as_it_was_written(scope: Scope) -> None:
         "all",
         {},
         {"type": "any"},
+        {"type": "none", "buckets": []},
+        {"type": "none", "rights": "full"},
+        {"type": None},
         {"type": "all", "buckets": []},
         {"type": "all", "rights": "everything"},
         {"type": "all", "prefix": "a/"},
@@ -165,3 +171,11 @@ def test_each_bucket_is_granted_in_the_generation_it_has() -> None:
     granted = granted_in(scope, {"photos": 4, "logs": 0}.__getitem__)
     assert granted == SpecificBuckets((BucketGrant("photos", Rights.FULL, "a/", 4), BucketGrant("logs")))
     assert granted_in(AllBuckets(), lambda _: 4) == AllBuckets()
+
+
+def test_no_buckets_grants_nothing_and_is_not_all() -> None:
+    assert permissions_by_bucket(NoBuckets()) == {}
+    assert (prefixes_by_bucket(NoBuckets()), generations_by_bucket(NoBuckets())) == ({}, {})
+    assert grants_of(NoBuckets()) == grants_of(AllBuckets()) == ()
+    assert scope_json(NoBuckets()) == stored_scope(NoBuckets()) == {"type": "none"}
+    assert granted_in(NoBuckets(), lambda _: 3) == NoBuckets()

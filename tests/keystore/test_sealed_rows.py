@@ -101,8 +101,8 @@ def test_an_edited_store_row_is_refused(edit: dict[str, object]) -> None:
 
 def test_a_newer_protocol_is_not_guessed_at() -> None:
     _, store = found_store(KekRing((NEW,)), "store-1")
-    with pytest.raises(KeystoreUnavailable, match="protocol 4"):
-        enter_store(KekRing((NEW,)), store._replace(protocol=4))
+    with pytest.raises(KeystoreUnavailable, match="protocol 5"):
+        enter_store(KekRing((NEW,)), store._replace(protocol=5))
 
 
 def test_the_store_row_moves_to_the_newest_kek_with_its_canary() -> None:

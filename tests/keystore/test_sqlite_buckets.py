@@ -109,6 +109,7 @@ async def test_a_credential_taken_away_leaves_no_seal(store: SqliteStore, hand: 
 # ---- a keystore from before there were buckets ----
 
 TO_THE_SCHEMA_BEFORE = """
+DROP INDEX access_key_made;
 DROP TABLE admin_token;
 DROP INDEX change_of_token;
 DROP TABLE bucket;

@@ -120,8 +120,10 @@ def test_a_listed_change_comes_with_the_mac_before_it(connection: sqlite3.Connec
     assert listed(None, "photos", None, 10) == []
 
 
-def test_the_last_change_of_an_account_is_none_of_its_keys_buckets_or_tokens(connection: sqlite3.Connection) -> None:
-    for seq, names in ((4, {"bucket": "photos"}), (5, {"token": "abc"})):
+def test_the_last_change_of_an_account_is_none_of_its_keys_buckets_tokens_or_sign_ins(
+    connection: sqlite3.Connection,
+) -> None:
+    for seq, names in ((4, {"bucket": "photos"}), (5, {"token": "abc"}), (6, {"kind": "console.sign_in"})):
         connection.execute(sqlite_rows.ADD_CHANGE, change(seq, None)._replace(**names))  # type: ignore[arg-type]
     connection.execute(sqlite_rows.PUT_ACCOUNT, AccountRow("default", "1", 1, 1, b"{}", "kek", b"mac"))
     for statement, values in (
@@ -134,6 +136,16 @@ def test_the_last_change_of_an_account_is_none_of_its_keys_buckets_or_tokens(con
         assert any("change_of_account" in step for step in plan)
 
 
+def test_the_changes_of_a_key_are_found_by_its_index(connection: sqlite3.Connection) -> None:
+    values = ("NQAKone", None, None, 9)
+    for statement in (sqlite_rows.LIST_CHANGES, sqlite_rows.LIST_CHANGES_OF_A_KEY):
+        found = [sqlite_rows.read_listed_change(row)[0].seq for row in connection.execute(statement, values).fetchall()]
+        assert found == [3, 2]
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()]
+    assert "change_of_access_key" in plan[0]
+    assert not [step for step in plan if "SCAN" in step or "TEMP" in step]
+
+
 WITHOUT_A_TABLE = {"SCAN s", "SCAN CONSTANT ROW", "SCAN q", "SCAN json_each VIRTUAL TABLE INDEX 1:"}
 
 
@@ -144,6 +156,7 @@ WITHOUT_A_TABLE = {"SCAN s", "SCAN CONSTANT ROW", "SCAN q", "SCAN json_each VIRT
         sqlite_rows.SELECT_LOG,
         sqlite_rows.FIND_BUCKETS,
         sqlite_rows.FIND_ADMIN_TOKEN,
+        sqlite_rows.FIND_REQUEST,
     ],
 )
 def test_the_hot_statements_scan_no_table(connection: sqlite3.Connection, statement: str) -> None:

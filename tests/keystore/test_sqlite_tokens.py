@@ -47,6 +47,7 @@ async def test_the_secret_of_a_token_stands_nowhere(store: SqliteStore, database
 # ---- a keystore from before there were tokens ----
 
 TO_THE_SCHEMA_BEFORE = """
+DROP INDEX access_key_made;
 DROP TABLE admin_token;
 DROP INDEX change_of_token;
 DROP INDEX change_of_account;
@@ -99,5 +100,5 @@ async def test_a_keystore_from_before_is_brought_up_and_holds_its_first_token(ol
 
 
 def test_one_that_was_not_brought_up_is_not_judged(older: Older, ring: KekRing) -> None:
-    with pytest.raises(KeystoreUnavailable, match="schema 2, here 3"):
+    with pytest.raises(KeystoreUnavailable, match="schema 2, here 4"):
         audit_keystore(older.path, ring)

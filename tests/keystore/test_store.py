@@ -9,6 +9,7 @@ from keystore import minting
 from keystore.access_key import RevokeReason, Status
 from keystore.errors import Conflict, InvalidInput, NotFound
 from keystore.key_acts import MAX_OVERLAP, Edit
+from keystore.scope import NoBuckets
 from keystore.sealing import Secret
 from keystore.store import NewKey, Store, draft_key
 from tests.support.contract import NOW, PHOTOS, Opener, made, opener, store, wish
@@ -47,6 +48,16 @@ async def test_a_new_key_is_active_and_keeps_what_was_wished(store: Store) -> No
     assert (access_key.not_before, access_key.expires_at) == (NOW, NOW + 9)
     assert len(secret.expose()) == 40
     assert await store.get_key(access_key.access_key_id) == access_key
+
+
+async def test_a_key_for_no_bucket_is_kept_and_is_given_some_later(store: Store) -> None:
+    access_key, _ = await store.create_key(replace(wish(scope=NoBuckets()), manage_keys=True), "ann")
+    assert await store.get_key(access_key.access_key_id) == access_key
+    assert (access_key.scope, access_key.grants, access_key.manage_keys) == (NoBuckets(), {}, True)
+    after = await store.update_key(access_key.access_key_id, Edit(scope=PHOTOS), "ann")
+    assert (after.scope, after.manage_keys) == (PHOTOS, True)
+    back = await store.update_key(access_key.access_key_id, Edit(scope=NoBuckets()), "ann")
+    assert back.scope == NoBuckets()
 
 
 @pytest.mark.parametrize("new", [wish(""), wish("a\u202eb"), wish(expires_at=NOW), wish(expires_at=-1)])

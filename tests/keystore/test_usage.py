@@ -42,8 +42,8 @@ def test_what_was_written_is_read(database: Path) -> None:
         "NQAKtwo": Usage(USED, DENIED),
         "NQAKthree": Usage(None, DENIED),
     }
-    assert read_usage(database, "NQAKtwo") == {"NQAKtwo": Usage(USED, DENIED)}
-    assert read_usage(database, "NQAKnobody") == {}
+    assert read_usage(database, ["NQAKtwo", "NQAKnobody"]) == {"NQAKtwo": Usage(USED, DENIED)}
+    assert read_usage(database, ["NQAKnobody"]) == {}
     assert usage_path(database).stat().st_mode & 0o777 == 0o600
 
 

@@ -202,11 +202,12 @@ class RawConnection:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Heads signed by botocore for one access key and one Host."""
+    """Heads signed by botocore for one access key, one Host and one service."""
 
     host: str
     access_key_id: str
     secret_access_key: str = field(repr=False)
+    service: str = "s3"
 
     def head(
         self,
@@ -227,7 +228,8 @@ class Signer:
         for name, value in headers:
             request.headers[name] = value
         declared = sha256 or hashlib.sha256(body or b"").hexdigest()
-        _HashAsGiven(Credentials(self.access_key_id, self.secret_access_key), declared).add_auth(request)
+        credentials = Credentials(self.access_key_id, self.secret_access_key)
+        _HashAsGiven(credentials, self.service, declared).add_auth(request)
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self.host}"]
         lines += [f"{name}: {value}" for name, value in (*request.headers.items(), *unsigned)]
         if body is not None:
@@ -238,8 +240,8 @@ class Signer:
 class _HashAsGiven(S3SigV4Auth):
     """botocore's S3 signer, except that a wrong x-amz-content-sha256 stays as the test wrote it."""
 
-    def __init__(self, credentials: Credentials, declared: str) -> None:
-        super().__init__(credentials, "s3", REGION)
+    def __init__(self, credentials: Credentials, service: str, declared: str) -> None:
+        super().__init__(credentials, service, REGION)
         self._declared = declared
 
     def payload(self, request: AWSRequest) -> str:

@@ -57,3 +57,15 @@ def test_what_a_client_wrote_cannot_move_the_cursor(run: Run, folder: Path) -> N
     write_refused(folder / "keys.db", [Refused("1" * 16, NOW, "", json.dumps(sly._asdict()))], NOW)
     result = run("explain", "1" * 16)
     assert not {"\x1b", "\u202e", "\x07"} & set(result.stdout + result.stderr)
+
+
+def test_without_an_id_the_last_refusals_are_listed_the_newest_last(run: Run, folder: Path) -> None:
+    later = MISMATCH._replace(request_id="2" * 16, at=NOW + 60, account="acme", code="AccessDenied", target="/\x1b[2J")
+    write_refused(folder / "keys.db", [Refused("2" * 16, NOW + 60, "acme", json.dumps(later._asdict()))], NOW)
+    result = run("explain")
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [line[0] for line in lines] == [MISMATCH.request_id, "2" * 16]
+    assert lines[0][1:5] == ["2023-11-14T22:13:20Z", "NQAKone", "SignatureDoesNotMatch", "GET /photos/a%2520b"]
+    assert "\x1b" not in result.stdout
+    assert [one["request_id"] for one in json.loads(run("explain", "--account", "acme", "--json").stdout)] == ["2" * 16]
+    assert len(run("explain", "--limit", "1").stdout.splitlines()) == 1

@@ -112,7 +112,9 @@ def test_one_file_of_the_export_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "octets", [archive(policies={}), archive(users="{"), archive(users={"ann": 5}), archive(users=USERS)[:-30]]
+    "octets",
+    [archive(policies={}), archive(users="{"), archive(users={"ann": 5}), archive(users=USERS)[:-30]],
+    ids=["no users", "no JSON", "no record", "cut off"],  # an archive holds the time it was made at
 )
 def test_an_archive_that_is_no_export_is_refused(octets: bytes) -> None:
     with pytest.raises(InvalidInput):

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from gateway.cli import confirmed
 from keystore.confirmation import Confirmation
 
 Run = Callable[..., Result]
@@ -98,7 +97,7 @@ def test_a_label_of_the_file_that_cannot_be_one_gives_way_to_the_id(run: Run, pa
 
 
 def test_a_gateway_that_has_not_heard_of_it_is_told_of(run: Run, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirmed, "confirm", lambda *_, **__: Confirmation(1, 0, 1, (), 0, 0, (), 5000))
+    monkeypatch.setattr("keystore.local_keystore.confirm", lambda *_, **__: Confirmation(1, 0, 1, (), 0, 0, (), 5000))
     result = run("keys", "import", "old-keys", "--all-buckets")
     assert result.exit_code == 0
     assert "confirmed by 0 of 1 gateway" in result.stderr
@@ -116,3 +115,14 @@ def test_others_who_may_read_the_file_are_told_of(run: Run, pairs: Path) -> None
     pairs.chmod(0o600)
     assert stat.S_IMODE(pairs.stat().st_mode) == 0o600
     assert "others can read" not in run("keys", "import", "old-keys", "--all-buckets").stderr
+
+
+def test_no_key_is_imported_that_lives_longer_than_the_setting(run: Run, folder: Path, pairs: Path) -> None:
+    config = folder / "gateway.toml"
+    config.write_text(config.read_text() + '[keys]\nmax_lifetime = "30d"\n')
+    for words in ([], ["--expires", "31d"]):
+        result = run("keys", "import", "old-keys", "--all-buckets", *words)
+        assert result.exit_code == 2
+        assert "keys.max_lifetime" in result.stderr
+    assert listed(run) == []
+    assert run("keys", "import", "old-keys", "--all-buckets", "--expires", "30d").exit_code == 0

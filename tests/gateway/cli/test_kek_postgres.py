@@ -28,7 +28,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seqs.append(seq)
         return Confirmation(1, 1, 0, (), 0, 0, (), 3)
 
-    monkeypatch.setattr("gateway.cli.confirmed.confirm_postgres", confirm)
+    monkeypatch.setattr("keystore.remote_keystore.confirm_postgres", confirm)
     return seqs
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from gateway.cli import confirmed, opened
+from gateway.cli import opened
 from keystore.confirmation import Confirmation
 from keystore.errors import KeystoreUnavailable
 from keystore.sqlite import open_sqlite_store
@@ -86,7 +86,7 @@ def test_a_gateway_that_has_not_heard_of_a_restore_is_told_of_and_the_key_is_res
 ) -> None:
     access_key_id = created(run)
     run("keys", "revoke", access_key_id, "--yes")
-    monkeypatch.setattr(confirmed, "confirm", lambda *_, **__: Confirmation(1, 0, 1, (), 0, 0, (), 5000))
+    monkeypatch.setattr("keystore.local_keystore.confirm", lambda *_, **__: Confirmation(1, 0, 1, (), 0, 0, (), 5000))
     result = run("keys", "restore", access_key_id, "--json")
     assert result.exit_code == 0
     assert "may refuse" in result.stderr
@@ -345,7 +345,7 @@ def test_what_no_gateway_confirmed_is_exit_7_and_the_secret_is_shown_all_the_sam
 ) -> None:
     unproven = Confirmation(1, 0, 1, (), 0, 0, (), 5000)
     access_key_id = created(run)
-    monkeypatch.setattr(confirmed, "confirm", lambda *_, **__: unproven)
+    monkeypatch.setattr("keystore.local_keystore.confirm", lambda *_, **__: unproven)
     result = run("keys", words[0], access_key_id, *words[1:], "--json")
     assert result.exit_code == 7
     assert "not proven" in result.stderr
@@ -358,7 +358,7 @@ def test_a_board_that_cannot_be_used_loses_no_secret(run: Run, folder: Path, mon
         raise KeystoreUnavailable("the board cannot be used")
 
     access_key_id = created(run)
-    monkeypatch.setattr(confirmed, "confirm", unusable)
+    monkeypatch.setattr("keystore.local_keystore.confirm", unusable)
     result = run("keys", "roll", access_key_id, "--overlap", "0", "--secret-file", "new")
     assert result.exit_code == 7
     assert re.fullmatch(r"[0-9A-Za-z]{40}\n", (folder / "new").read_text())
@@ -420,3 +420,24 @@ def test_a_cascade_asks_with_every_id(run: Run) -> None:
     refused = run("keys", "revoke", first, "--cascade")
     assert refused.exit_code == 2
     assert [got(run, one)["status"] for one in (first, second, third)] == ["active", "active", "active"]
+
+
+def test_no_key_is_extended_or_rolled_beyond_the_setting(run: Run, folder: Path, pass_time: PassTime) -> None:
+    forever, ends = created(run), created(run, "--all-buckets", "--expires", "30d")
+    config = folder / "gateway.toml"
+    config.write_text(config.read_text() + '[keys]\nmax_lifetime = "30d"\n')
+    pass_time(86_400)
+    for words in (
+        ("update", ends, "--expires", "never"),
+        ("update", ends, "--expires", "30d"),
+        ("update", forever, "--expires", "30d"),
+        ("roll", forever),
+    ):
+        result = run("keys", *words)
+        assert result.exit_code == 2
+        assert "keys.max_lifetime" in result.stderr
+    assert len(json.loads(run("keys", "list", "--json").stdout)) == 2
+    assert done(run, "update", forever, "--label", "old")["expires_at"] is None
+    assert done(run, "update", forever, "--expires", "28d")["expires_at"] is not None
+    until = got(run, ends)["expires_at"]
+    assert done(run, "roll", ends)["expires_at"] == until

@@ -45,8 +45,16 @@ def test_a_piped_list_is_tab_separated_without_a_heading(run: Run) -> None:
     assert line[:4] == ["app", shown["access_key_id"], "All Buckets", "Active"]
 
 
-@pytest.mark.parametrize("scope", [[], ["--all-buckets", "--bucket", "photos"], ["--bucket", "Not_A_Bucket"]])
-def test_the_scope_is_mandatory_and_one_of_two(run: Run, scope: list[str]) -> None:
+@pytest.mark.parametrize(
+    "scope",
+    [
+        [],
+        ["--all-buckets", "--bucket", "photos"],
+        ["--all-buckets", "--no-buckets"],
+        ["--bucket", "Not_A_Bucket"],
+    ],
+)
+def test_the_scope_is_mandatory_and_one_of_three(run: Run, scope: list[str]) -> None:
     result = run("keys", "create", "--label", "app", *scope)
     assert result.exit_code == 2
     assert json.loads(run("keys", "list", "--json").stdout) == []
@@ -151,3 +159,34 @@ def test_a_name_that_the_store_keeps_for_itself_is_no_bucket_of_a_key(run: Run) 
     assert result.exit_code == 2
     assert "admin" in result.stderr
     assert json.loads(run("keys", "list", "--json").stdout) == []
+
+
+def test_a_key_for_no_bucket_that_manages_keys_says_so(run: Run) -> None:
+    shown = created(run, "--no-buckets", "--manage-keys")
+    assert (shown["scope"], shown["buckets"], shown["manage_keys"]) == ({"type": "none"}, [], True)
+    assert run("keys", "list").stdout.split("\t")[2] == "none"
+    lines = dict(line.split("\t") for line in run("keys", "get", shown["access_key_id"]).stdout.splitlines())
+    assert (lines["manage_keys"], lines["scope"]) == ("yes", "none")
+    assert run("keys", "update", shown["access_key_id"], "--bucket", "photos").exit_code == 0
+    after = json.loads(run("keys", "get", shown["access_key_id"], "--json").stdout)
+    assert (after["buckets"], after["manage_keys"]) == (["photos"], True)
+
+
+def test_only_who_is_made_to_manage_keys_does(run: Run) -> None:
+    assert created(run)["manage_keys"] is False
+    assert run("keys", "update", created(run)["access_key_id"], "--manage-keys").exit_code == 2
+
+
+@pytest.fixture
+def limited(folder: Path) -> None:
+    config = folder / "gateway.toml"
+    config.write_text(config.read_text() + '[keys]\nmax_lifetime = "30d"\n')
+
+
+def test_no_key_is_made_that_lives_longer_than_the_setting(run: Run, limited: None) -> None:
+    for words in ([], ["--expires", "31d"], ["--expires", "2999-01-01"]):
+        result = run("keys", "create", "--label", "app", "--all-buckets", *words)
+        assert result.exit_code == 2
+        assert "keys.max_lifetime" in result.stderr
+    assert json.loads(run("keys", "list", "--json").stdout) == []
+    assert created(run, "--all-buckets", "--expires", "30d")["expires_at"] is not None

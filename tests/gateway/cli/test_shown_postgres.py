@@ -30,7 +30,7 @@ def access_key_id(remote: Sql, run: Run, monkeypatch: pytest.MonkeyPatch) -> str
     async def confirm(*_: object, **__: object) -> Confirmation:
         return Confirmation(1, 1, 0, (), 0, 0, (), 3)
 
-    monkeypatch.setattr("gateway.cli.confirmed.confirm_postgres", confirm)
+    monkeypatch.setattr("keystore.remote_keystore.confirm_postgres", confirm)
     made: dict[str, Any] = json.loads(run("keys", "create", "--label", "x", "--all-buckets", "--json").stdout)
     return str(made["access_key_id"])
 

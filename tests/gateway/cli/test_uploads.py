@@ -39,7 +39,7 @@ def confirmed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Confirmation], None]
     monkeypatch.setattr(uploads_module, "WRITTEN_WITHIN", 0)
 
     def say(confirmation: Confirmation) -> None:
-        monkeypatch.setattr("gateway.cli.confirmed.confirm", lambda *_, **__: confirmation)
+        monkeypatch.setattr("keystore.local_keystore.confirm", lambda *_, **__: confirmation)
 
     return say
 
@@ -235,7 +235,7 @@ def test_gateways_are_given_time_to_write_and_without_one_nobody_waits(
     monkeypatch.setattr(uploads_module.time, "sleep", waited.append)
     revoke(run, mine)
     assert waited == []
-    monkeypatch.setattr("gateway.cli.confirmed.confirm", lambda *_, **__: CONFIRMED)
+    monkeypatch.setattr("keystore.local_keystore.confirm", lambda *_, **__: CONFIRMED)
     revoke(run, mine)
     assert waited == [uploads_module.WRITTEN_WITHIN]
 

@@ -1,36 +1,45 @@
+from typing import Any
+
 from aiohttp.test_utils import TestClient, TestServer
 
-from gateway.console.app import Readiness, build_app
+from gateway.console.app import MAX_BODY, Door, build_app
+from tests.support.plane import Plane
 
 
-async def asked(
-    path: str, *, fresh: bool = True, serving: bool = True, error: str | None = None
-) -> tuple[int, dict[str, object]]:
-    app = build_app(Readiness(lambda: fresh, lambda: serving, lambda: error, lambda: "holds"))
+async def asked(plane: Plane, path: str, state: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
+    async def readiness() -> dict[str, Any] | None:
+        return state
+
+    app = build_app(Door(plane.config, plane.acts, plane.keystore.store, readiness, lambda: plane.ring))
     async with TestClient(TestServer(app)) as client:
         reply = await client.get(path)
+        assert reply.headers["Server"] == "nqgate"
         return reply.status, await reply.json()
 
 
-async def test_health_is_the_process_alone() -> None:
-    assert await asked("/healthz", fresh=False, serving=False) == (200, {"alive": True})
+async def test_health_is_the_process_alone(plane: Plane) -> None:
+    assert await asked(plane, "/healthz", None) == (200, {"alive": True})
 
 
-async def test_ready_when_the_listeners_serve_and_the_keystore_is_fresh() -> None:
-    status, state = await asked("/readyz")
-    assert (status, state["ready"]) == (200, True)
+async def test_ready_is_what_the_supervisor_says(plane: Plane) -> None:
+    for ready, status in ((True, 200), (False, 503)):
+        state = {"ready": ready, "keystore": "fresh"}
+        assert await asked(plane, "/readyz", state) == (status, state)
 
 
-async def test_a_keystore_that_does_not_answer_is_named() -> None:
-    status, state = await asked("/readyz", fresh=False)
-    assert (status, state["keystore"]) == (503, "not answering")
+async def test_a_supervisor_that_does_not_answer_is_not_ready(plane: Plane) -> None:
+    assert await asked(plane, "/readyz", None) == (503, {"ready": False, "supervisor": "not answering"})
 
 
-async def test_a_draining_gateway_is_not_ready() -> None:
-    status, state = await asked("/readyz", serving=False)
-    assert (status, state["listeners"]) == (503, "not serving")
+async def test_a_body_is_bounded_everywhere(plane: Plane) -> None:
+    async with plane.served() as rest:
+        reply = await rest.raw("POST", "/keys", b" " * (MAX_BODY + 1), {"Content-Type": "application/json"})
+        assert reply.status == 413
 
 
-async def test_a_store_that_is_down_stands_in_the_body_only() -> None:
-    status, state = await asked("/readyz", error="refused")
-    assert (status, state["upstream"]) == (200, "refused")
+async def test_a_form_posted_to_the_root_is_answered_in_the_words_of_iam(plane: Plane) -> None:
+    async with plane.served() as rest:
+        reply = await rest.client.post("/", data={"Action": "ListUsers", "Version": "2010-05-08"})
+        assert reply.status == 403
+        assert "<Code>MissingAuthenticationToken</Code>" in await reply.text()
+        assert (reply.headers["Cache-Control"], reply.headers["Server"]) == ("no-store", "nqgate")
