@@ -7,7 +7,7 @@ from keystore.audited_rows import Listed, Wanted
 from keystore.confirmation import Confirmation
 from keystore.refused import Refused
 from keystore.store import Store
-from keystore.usage import Usage
+from keystore.usage import Usage, Used
 
 
 class Beside(Protocol):
@@ -19,6 +19,9 @@ class Beside(Protocol):
 
     async def usage(self, access_key_ids: Sequence[str] | None) -> dict[str, Usage]:
         """When these keys were last used and denied, None = all; one that never was is not among them."""
+
+    async def used(self, access_key_id: str, used: Used) -> None:
+        """Note a use, of a key that was used for something else than S3: a gateway notes those."""
 
     async def forget(self, access_key_id: str) -> None:
         """The dates of a key that is gone, and which uploads it began."""

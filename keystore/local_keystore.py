@@ -17,7 +17,7 @@ from keystore.sqlite import SqliteStore, open_sqlite_store
 from keystore.sqlite_audit import list_changes
 from keystore.sqlite_file import keystore_path
 from keystore.uploads import Note, Unfinished, Upload, forget_uploads, read_uploads, write_uploads
-from keystore.usage import Usage, forget_usage, read_usage
+from keystore.usage import Usage, Used, forget_usage, read_usage, write_usage
 
 
 class LocalFiles:
@@ -32,6 +32,9 @@ class LocalFiles:
 
     async def usage(self, access_key_ids: Sequence[str] | None) -> dict[str, Usage]:
         return await asyncio.to_thread(read_usage, self._database, access_key_ids)
+
+    async def used(self, access_key_id: str, used: Used) -> None:
+        await asyncio.to_thread(write_usage, self._database, {access_key_id: used}, {})
 
     async def forget(self, access_key_id: str) -> None:
         await asyncio.to_thread(forget_usage, self._database, access_key_id)

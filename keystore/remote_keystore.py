@@ -15,11 +15,11 @@ from keystore.postgres_audit import list_postgres_changes
 from keystore.postgres_confirmation import confirm_postgres
 from keystore.postgres_refused import find_refused_postgres, list_refused_postgres
 from keystore.postgres_uploads import forget_uploads_postgres, read_uploads_postgres, write_uploads_postgres
-from keystore.postgres_usage import forget_usage_postgres, read_usage_postgres
+from keystore.postgres_usage import forget_usage_postgres, read_usage_postgres, write_usage_postgres
 from keystore.refused import Refused
 from keystore.sealing import KekRing, Secret
 from keystore.uploads import Note, Unfinished, Upload
-from keystore.usage import Usage
+from keystore.usage import Usage, Used
 
 
 class RemoteTables:
@@ -34,6 +34,9 @@ class RemoteTables:
 
     async def usage(self, access_key_ids: Sequence[str] | None) -> dict[str, Usage]:
         return await read_usage_postgres(self._url, access_key_ids)
+
+    async def used(self, access_key_id: str, used: Used) -> None:
+        await write_usage_postgres(self._url, {access_key_id: used}, {})
 
     async def forget(self, access_key_id: str) -> None:
         await forget_usage_postgres(self._url, access_key_id)

@@ -15,7 +15,6 @@ from gateway.cli.keys import (
     longest_life,
     refuse_reserved,
     say_unreachable,
-    successors,
 )
 from gateway.cli.opened import actor, with_store
 from gateway.cli.options import NEVER, read_scope
@@ -27,6 +26,7 @@ from keystore.access_key import RevokeReason, Status, check_lifetime, unreachabl
 from keystore.confirmation import Confirmation, confirmation_json
 from keystore.errors import InvalidInput
 from keystore.key_acts import Edit, Kept
+from keystore.lineage import successors
 from keystore.scope import Rights, Scope
 from keystore.store import Store
 

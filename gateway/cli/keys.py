@@ -17,11 +17,11 @@ from gateway.cli.shown import forget, shown_key, shown_keys, usage_of
 from gateway.config import load_config
 from gateway.s3.profile import PROFILES
 from gateway.spans import read_moment
-from keystore.access_key import AccessKey, check_lifetime
+from keystore.access_key import check_lifetime
 from keystore.accounts import DEFAULT_ACCOUNT
 from keystore.bucket_claims import tenure
 from keystore.confirmation import confirmation_json
-from keystore.errors import InvalidInput, NotFound
+from keystore.errors import InvalidInput
 from keystore.scope import Rights
 from keystore.sealing import Secret
 from keystore.source_cidrs import clean_cidrs
@@ -73,22 +73,6 @@ def create(
     if twin:
         say(f"Note: another key of this account is labelled {shown['label']!r} too.")
     say_unreachable(shown)
-
-
-async def successors(store: Store, access_key: AccessKey) -> list[AccessKey]:
-    """The keys that replaced it, one after the other, whatever their state; no further than one that is gone."""
-    found: list[AccessKey] = []
-    seen = {access_key.access_key_id}
-    following = access_key.replaced_by
-    while following is not None and following not in seen:
-        seen.add(following)
-        try:
-            successor = await store.get_key(following)
-        except NotFound:
-            break
-        found.append(successor)
-        following = successor.replaced_by
-    return found
 
 
 def longest_life(context: typer.Context) -> int | None:

@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 
 import typer
 
-from gateway.cli.keys import successors
 from gateway.cli.opened import beside, config_path, opened_store
 from gateway.cli.output import Exit, fail, progress, say
 from gateway.config import Config, SettingsError, load_config
@@ -21,6 +20,7 @@ from keystore.audit import printable
 from keystore.confirmation import Confirmation
 from keystore.derived import StoreCredential, UpstreamCredential
 from keystore.errors import KeystoreError
+from keystore.lineage import successors
 from keystore.uploads import Note, Unfinished, Upload
 
 WRITTEN_WITHIN: Final = 3.0  # seconds; gateways write what they noted within 1.5

@@ -6,6 +6,7 @@ for the gateways where the command line would. Knows no HTTP.
 
 import contextlib
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
@@ -19,7 +20,7 @@ from keystore.access_key import ACCESS_KEY_ID, AccessKey, RevokeReason, Status, 
 from keystore.audited_rows import Wanted, listed_json
 from keystore.bucket_claims import BucketClaim, tenure
 from keystore.confirmation import Confirmation
-from keystore.errors import InvalidInput, NotFound, Repeated
+from keystore.errors import InvalidInput, KeystoreUnavailable, NotFound, Repeated
 from keystore.key_acts import Edit, Kept
 from keystore.keystore import Keystore
 from keystore.lineage import successors
@@ -27,8 +28,11 @@ from keystore.refused import KEPT
 from keystore.scope import Scope, SpecificBuckets
 from keystore.sealing import Secret
 from keystore.store import NewKey, Once
+from keystore.usage import AT_MOST, Used
 
 NO_SUCH_KEY: Final = "there is no access key of that id"
+LOG: Final = logging.getLogger("nqgate")
+MAX_NOTED: Final = 10_000  # keys whose last use is remembered
 MAX_EVENTS: Final = 1000
 MAX_REFUSALS: Final = 200
 MAX_JUDGED: Final = 10_000  # keys of an account that a list of buckets looks at
@@ -96,6 +100,7 @@ class Acts:
     ) -> None:
         self._keystore = keystore
         self._longest = longest
+        self._noted: dict[str, int] = {}  # access key id → when its last use was noted
         self._store = keystore.store
         self._policy = policy
         self._list_store = list_store
@@ -144,6 +149,18 @@ class Acts:
         known = await self.access_key(caller, access_key_id)
         claims = await self._store.claims([question.bucket])
         return verdict(known, question, self._policy, self._clock(), lambda name: tenure(claims.get(name)))
+
+    async def note_use(self, access_key_id: str, used: Used) -> None:
+        """Of a key by which somebody asked the control plane: once a minute for each, and nothing depends on it."""
+        if used.at < self._noted.get(access_key_id, 0) + AT_MOST:
+            return
+        if len(self._noted) >= MAX_NOTED:
+            self._noted.clear()
+        self._noted[access_key_id] = used.at
+        try:
+            await self._keystore.used(access_key_id, used)
+        except KeystoreUnavailable as error:
+            LOG.warning("that an access key was used is not noted: %s", error)
 
     # ---- keys: acting ----
 

@@ -6,7 +6,7 @@ into the change log under `key:ACCESS_KEY_ID@ADDRESS`.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple, TypeVar
 
 from gateway.console.acts import Acts
@@ -16,10 +16,11 @@ from gateway.iam.claim import begin, service_asked
 from gateway.iam.documents import IAM, SERVICES, STS, Service, answer_document, refusal, whole
 from gateway.iam.errors import IamCode, IamError
 from gateway.iam.request import Form, IamAnswer, IamRequest, invalid, read_form
-from gateway.iam.verify import proven
+from gateway.iam.verify import Proven, proven
 from keystore.errors import Conflict, InvalidInput, KeystoreError, NotFound, Outdated
 from keystore.minting import mint_request_id
 from keystore.store import Store
+from keystore.usage import Used
 
 LOG: Final = logging.getLogger("nqgate.iam")
 T = TypeVar("T")
@@ -63,12 +64,20 @@ async def answer(request: IamRequest, acts: Acts, store: Store, now: float) -> I
         signed = proven(request, begun, known, now)
         form = read_form(request.body)
         action = _action(form, service)
+        await acts.note_use(signed.access_key.access_key_id, _use(signed, begun.headers, form, now))
         result = await _asked(action.do(Asked(signed, form, acts, store, now)))
     except IamError as error:
         LOG.info("%s refused: %s %r", request_id, error.code.wire_name, error.message)
         return refusal(error, service, request_id)
     LOG.info("%s %s by %s", request_id, form.action, signed.access_key.access_key_id)
     return whole(200, answer_document(form.action, service, result, request_id), request_id)
+
+
+def _use(signed: Proven, headers: Mapping[bytes, bytes], form: Form, now: float) -> Used:
+    claim = signed.claim
+    operation = f"{claim.service.decode()}:{form.action}"
+    user_agent = headers.get(b"user-agent", b"").decode("latin-1")
+    return Used(int(now), operation, "", signed.request.source, claim.region.decode("latin-1"), user_agent)
 
 
 def _action(form: Form, service: Service) -> Action:

@@ -135,7 +135,12 @@ async def get_access_key_last_used(asked: Asked) -> str:
     used = (await asked.acts.key(asked.who, access_key.access_key_id))["last_used"]
     last = {
         "LastUsedDate": used["at"] if used else None,
-        "ServiceName": "s3" if used else "N/A",
+        "ServiceName": _service(used["operation"]) if used else "N/A",
         "Region": (used["region"] or "N/A") if used else "N/A",
     }
     return fields({"UserName": user_name(access_key.label)}) + structure("AccessKeyLastUsed", last)
+
+
+def _service(operation: str) -> str:
+    service, colon, _ = operation.partition(":")
+    return service if colon else "s3"

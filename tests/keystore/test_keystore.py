@@ -33,6 +33,15 @@ async def test_when_keys_were_used_is_asked_of_some_or_of_all(there: There) -> N
     assert await keystore.usage([]) == {}
 
 
+async def test_a_use_that_no_gateway_saw_is_noted_beside_theirs(there: There) -> None:
+    keystore, gateways = there
+    access_key_id = (await made(keystore.store)).access_key_id
+    await gateways.write_usage({access_key_id: USED}, {access_key_id: DENIED})
+    later = Used(NOW + 60, "iam:ListUsers", "", "10.0.4.8", "us-east-1", "aws-cli/2")
+    await keystore.used(access_key_id, later)
+    assert await keystore.usage(None) == {access_key_id: Usage(later, DENIED)}
+
+
 async def test_of_a_key_that_is_gone_nothing_stays(there: There) -> None:
     keystore, gateways = there
     gone, stays = [(await made(keystore.store)).access_key_id for _ in range(2)]

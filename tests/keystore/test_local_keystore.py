@@ -16,13 +16,14 @@ from keystore.local_keystore import LocalFiles, LocalKeystore, open_local_keysto
 from keystore.sealing import Kek, KekRing
 from keystore.sqlite_file import shm_path
 from keystore.uploads import Note, Upload
-from keystore.usage import usage_path
+from keystore.usage import Used, usage_path
 from keystore.wal_index import identity_of
 from tests.support.contract import made
 
 ASKED: dict[str, tuple[str, Callable[[LocalKeystore], Awaitable[object]]]] = {
     "confirm": ("confirmed", lambda keystore: keystore.confirmed(1, 0.0)),
     "read_usage": ("usage", lambda keystore: keystore.usage(None)),
+    "write_usage": ("used", lambda keystore: keystore.used("NQAKone", Used(1, "", "", "", "", ""))),
     "forget_usage": ("forget", lambda keystore: keystore.forget("NQAKone")),
     "forget_uploads": ("forget", lambda keystore: keystore.forget("NQAKone")),
     "find_refused": ("refusal", lambda keystore: keystore.refusal("A")),

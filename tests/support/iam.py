@@ -25,7 +25,7 @@ from keystore.scope import Scope
 from keystore.sealing import create_kek_file, load_kek_ring
 from keystore.sqlite import open_sqlite_store
 from keystore.store import NewKey, Once, Store
-from keystore.usage import NEVER, Usage, usage_json
+from keystore.usage import NEVER, Usage, Used, usage_json
 
 HOST = "gw.example:9001"
 SOURCE = "192.0.2.7"
@@ -125,6 +125,9 @@ class QuietActs(Acts):
         except Repeated as repeated:
             return Made(self._shown(await self.store.get_key(repeated.access_key_id)), None)
         return Made(self._shown(access_key), secret)
+
+    async def note_use(self, access_key_id: str, used: Used) -> None:
+        self.usage[access_key_id] = Usage(used, None)
 
     async def key(self, caller: Caller, access_key_id: str) -> Shown:
         return self._shown(await self.store.get_key(access_key_id))

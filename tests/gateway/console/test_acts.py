@@ -159,3 +159,18 @@ async def test_no_key_is_made_extended_or_rolled_beyond_the_longest_life(plane: 
     await acts.create(OPERATOR, NewKey("default", "x", AllBuckets(), expires_at=now + 3600))
     await acts.update(OPERATOR, old, Edit(expires_at=now + 3600))
     await acts.update(OPERATOR, old, Edit(label="still editable"))
+
+
+async def test_a_use_is_noted_once_a_minute(plane: Plane) -> None:
+    access_key_id = await plane.key()
+    for at, noted in ((0, 0), (59, 0), (60, 60)):
+        used = Used(int(plane.now) + at, "iam:ListUsers", "", "192.0.2.1", "us-east-1", "aws-cli")
+        await plane.acts.note_use(access_key_id, used)
+        known = read_usage(plane.folder / "keys.db")[access_key_id].used
+        assert known == used._replace(at=int(plane.now) + noted)
+
+
+async def test_a_use_that_cannot_be_noted_fails_nothing(plane: Plane, caplog: pytest.LogCaptureFixture) -> None:
+    (plane.folder / "keys.db.usage").mkdir()
+    await plane.acts.note_use("NQAK", Used(int(plane.now), "iam:ListUsers", "", "::1", "", ""))
+    assert "is not noted" in caplog.text

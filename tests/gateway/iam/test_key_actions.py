@@ -361,3 +361,12 @@ async def test_when_a_key_was_last_used(house: IamHouse) -> None:
     assert (then.text("LastUsedDate"), then.text("ServiceName"), then.text("Region")) == (
         "2026-09-21T14:13:20Z", "s3", "eu-west-3",
     )  # fmt: skip
+
+
+async def test_asking_here_is_a_use_too(house: IamHouse) -> None:
+    asking = await manager(house)
+    told = await house.ask(asking, "GetAccessKeyLastUsed", AccessKeyId=asking.access_key_id)
+    assert told.text("ServiceName") == "iam"
+    used, _ = house.acts.usage[asking.access_key_id]
+    assert used is not None
+    assert (used.operation, used.bucket) == ("iam:GetAccessKeyLastUsed", "")
