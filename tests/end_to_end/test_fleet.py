@@ -1,6 +1,7 @@
 """Three gateways of two workers each, as they are run, on one PostgreSQL: cut off, stopped, killed, restarted."""
 
 import contextlib
+import http.client
 import json
 import signal
 import threading
@@ -8,14 +9,16 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from tests.support.fleet import GATEWAYS, LEASE, Fleet, running_fleet
-from tests.support.gateway_process import IssuedKey
+from tests.support.gateway_process import Gateway, IssuedKey
 from tests.support.hammer import Hammer, just_after, just_before, violations
 from tests.support.postgres import Postgres, running
 from tests.support.recording_upstream import Exchange, canned, never_answers, ok
+from tests.support.rest import Rest, admin_token
 from tests.support.soak import TIMES
 from tests.support.wire import wait_until
 
@@ -51,6 +54,35 @@ def test_a_key_made_on_one_machine_works_on_all_and_a_revoke_is_confirmed_by_all
     assert (told["gateways"], told["confirmed"], told["lapsed"]) == (3, 3, 0)
     assert told["took_ms"] < 2000
     assert fleet.statuses(issued) == [403] * GATEWAYS
+
+
+def test_by_rest_a_key_is_made_on_one_machine_and_revoked_by_another(fleet: Fleet) -> None:
+    token = admin_token(fleet.gateways[0], "operator")
+    rests = [Rest(gateway.console_port, token) for gateway in fleet.gateways]
+    wish = {"label": "by rest", "scope": {"type": "all"}}
+    made = rests[0].ask("POST", "/keys", wish, {"Idempotency-Key": "one"})
+    again = rests[1].ask("POST", "/keys", wish, {"Idempotency-Key": "one"})
+    assert (made.status, again.status) == (201, 200)
+    assert (again.body["access_key_id"], again.body["secret_available"]) == (made.body["access_key_id"], False)
+    issued = IssuedKey(made.body["access_key_id"], made.body["secret_access_key"])
+    assert fleet.statuses(issued) == [200] * GATEWAYS
+    told = rests[2].done("POST", f"/keys/{issued.access_key_id}/revoke", {})
+    assert (told["gateways"], told["confirmed"], told["proven"]) == (3, 3, True)
+    assert fleet.statuses(issued) == [403] * GATEWAYS
+    assert rests[1].done("GET", f"/keys/{issued.access_key_id}")["status"] == "revoked"
+
+
+def test_a_sign_in_link_opens_one_console_of_all_once(fleet: Fleet) -> None:
+    url = json.loads(fleet.gateways[1].command("console", "link", "--json"))["url"]
+    text = url.partition("#")[2]
+    assert [_open_link(gateway, text) for gateway in fleet.gateways] == [303, 403, 403]
+
+
+def _open_link(gateway: Gateway, text: str) -> int:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", gateway.console_port, timeout=10)) as connection:
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
+        connection.request("POST", "/link", urlencode({"link": text}), headers)
+        return connection.getresponse().status
 
 
 def test_a_key_that_is_restored_is_refused_by_none_once_that_is_said(fleet: Fleet) -> None:
