@@ -15,7 +15,7 @@ from keystore.sealing import Kek, KekRing
 
 LASTS: Final = 300  # seconds
 MAX_TEXT: Final = 256
-_TEXT: Final = re.compile(r"nql_([0-9a-f]{8,11})\.([A-Za-z0-9_-]{22})(?:\.([a-z0-9-]{1,63}))?\.([A-Za-z0-9_-]{43})\Z")
+_TEXT: Final = re.compile(r"nql_([0-9a-f]{8,11})\.([A-Za-z0-9_-]{22})(?:\.([a-z0-9-]{1,63}))?\.([A-Za-z0-9_-]{22})\Z")
 
 
 class Link(NamedTuple):
@@ -54,7 +54,8 @@ def read_link(ring: KekRing, text: str) -> Link | None:
 
 
 def _mac(kek: Kek, said: str) -> str:
-    return _text(hmac.digest(kek.derive(b"", b"nqgate console link"), said.encode(), "sha256"))
+    """128 bits: https://www.rfc-editor.org/rfc/rfc2104#section-5"""
+    return _text(hmac.digest(kek.derive(b"", b"nqgate console link"), said.encode(), "sha256")[:16])
 
 
 def _text(octets: bytes) -> str:

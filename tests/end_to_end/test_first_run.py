@@ -1,14 +1,16 @@
 """`nqgate up` as a newcomer meets it: one command, one key, a working store; and everything still there next time."""
 
+import http.client
 import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from botocore.exceptions import ClientError
@@ -62,6 +64,13 @@ class FirstRun:
             check=False,
         )
 
+    def open_link(self, text: str) -> int:
+        """The status of what the page of a sign-in link posts."""
+        with closing(http.client.HTTPConnection(self.console, timeout=10)) as connection:
+            headers = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
+            connection.request("POST", "/link", urlencode({"link": text}), headers)
+            return connection.getresponse().status
+
     def _serves(self) -> bool:
         host, _, port = self.console.partition(":")
         try:
@@ -103,6 +112,8 @@ def test_one_command_gives_a_working_store_that_is_there_again_next_time(first_r
             assert _refusal(client, "delete_bucket", Bucket="photos") == (409, "BucketNotEmpty")
             assert _refusal(client, "put_object", Bucket="missing", Key="k", Body=b"") == (404, "NoSuchBucket")
         assert issued.access_key_id in first_run.nqgate("keys", "list").stdout
+        [link] = re.findall(r"http://\S+/link#(\S+)", server.log_text())
+        assert [first_run.open_link(link) for _ in range(2)] == [303, 403]
         children = family(server.pid)[1:]
         assert children
         assert server.stop() == 0
