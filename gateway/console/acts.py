@@ -16,7 +16,7 @@ from gateway.console.key_lists import KeyPage, Shown, WantedKeys, page_of_keys, 
 from gateway.refusals import Refusal
 from gateway.s3.listing import ListedBucket
 from gateway.verdict import Question, Verdict, verdict
-from keystore.access_key import ACCESS_KEY_ID, AccessKey, RevokeReason, Status, check_lifetime
+from keystore.access_key import ACCESS_KEY_ID, AccessKey, RevokeReason, Status, access_key_json, check_lifetime
 from keystore.audited_rows import Wanted, listed_json
 from keystore.bucket_claims import BucketClaim, tenure
 from keystore.confirmation import Confirmation
@@ -28,10 +28,11 @@ from keystore.refused import KEPT
 from keystore.scope import Scope, SpecificBuckets
 from keystore.sealing import Secret
 from keystore.store import NewKey, Once
-from keystore.usage import AT_MOST, Used
+from keystore.usage import AT_MOST, NEVER, Used, usage_json
 
 NO_SUCH_KEY: Final = "there is no access key of that id"
 LOG: Final = logging.getLogger("nqgate")
+UNKNOWN: Final = Confirmation(1, 0, 1, (), 0, 0, (), 0)  # not proven
 MAX_NOTED: Final = 10_000  # keys whose last use is remembered
 MAX_EVENTS: Final = 1000
 MAX_REFUSALS: Final = 200
@@ -176,7 +177,7 @@ class Acts:
             if not repeated.same:
                 raise
             return Made(await self.key(caller, repeated.access_key_id), None)
-        return Made(await self._shown(access_key), secret)
+        return Made(await self._shown_once(access_key), secret)
 
     async def update(self, caller: Caller, access_key_id: str, edit: Edit, version: int | None = None) -> Acted:
         """`version`: that the caller saw; `Outdated` when it is another by now."""
@@ -206,15 +207,23 @@ class Acts:
         known = await self.access_key(caller, access_key_id)
         check_lifetime(int(self._clock()), known.expires_at, self._longest)  # the successor keeps it
         successor, secret, ended = await self._store.roll_key(access_key_id, overlap, caller.actor)
-        confirmation = await self._keystore.confirmed(self._store.committed_seq, since)
-        return Rolled(await self._shown(successor), secret, await self._shown(ended), confirmation)
+        shown, old = await self._shown_once(successor), await self._shown_once(ended)
+        try:
+            confirmation = await self._keystore.confirmed(self._store.committed_seq, since)
+        except KeystoreUnavailable as error:  # the only time the secret is told
+            LOG.warning("whether the end of %s is confirmed cannot be said: %s", access_key_id, error)
+            confirmation = UNKNOWN
+        return Rolled(shown, secret, old, confirmation)
 
     async def delete(self, caller: Caller, access_key_id: str) -> Confirmation:
         since = time.monotonic()
         await self.access_key(caller, access_key_id)
         await self._store.delete_key(access_key_id, caller.actor)
         confirmation = await self._keystore.confirmed(self._store.committed_seq, since)
-        await self._keystore.forget(access_key_id)
+        try:
+            await self._keystore.forget(access_key_id)
+        except KeystoreUnavailable as error:
+            LOG.warning("when %s was last used is still stored: %s", access_key_id, error)
         return confirmation
 
     # ---- what lies around keys ----
@@ -290,6 +299,15 @@ class Acts:
     async def _shown(self, access_key: AccessKey) -> Shown:
         [shown] = await shown_keys(self._keystore, [access_key], self._clock())
         return shown
+
+    async def _shown_once(self, access_key: AccessKey) -> Shown:
+        """Beside a secret, which must be told whatever else cannot be: which buckets are not reached, then."""
+        try:
+            return await self._shown(access_key)
+        except KeystoreUnavailable as error:
+            LOG.warning("what %s does not reach is not known: %s", access_key.access_key_id, error)
+            known = {**access_key_json(access_key, self._clock(), {}), "unreachable_buckets": {}}
+            return {**known, **usage_json(NEVER)}
 
     def _refuse_reserved(self, scope: Scope) -> None:
         """InvalidInput for a name that no bucket of the store can have."""

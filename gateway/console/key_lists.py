@@ -6,16 +6,18 @@ one; a page that had to look at many ends early, with a cursor to go on.
 
 import base64
 import binascii
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from keystore.access_key import ACCESS_KEY_ID, AccessKey, Status, access_key_json, shown_status
-from keystore.errors import InvalidInput, NotFound
+from keystore.errors import InvalidInput, KeystoreUnavailable, NotFound
 from keystore.keystore import Keystore
 from keystore.scope import AllBuckets
 from keystore.usage import NEVER, Usage, usage_json
 
+LOG: Final = logging.getLogger("nqgate")
 MAX_PAGE: Final = 200  # keys
 LOOKED_AT: Final = 5000  # records of one page at most, about 0.2 s
 _ROWS: Final = 500  # in one statement, about 15 ms
@@ -86,7 +88,7 @@ async def shown_keys(keystore: Keystore, access_keys: Iterable[AccessKey], now: 
     many = list(access_keys)
     named = dict.fromkeys(name for one in many for name in one.grants or ())
     claims = await keystore.store.claims(named)
-    usage = await keystore.usage([one.access_key_id for one in many])
+    usage = await _dates(keystore, many)
     return [{**access_key_json(one, now, claims), **usage_json(usage.get(one.access_key_id, NEVER))} for one in many]
 
 
@@ -102,6 +104,15 @@ async def _named(keystore: Keystore, wanted: WantedKeys, now: float) -> AccessKe
     fits = wanted.account in (None, found.account)
     rest = wanted._replace(q=None)
     return found if fits and _matches(found, rest, usage.get(found.access_key_id, NEVER), now) else None
+
+
+async def _dates(keystore: Keystore, many: Sequence[AccessKey]) -> dict[str, Usage]:
+    """Nothing decides by them: an act that is done, a secret that is told once must not be lost for want of them."""
+    try:
+        return await keystore.usage([one.access_key_id for one in many])
+    except KeystoreUnavailable as error:
+        LOG.warning("when keys were last used is not known: %s", error)
+        return {}
 
 
 async def _usage(keystore: Keystore, wanted: WantedKeys, batch: Sequence[AccessKey]) -> dict[str, Usage]:

@@ -8,7 +8,7 @@ from gateway.refusals import Refusal
 from gateway.s3.listing import ListedBucket
 from gateway.verdict import Question, read_operation
 from keystore.access_key import RevokeReason
-from keystore.errors import InvalidInput, NotFound
+from keystore.errors import InvalidInput, KeystoreUnavailable, NotFound
 from keystore.key_acts import Edit
 from keystore.refused import Refused, write_refused
 from keystore.scope import AllBuckets, BucketGrant, SpecificBuckets
@@ -174,3 +174,36 @@ async def test_a_use_that_cannot_be_noted_fails_nothing(plane: Plane, caplog: py
     (plane.folder / "keys.db.usage").mkdir()
     await plane.acts.note_use("NQAK", Used(int(plane.now), "iam:ListUsers", "", "::1", "", ""))
     assert "is not noted" in caplog.text
+
+
+async def unavailable(*_: object) -> None:
+    raise KeystoreUnavailable("it does not answer")
+
+
+async def test_a_secret_is_told_whatever_cannot_be_said_of_the_key_besides(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for asked in ("usage", "confirmed", "forget"):
+        monkeypatch.setattr(plane.keystore, asked, unavailable)
+    monkeypatch.setattr(plane.keystore.store, "claims", unavailable)
+    made = await plane.acts.create(OPERATOR, NewKey("default", "x", AllBuckets()))
+    assert made.secret is not None
+    assert made.shown["last_used"] is None
+    rolled = await plane.acts.roll(OPERATOR, made.shown["access_key_id"], 0)
+    assert (len(rolled.secret.expose()), rolled.ended["status"], rolled.confirmation.proven) == (40, "revoked", False)
+
+
+async def test_dates_that_stay_behind_do_not_undo_a_deletion(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    access_key_id = await plane.key()
+    monkeypatch.setattr(plane.keystore, "forget", unavailable)
+    assert (await plane.acts.delete(OPERATOR, access_key_id)).proven
+    with pytest.raises(NotFound):
+        await plane.acts.key(OPERATOR, access_key_id)
+
+
+async def test_that_a_revoke_is_confirmed_is_never_said_without_being_asked(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plane.keystore, "confirmed", unavailable)
+    with pytest.raises(KeystoreUnavailable):
+        await plane.acts.revoke(OPERATOR, await plane.key(), RevokeReason.OTHER)
