@@ -28,7 +28,7 @@ from gateway.usage import Tally
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint, UpstreamPool
-from gateway.wire.roles import Answered, Board, ControlPlane, Directory, Running
+from gateway.wire.roles import Board, ControlPlane, Directory, Running
 from gateway.wire.turn import Turn
 from keystore.access_key import KnownKey
 from keystore.bucket_claims import BucketClaim, Tenure
@@ -242,12 +242,6 @@ class Engine:
             return self._lookups.find(access_key_id, date)
         except KeystoreError as error:
             raise passed_on(error) from None
-
-    async def relayed(self, head: RequestHead, body: bytes, peer: str) -> Answered:
-        """What the control plane says. KeystoreUnavailable when it does not."""
-        assert self.control is not None, "only then is it asked"
-        source = source_address(peer, head.headers.get(b"x-forwarded-for"), self.rules.trusted_proxies)
-        return await self.control.relay(head, body, source)
 
     # ---- buckets ----
 

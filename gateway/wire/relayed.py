@@ -14,13 +14,14 @@ from typing import Final
 from gateway.iam.claim import begin, service_asked
 from gateway.iam.documents import SERVICES, refusal
 from gateway.iam.errors import IamError
+from gateway.iam.request import IamAnswer
 from gateway.iam.verify import proven
 from gateway.respond import relayed_reply
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.request import RequestHead
 from gateway.wire.engine import Engine
 from gateway.wire.heads import ChunkedBody
-from gateway.wire.roles import Answered, Asking, Outlet
+from gateway.wire.roles import Asking, Outlet
 from keystore.errors import NotKnownYet
 
 MAX_FORM: Final = 65_536  # bytes; a form of 1,000 bucket names fits
@@ -82,12 +83,13 @@ class Relayed:
             request_id = self._exchange.request_id
             self._engine.request_log.say(request_id, f"refused: {error.code.wire_name}")
             refused = refusal(error, SERVICES[service_asked(request)], request_id.decode())
-            self._answered(Answered(*refused))
+            self._answered(refused)
             return
-        work = self._engine.relayed(self._head, bytes(self._body), self._exchange.client.peer)
-        self._engine.after(self._exchange, work, self._answered, self._exchange.failed)
+        control = self._engine.control
+        assert control is not None, "only then is anything relayed"
+        self._engine.after(self._exchange, control.relay(request), self._answered, self._exchange.failed)
 
-    def _answered(self, answer: Answered) -> None:
+    def _answered(self, answer: IamAnswer) -> None:
         if self._over:  # the client is gone
             return
         self._exchange.answer(relayed_reply(answer.status, answer.headers, self._exchange.request_id), answer.body)

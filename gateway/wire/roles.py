@@ -1,12 +1,12 @@
 """What the parts of the wire ask of each other: a client connection, an exchange, and the sinks of its reply."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from gateway.authorize import Authorized
 from gateway.forward import UpstreamRequest
+from gateway.iam.request import IamAnswer, IamRequest
 from gateway.post_form import AdmittedForm, FormRequest
-from gateway.s3.request import RequestHead
 from gateway.wire.heads import ParsedReply, ParsedRequest
 from keystore.access_key import AccessKey, KnownKey
 from keystore.bucket_claims import BucketClaim, Tenure
@@ -113,21 +113,10 @@ class Board(Protocol):
     def tick(self) -> None: ...
 
 
-class Answered(NamedTuple):
-    """What the control plane says to a request that was relayed to it; `body` may hold a new secret."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-
-    def __repr__(self) -> str:
-        return f"Answered({self.status}, <hidden>)"
-
-
 class ControlPlane(Protocol):
-    """Where requests for IAM and STS go. `source`: the address it came from. Raises KeystoreUnavailable."""
+    """Where requests for IAM and STS go. Raises KeystoreUnavailable."""
 
-    async def relay(self, head: RequestHead, body: bytes, source: str) -> Answered: ...
+    async def relay(self, request: IamRequest) -> IamAnswer: ...
 
 
 class Answering(Protocol):

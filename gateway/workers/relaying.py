@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from gateway.s3.request import RequestHead
-from gateway.wire.roles import Answered
+from gateway.iam.relayed import read_answer, request_message
+from gateway.iam.request import IamAnswer, IamRequest
 from gateway.workers.link import Message, MessageReader, encode
 from keystore.errors import KeystoreUnavailable
 
@@ -47,21 +47,12 @@ class Relay:
     def __init__(self, name: str) -> None:
         self._address = bytes.fromhex(name)
 
-    async def relay(self, head: RequestHead, body: bytes, source: str) -> Answered:
+    async def relay(self, request: IamRequest) -> IamAnswer:
         """KeystoreUnavailable when there is no answer, or not in time."""
-        question: Message = {
-            "method": head.method.decode("latin-1"),
-            "target": head.target.decode("latin-1"),
-            "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in head.headers.items()],
-            "body": body.hex(),
-            "source": source,
-        }
         try:
             async with asyncio.timeout(PATIENCE):
-                told = await self._ask(question)
-            headers = [(str(name).encode("latin-1"), str(value).encode("latin-1")) for name, value in told["headers"]]
-            return Answered(int(told["status"]), headers, bytes.fromhex(told["body"]))
-        except (OSError, TimeoutError, ValueError, KeyError) as error:
+                return read_answer(await self._ask(request_message(request)))
+        except (OSError, TimeoutError, ValueError) as error:
             raise KeystoreUnavailable(f"the control plane does not answer: {type(error).__name__}") from None
 
     async def _ask(self, question: Message) -> Message:

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.iam.request import IamAnswer, IamRequest
 from gateway.s3.header_names import HeaderNames
 from gateway.s3.request import RequestHead
 from gateway.wire.relayed import MAX_FORM, for_control_plane
-from gateway.wire.roles import Answered
 from keystore.access_key import KnownKey
 from keystore.errors import KeystoreError, KeystoreUnavailable, NotKnownYet
 from tests.support.iam import Signing
@@ -26,17 +26,17 @@ class Control:
     """A control plane that answers with what it was asked. `hangs`: not before it is told to."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[RequestHead, bytes, str]] = []
+        self.asked: list[IamRequest] = []
         self.fails = False
         self.hangs: asyncio.Event | None = None
 
-    async def relay(self, head: RequestHead, body: bytes, source: str) -> Answered:
-        self.asked.append((head, body, source))
+    async def relay(self, request: IamRequest) -> IamAnswer:
+        self.asked.append(request)
         if self.hangs is not None:
             await self.hangs.wait()
         if self.fails:
             raise KeystoreUnavailable("the control plane does not answer")
-        return Answered(403, [(b"content-type", b"text/xml"), (b"cache-control", b"no-store")], b"<no/>")
+        return IamAnswer(403, [(b"content-type", b"text/xml"), (b"cache-control", b"no-store")], b"<no/>")
 
 
 @pytest.fixture
@@ -85,9 +85,15 @@ def test_the_form_goes_to_the_control_plane_as_it_came_and_its_answer_comes_back
             assert (reply.status, reply.body) == (403, b"<no/>")
             assert reply.header(b"cache-control") == b"no-store"
             assert len(reply.header(b"x-amz-request-id")) == 16
-    [(head, body, source), _] = control.asked
-    assert (head.method, head.target, body, source) == (b"POST", b"/", FORM, "127.0.0.1")
-    assert b"/%b/aws4_request" % service in head.headers[b"authorization"]
+    [asked, _] = control.asked
+    assert (asked.method, asked.raw_path, asked.raw_query, asked.body, asked.source) == (
+        b"POST",
+        b"/",
+        b"",
+        FORM,
+        "127.0.0.1",
+    )
+    assert b"/%b/aws4_request" % service in dict(asked.headers)[b"authorization"]
     upstream.assert_untouched()
 
 
@@ -98,12 +104,12 @@ def test_a_form_in_pieces_and_in_chunks_is_whole_when_it_arrives(relaying: Runni
         assert client.reply().status == 403
     chunked = b"".join(b"1\r\n%c\r\n" % octet for octet in FORM) + b"0\r\n\r\n"
     assert post(relaying, request(chunked, framing=b"transfer-encoding: chunked\r\n", signed=FORM)).status == 403
-    assert [body for _, body, _ in control.asked] == [FORM, FORM]
+    assert [asked.body for asked in control.asked] == [FORM, FORM]
 
 
 def test_no_body_is_an_empty_form(relaying: RunningEngine, control: Control) -> None:
     assert post(relaying, request(b"")).status == 403
-    assert control.asked[0][1] == b""
+    assert control.asked[0].body == b""
 
 
 @pytest.mark.parametrize("announced", [True, False])
