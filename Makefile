@@ -10,6 +10,8 @@ SOAK ?= 10
 PROOFS := tests/end_to_end/test_hammer.py tests/end_to_end/test_fleet.py tests/end_to_end/test_fleet_disorder.py \
   tests/end_to_end/test_crash.py tests/end_to_end/test_attacks_generated.py tests/keystore/test_key_acts_generated.py \
   tests/keystore/test_bucket_claims.py tests/keystore/test_lease_model.py
+COMPILED := tests/native tests/gateway/wire tests/keystore/test_directory*.py tests/keystore/test_access_key.py \
+  tests/keystore/test_bucket_claims.py tests/keystore/test_remembered.py tests/keystore/test_scope.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 help: ## this list
@@ -21,8 +23,8 @@ up: $(VENV)/.first-run ## install, then run the embedded store and the gateway i
 test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native $(VENV)/.sdks ## everything: format, lint, types, units, end to end against real stores
 	@tools/check
 	@$(BIN)/python -m pytest -q -n auto --dist loadgroup -m "server or not server"
-	@echo "once more, what is compiled:"
-	@PYTHONPATH=$(CURDIR)/$(VENV)/native:$(CURDIR) $(BIN)/pytest -q -n auto -o pythonpath= tests/native tests/gateway/wire
+	@echo "once more, on what is compiled:"
+	@PYTHONPATH=$(CURDIR)/$(VENV)/native:$(CURDIR) $(BIN)/pytest -q -n auto -o pythonpath= -m "not interpreted" $(COMPILED)
 
 check: $(VENV)/.dev ## format, lint, types and the tests that need no server, about a minute
 	@tools/check

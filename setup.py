@@ -1,7 +1,7 @@
 """Everything is in pyproject.toml but this: with NQGATE_NATIVE=1 the hot path is compiled (mypyc, a C compiler).
 
-The same modules run as they are where there is no compiler. What is compiled is the road of a request and the wire;
-the keystore, the configuration, the commands and the console stay Python.
+The same modules run as they are where there is no compiler. What is compiled is the road of a request, the wire, and
+what a request asks of the keystore; the rest of the keystore, configuration, commands and console stay Python.
 """
 
 import os
@@ -19,6 +19,7 @@ gateway/wire/document.py gateway/wire/cutting.py gateway/wire/ending.py gateway/
 gateway/wire/exchange.py gateway/wire/form_upload.py gateway/wire/heads.py gateway/wire/multipart.py
 gateway/wire/pool.py gateway/wire/relayed.py gateway/wire/reply.py gateway/wire/roles.py gateway/wire/server.py
 gateway/wire/streamed.py gateway/wire/turn.py gateway/wire/upload.py gateway/wire/upstream.py
+keystore/access_key.py keystore/bucket_claims.py keystore/directory.py keystore/remembered.py keystore/scope.py
 """.split()
 
 if os.environ.get("NQGATE_NATIVE") == "1":

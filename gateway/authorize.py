@@ -49,13 +49,16 @@ class Policy(NamedTuple):
     dot_segments: bool
 
 
-class Demand(NamedTuple):
+class Demand:
     """One thing a request needs: `permission` in `bucket`. `begins`: what every object key begins with that it can
     touch or name, b"" = any; None: it touches none, or each is decided on when the body is read."""
 
-    permission: Permission
-    bucket: str
-    begins: bytes | None
+    __slots__ = ("begins", "bucket", "permission")
+
+    def __init__(self, permission: Permission, bucket: str, begins: bytes | None) -> None:
+        self.permission = permission
+        self.bucket = bucket
+        self.begins = begins
 
 
 class Authorized:
@@ -135,7 +138,8 @@ def all_granted(asked: tuple[Demand, ...], access_key: AccessKey, tenure_of: Ten
     ListBuckets is open to every key: what it shows is filtered by scope. CreateBucket is asked before the name belongs
     to anybody: whether the account may take it is decided by the claim. What `tenure_of` raises passes.
     """
-    for permission, bucket, begins in asked:
+    for demand in asked:
+        permission, bucket, begins = demand.permission, demand.bucket, demand.begins
         if bucket == SERVICE:
             continue
         if permission is _CREATE_BUCKET:

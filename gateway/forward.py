@@ -31,12 +31,15 @@ class UpstreamTarget(NamedTuple):
     trailers: bool = False
 
 
-class UpstreamRequest(NamedTuple):
+class UpstreamRequest:
     """`head`: request line, headers and the empty line, complete. A body of the declared length follows it."""
 
-    method: bytes
-    path_and_query: bytes
-    head: bytes
+    __slots__ = ("head", "method", "path_and_query")
+
+    def __init__(self, method: bytes, path_and_query: bytes, head: bytes) -> None:
+        self.method = method
+        self.path_and_query = path_and_query
+        self.head = head
 
 
 class SentBody(NamedTuple):

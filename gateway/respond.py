@@ -40,12 +40,15 @@ _BODY: Final = (b"content-", b"accept-ranges", b"last-modified", b"expires", b"c
 _NOT_IN_A_HEADER: Final = re.compile(r"[^\x20-\x7e]+")
 
 
-class ReplyHead(NamedTuple):
+class ReplyHead:
     """The store's reply. `values`: of the headers as received, one for each of `names.lowered`."""
 
-    status: int
-    names: HeaderNames
-    values: Sequence[bytes]
+    __slots__ = ("names", "status", "values")
+
+    def __init__(self, status: int, names: HeaderNames, values: Sequence[bytes]) -> None:
+        self.status = status
+        self.names = names
+        self.values = values
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -64,12 +67,15 @@ class ReplyAction(Enum):
 _RELAY, _REBUILD = ReplyAction.RELAY, ReplyAction.REBUILD  # bound once: 0.08 µs for each look-up in the class
 
 
-class ReplyPlan(NamedTuple):
+class ReplyPlan:
     """`head`: b"" for REBUILD."""
 
-    action: ReplyAction
-    head: bytes
-    status: int
+    __slots__ = ("action", "head", "status")
+
+    def __init__(self, action: ReplyAction, head: bytes, status: int) -> None:
+        self.action = action
+        self.head = head
+        self.status = status
 
 
 class ReplyRules(NamedTuple):

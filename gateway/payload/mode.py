@@ -20,6 +20,8 @@ class PayloadMode(Enum):
     ECDSA_CHUNKS = b"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"
     ECDSA_CHUNKS_TRAILER = b"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER"
 
+    __hash__ = object.__hash__  # members are singletons; Enum's own is a Python call in every look-up
+
 
 UNFRAMED: Final = frozenset({PayloadMode.SHA256, PayloadMode.UNSIGNED})
 SIGNED_CHUNKS: Final = frozenset({PayloadMode.SIGNED_CHUNKS, PayloadMode.SIGNED_CHUNKS_TRAILER})

@@ -5,7 +5,7 @@ authorized is what is re-serialized.
 """
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 from gateway.s3.addressing import Addressing, check_reference, locate
 from gateway.s3.errors import Code, S3Error
@@ -34,17 +34,22 @@ _NO_QUERY: Final[dict[bytes, bytes]] = {}
 NOTHING_HOISTED: Final[frozenset[bytes]] = frozenset()
 
 
-class RequestHead(NamedTuple):
+class RequestHead:
     """What the HTTP parser hands over: bytes as received. Header names lower-cased; values with outer blanks trimmed.
 
     `headers` is in arrival order; the values of a repeated name are joined with b",".
     """
 
-    method: bytes
-    target: bytes
-    headers: dict[bytes, bytes]
-    names: HeaderNames
-    http_minor: int  # 0 or 1
+    __slots__ = ("headers", "http_minor", "method", "names", "target")
+
+    def __init__(
+        self, method: bytes, target: bytes, headers: dict[bytes, bytes], names: HeaderNames, http_minor: int
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.names = names
+        self.http_minor = http_minor  # 0 or 1
 
 
 class S3Request:
@@ -98,7 +103,7 @@ def parse_request(head: RequestHead, addressing: Addressing) -> S3Request:
     S3Error METHOD_NOT_ALLOWED, INVALID_URI, BAD_REQUEST, INVALID_REQUEST, INVALID_ARGUMENT, INVALID_BUCKET_NAME,
     KEY_TOO_LONG.
     """
-    method, target, headers, names, http_minor = head
+    method, target, headers, names = head.method, head.target, head.headers, head.names
     if method not in METHODS:
         raise S3Error(Code.METHOD_NOT_ALLOWED, "unknown method")
     plain = _PLAIN_TARGET.match(target) is not None
@@ -122,7 +127,7 @@ def parse_request(head: RequestHead, addressing: Addressing) -> S3Request:
     request.headers = _without_underscores(headers) if names.underscored else headers
     request.hoisted = NOTHING_HOISTED
     request.names = names
-    request.http_minor = http_minor
+    request.http_minor = head.http_minor
     request.source = ""
     return request
 

@@ -56,7 +56,7 @@ def canonical_block(layout: Layout, headers: Mapping[bytes, bytes] | Sequence[by
     """
     values = layout.pick(headers)
     block = layout.block % values
-    if b"  " in block or b"\t" in block:
+    if block.find(b"  ") >= 0 or block.find(b"\t") >= 0:
         return layout.block % tuple([canonical_value(value) for value in values])
     return block
 

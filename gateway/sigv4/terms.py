@@ -31,27 +31,61 @@ class ClaimRules(NamedTuple):
     echo: bool = False
 
 
-class Claim(NamedTuple):
+class Claim:
     """`date`: b"YYYYMMDD" of the scope. `scope`: b"date/region/service/aws4_request". `signed_headers`: lower-case,
     ascending. `signature`: as claimed; hex for V4, base64 for V2. `timestamp`: ISO basic. `issued_at`: Unix seconds.
     `expires`: seconds of validity, None in header form; for V2 the Unix second itself. `payload_line`: as it stands in
     the canonical request. `policy`: of an upload form, what is signed instead: base64 as sent.
     """
 
-    form: Form
-    access_key_id: str
-    date: bytes
-    region: bytes
-    service: bytes
-    scope: bytes
-    signed_headers: tuple[bytes, ...]
-    signature: bytes
-    timestamp: bytes
-    issued_at: int
-    expires: int | None
-    payload_line: bytes
-    echo: bool
-    policy: bytes = b""
+    __slots__ = (
+        "access_key_id",
+        "date",
+        "echo",
+        "expires",
+        "form",
+        "issued_at",
+        "payload_line",
+        "policy",
+        "region",
+        "scope",
+        "service",
+        "signature",
+        "signed_headers",
+        "timestamp",
+    )
+
+    def __init__(
+        self,
+        form: Form,
+        access_key_id: str,
+        date: bytes,
+        region: bytes,
+        service: bytes,
+        scope: bytes,
+        signed_headers: tuple[bytes, ...],
+        signature: bytes,
+        timestamp: bytes,
+        issued_at: int,
+        expires: int | None,
+        payload_line: bytes,
+        echo: bool,
+        policy: bytes = b"",
+    ) -> None:
+        self.form = form
+        self.access_key_id = access_key_id
+        self.date = date
+        self.region = region
+        self.service = service
+        self.scope = scope
+        self.signed_headers = signed_headers
+        self.signature = signature
+        self.timestamp = timestamp
+        self.issued_at = issued_at
+        self.expires = expires
+        self.payload_line = payload_line
+        self.echo = echo
+        self.policy = policy
 
     def __repr__(self) -> str:
         return f"Claim({self.form.value}, {self.access_key_id}, <hidden>)"

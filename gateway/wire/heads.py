@@ -10,7 +10,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
 import httptools
 
@@ -141,24 +141,32 @@ class ChunkedBody:
         return blocks
 
 
-class ParsedRequest(NamedTuple):
+class ParsedRequest:
     """`body`: a declared length (0 = none) or the chunked decoder. `keep_alive`: what the client asked for."""
 
-    head: RequestHead
-    body: int | ChunkedBody
-    keep_alive: bool
+    __slots__ = ("body", "head", "keep_alive")
+
+    def __init__(self, head: RequestHead, body: int | ChunkedBody, keep_alive: bool) -> None:
+        self.head = head
+        self.body = body
+        self.keep_alive = keep_alive
 
 
-class ParsedReply(NamedTuple):
+class ParsedReply:
     """`body`: what follows: a length, the chunked decoder, or UNTIL_CLOSE. For HEAD, 1xx, 204 and 304 it is 0.
 
     `length`: Content-Length as declared, which for HEAD and 304 is that of the object; None where there is none.
     """
 
-    head: ReplyHead
-    body: int | ChunkedBody | Framing
-    length: int | None
-    keep_alive: bool
+    __slots__ = ("body", "head", "keep_alive", "length")
+
+    def __init__(
+        self, head: ReplyHead, body: int | ChunkedBody | Framing, length: int | None, keep_alive: bool
+    ) -> None:
+        self.head = head
+        self.body = body
+        self.length = length
+        self.keep_alive = keep_alive
 
 
 def _is_length(value: bytes) -> bool:
@@ -193,7 +201,7 @@ def parse_request_head(block: bytes, max_fields: int) -> ParsedRequest:
         raise _bad(str(error).lower()) from None
     begun = block.split(b" ", 2)
     minor = _MINOR.get(begun[2][:10]) if len(begun) == 3 else None
-    if minor is None or b"\n" in begun[1]:  # llhttp takes `GET /` and a line end for HTTP/0.9
+    if minor is None or begun[1].find(b"\n") >= 0:  # llhttp takes `GET /` and a line end for HTTP/0.9
         raise _bad("only HTTP/1.1 and HTTP/1.0 are spoken here")
     lines = block.count(b"\r\n") - 2  # without the request line and the empty one
     if lines > max_fields:
@@ -201,7 +209,7 @@ def parse_request_head(block: bytes, max_fields: int) -> ParsedRequest:
     names = header_names(tuple(fields))
     if len(fields) == lines and not names.repeated:
         values: Iterable[bytes] = fields.values()
-        if b" \r" in block or b"\t" in block:  # llhttp leaves the blanks behind a value
+        if block.find(b" \r") >= 0 or block.find(b"\t") >= 0:  # llhttp leaves the blanks behind a value
             values = [value.rstrip(b" \t") for value in values]
         headers = dict(zip(names.lowered, values))  # noqa: B905 – there is one for each, and checking costs more
     else:
@@ -274,7 +282,7 @@ def parse_reply_head(block: bytes, *, to_head: bool) -> ParsedReply:
     names = header_names(tuple(found))
     if len(found) == block.count(b"\r\n") - 2 and not names.repeated:
         values = list(found.values())
-        if b" \r" in block or b"\t" in block:
+        if block.find(b" \r") >= 0 or block.find(b"\t") >= 0:
             values = [value.rstrip(b" \t") for value in values]
     else:
         every = _EveryField(httptools.HttpResponseParser, block)
@@ -285,7 +293,7 @@ def parse_reply_head(block: bytes, *, to_head: bool) -> ParsedReply:
 
 
 def _reply(head: ReplyHead, block: bytes, minor: int, *, to_head: bool) -> ParsedReply:
-    status, names, values = head
+    status, names, values = head.status, head.names, head.values
     length_at, coding_at, connection_at = names.memo.get(_places) or _places(names)
     length: int | None = None
     if length_at is not None:

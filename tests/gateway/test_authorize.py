@@ -94,7 +94,7 @@ def test_every_row_of_the_table_makes_a_demand_or_is_refused() -> None:
                 demands(request, operation, None)
         else:
             asked = demands(request, operation, None)[0]
-            assert asked[:2] == (operation.permission, "aaa")
+            assert (asked.permission, asked.bucket) == (operation.permission, "aaa")
             assert asked.begins == (b"k" if operation.level is Level.OBJECT else None if blind(operation) else b"")
 
 

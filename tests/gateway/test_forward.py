@@ -248,7 +248,8 @@ def test_pages_of_the_list_of_buckets() -> None:
 def test_an_abort_is_what_the_gateway_would_send_for_a_client() -> None:
     authorized = admit("DELETE", "/aaa/%C3%BC/a%20%2Bb?uploadId=i%2F1%26x")
     mine = plan_abort_upload(TARGET, SIGNER, NOW, "aaa", "ü/a +b".encode(), b"i/1&x")
-    assert mine == plan(authorized, TARGET, SIGNER, NOW, None)
+    clients = plan(authorized, TARGET, SIGNER, NOW, None)
+    assert (mine.method, mine.path_and_query, mine.head) == (clients.method, clients.path_and_query, clients.head)
     assert mine.path_and_query == b"/aaa/%C3%BC/a%20%2Bb?uploadId=i%2F1%26x"
     behind = TARGET._replace(base_path=b"/s3")
     assert plan_abort_upload(behind, SIGNER, NOW, "aaa", b"k", b"i").path_and_query == b"/s3/aaa/k?uploadId=i"

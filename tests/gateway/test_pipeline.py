@@ -16,6 +16,7 @@ from keystore.scope import BucketGrant, Scope, SpecificBuckets
 from keystore.source_cidrs import read_networks
 from tests.support.admitted import lookups_of
 from tests.support.requests import ADDRESSING, DUMMY, NOW, RULES, header_head, known_key
+from tests.support.with_fields import with_fields
 
 ROAD = Rules(ADDRESSING, RULES, Policy(PROFILES["generic"], frozenset(), dot_segments=True), DUMMY)
 DATE = b"20260921"
@@ -191,7 +192,7 @@ def test_b36_x_forwarded_for_counts_from_trusted_proxies_only() -> None:
 
 
 def test_the_source_is_looked_at_after_the_signature() -> None:
-    head = header_head()._replace(method=b"HEAD")
+    head = with_fields(header_head(), method=b"HEAD")
     with pytest.raises(S3Error) as caught:
         admit(head, Directory(OFFICE).lookups, NOW, ROAD, "198.51.100.1")
     assert caught.value.code is Code.SIGNATURE_DOES_NOT_MATCH

@@ -11,6 +11,7 @@ from gateway.s3.profile import PROFILES
 from gateway.s3.request import RequestHead
 from tests.support.forms import form_head
 from tests.support.requests import DUMMY, RULES, header_head, presigned_head
+from tests.support.with_fields import with_fields
 
 ROAD = Rules(
     Addressing((), frozenset(), dot_segments=False),
@@ -52,7 +53,7 @@ def test_the_type_of_a_form_is_read_without_case_and_its_boundary_with_quotes(na
         form_head("/"),
         form_head("/bucket/k"),
         form_head("/bucket/k?uploadId=u"),
-        form_head()._replace(method=b"PUT"),
+        with_fields(form_head(), method=b"PUT"),
         form_head(content_type="text/plain"),
         form_head(content_type="multipart/mixed; boundary=B-o"),
     ],
@@ -75,7 +76,7 @@ def test_any_other_request_is_no_form_and_is_admitted_as_it_is(head: RequestHead
 )
 def test_a_form_with_another_mechanism_beside_its_fields_is_refused(head: RequestHead) -> None:
     headers = {name: value for name, value in head.headers.items() if not name.startswith(b"x-amz-")}
-    assert not_opened(head._replace(headers=headers)).code is Code.INVALID_ARGUMENT
+    assert not_opened(with_fields(head, headers=headers)).code is Code.INVALID_ARGUMENT
     assert not_opened(head).code in {Code.INVALID_ARGUMENT, Code.NOT_IMPLEMENTED}
 
 

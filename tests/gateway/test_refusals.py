@@ -6,6 +6,7 @@ from gateway.refusals import MAX_CANONICAL, MAX_KEPT, MAX_REASON, MAX_TARGET, PE
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.request import RequestHead
 from tests.support.requests import header_head
+from tests.support.with_fields import with_fields
 
 CANONICAL = b"GET\n/bucket/key\n\nhost:gw.example\nx-amz-date:20250101T000000Z\n\nhost;x-amz-date\nUNSIGNED-PAYLOAD"
 
@@ -17,7 +18,7 @@ def error(code: Code, canonical: bytes = b"", reason: str = "why") -> S3Error:
 
 
 def head(target: bytes) -> RequestHead:
-    return header_head()._replace(target=target)
+    return with_fields(header_head(), target=target)
 
 
 def kept(made: S3Error, target: bytes = b"/photos/k?versionId=1") -> Refusals:

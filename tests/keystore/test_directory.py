@@ -70,6 +70,7 @@ async def test_another_day_is_derived_beside_the_first_and_they_are_bounded(
         assert len(known.date_keys) <= MAX_DATES
 
 
+@pytest.mark.interpreted  # it reaches inside
 async def test_nothing_that_is_handed_out_prints_the_secret(directory: Directory, store: SqliteStore) -> None:
     access_key_id, secret = await made(store)
     known = found(directory, access_key_id)
@@ -174,6 +175,7 @@ def test_the_reader_keeps_the_wal_index_alive_when_every_writer_closed(
     assert os.stat(f"{database}-shm").st_ino == inode
 
 
+@pytest.mark.interpreted  # it reaches inside
 async def test_a_commit_between_the_select_and_the_end_of_a_refresh_is_not_lost(
     directory: Directory, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +197,7 @@ async def test_a_commit_between_the_select_and_the_end_of_a_refresh_is_not_lost(
     assert found(directory, access_key_id).access_key.status is Status.REVOKED
 
 
+@pytest.mark.interpreted  # it reaches inside
 async def test_a_long_log_is_followed_in_batches(
     database: Path, ring: KekRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +291,7 @@ async def test_a_change_of_an_unknown_kind_flushes_everything(
 # ---- bounds ----
 
 
+@pytest.mark.interpreted  # it reaches inside
 def test_guessing_ids_neither_grows_memory_nor_displaces_a_live_key(
     directory: Directory, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:

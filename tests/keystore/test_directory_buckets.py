@@ -169,6 +169,7 @@ def test_what_was_learned_is_not_asked_for_again_until_it_changes(
     assert directory.tenure("photos") == ("team", 1)
 
 
+@pytest.mark.interpreted  # it reaches inside
 async def test_remembered_names_are_bounded(
     directory: Directory, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +239,7 @@ async def test_an_account_made_meanwhile_is_known(directory: Directory, store: S
     assert directory.store_credential("team") is None
 
 
+@pytest.mark.interpreted  # it reaches inside
 async def test_remembered_credentials_are_bounded(
     directory: Directory, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

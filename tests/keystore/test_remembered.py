@@ -52,6 +52,7 @@ def test_everything_is_forgotten_at_once_and_the_objects_stay_the_same() -> None
     assert (kept.known, kept.absent, kept.tenures, kept.accounts) == seen
 
 
+@pytest.mark.interpreted  # it reaches inside
 def test_names_are_bounded_each_in_their_own_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembered, "MAX_ABSENT", 2)
     monkeypatch.setattr(remembered, "MAX_TENURES", 3)

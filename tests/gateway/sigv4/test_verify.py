@@ -24,6 +24,7 @@ from tests.support.requests import (
     known_key,
     presigned_head,
 )
+from tests.support.with_fields import with_fields
 
 DATE = b"20260921"
 
@@ -92,7 +93,7 @@ def test_other_headers_may_stay_unsigned(name: str) -> None:
 def test_host_must_be_signed() -> None:
     head = header_head()
     authorization = head.headers[b"authorization"].replace(b"SignedHeaders=host;", b"SignedHeaders=")
-    error = refusal(head._replace(headers=head.headers | {b"authorization": authorization}))
+    error = refusal(with_fields(head, headers=head.headers | {b"authorization": authorization}))
     assert error.extra == (("HeadersNotSigned", "host"),)
 
 
@@ -100,7 +101,7 @@ def test_a_listed_header_that_is_not_there_is_refused() -> None:
     head = header_head("PUT", headers={"x-amz-acl": "private"})
     headers = {name: value for name, value in head.headers.items() if name != b"x-amz-acl"}
     assert (
-        refusal(head._replace(headers=headers, names=header_names(tuple(headers)))).code
+        refusal(with_fields(head, headers=headers, names=header_names(tuple(headers)))).code
         is Code.SIGNATURE_DOES_NOT_MATCH
     )
 
@@ -128,21 +129,23 @@ def test_a_flipped_digit_of_the_signature_is_refused(form: Any, place: int) -> N
     if form is header_head:
         before, after = head.headers[b"authorization"].split(b"Signature=")
         after = after[:place] + (b"0" if after[place : place + 1] != b"0" else b"1") + after[place + 1 :]
-        head = head._replace(headers=head.headers | {b"authorization": before + b"Signature=" + after})
+        head = with_fields(head, headers=head.headers | {b"authorization": before + b"Signature=" + after})
     else:
         start = head.target.index(b"X-Amz-Signature=") + 16 + place
         digit = b"0" if head.target[start : start + 1] != b"0" else b"1"
-        head = head._replace(target=head.target[:start] + digit + head.target[start + 1 :])
+        head = with_fields(head, target=head.target[:start] + digit + head.target[start + 1 :])
     assert refusal(head).code is Code.SIGNATURE_DOES_NOT_MATCH
 
 
 CHANGES = {
-    "method": lambda head: head._replace(method=b"HEAD"),
-    "path": lambda head: head._replace(target=head.target.replace(b"/key", b"/kez")),
-    "bucket": lambda head: head._replace(target=head.target.replace(b"/bucket", b"/bucker")),
-    "query added": lambda head: head._replace(target=head.target + (b"&" if b"?" in head.target else b"?") + b"acl="),
-    "host": lambda head: head._replace(headers=head.headers | {b"host": b"other.example"}),
-    "signed header": lambda head: head._replace(headers=head.headers | {b"x-amz-meta-a": b"c"}),
+    "method": lambda head: with_fields(head, method=b"HEAD"),
+    "path": lambda head: with_fields(head, target=head.target.replace(b"/key", b"/kez")),
+    "bucket": lambda head: with_fields(head, target=head.target.replace(b"/bucket", b"/bucker")),
+    "query added": lambda head: with_fields(
+        head, target=head.target + (b"&" if b"?" in head.target else b"?") + b"acl="
+    ),
+    "host": lambda head: with_fields(head, headers=head.headers | {b"host": b"other.example"}),
+    "signed header": lambda head: with_fields(head, headers=head.headers | {b"x-amz-meta-a": b"c"}),
 }
 
 
@@ -156,13 +159,13 @@ def test_any_change_to_a_signed_part_is_refused(form: Any, change: str) -> None:
 
 def test_the_payload_line_is_signed() -> None:
     head = header_head(payload_line="a" * 64)
-    changed = head._replace(headers=head.headers | {b"x-amz-content-sha256": b"b" * 64})
+    changed = with_fields(head, headers=head.headers | {b"x-amz-content-sha256": b"b" * 64})
     assert refusal(changed).code is Code.SIGNATURE_DOES_NOT_MATCH
 
 
 def test_a_refusal_shows_no_signature_and_no_canonical_request_unless_asked() -> None:
     head = header_head()
-    changed = head._replace(method=b"HEAD")
+    changed = with_fields(head, method=b"HEAD")
     quiet = refusal(changed)
     assert [name for name, _ in quiet.extra] == ["AWSAccessKeyId"]
     echoed = refusal(changed, echo=True)
@@ -192,7 +195,7 @@ def test_an_unknown_key_costs_the_same_hmac_and_is_refused_like_a_revoked_one(mo
     authenticate(request, claim, known, NOW, dummy_date_key=DUMMY)
     assert for_unknown == len(digests)
     assert caught.value.code is Code.INVALID_ACCESS_KEY_ID
-    revoked = refusal(header_head()._replace(method=b"HEAD"), known_key(DATE, status=Status.REVOKED))
+    revoked = refusal(with_fields(header_head(), method=b"HEAD"), known_key(DATE, status=Status.REVOKED))
     assert (revoked.code, revoked.message, revoked.extra) == (
         caught.value.code,
         caught.value.message,
@@ -223,7 +226,7 @@ def test_the_dummy_key_never_opens_anything() -> None:
 def test_why_a_key_is_not_usable_is_said_only_after_its_signature_held(changed: dict[str, Any], said: str) -> None:
     known = known_key(DATE, **changed)
     right = refusal(header_head(), known)
-    wrong = refusal(header_head()._replace(method=b"HEAD"), known)
+    wrong = refusal(with_fields(header_head(), method=b"HEAD"), known)
     assert right.code is wrong.code is Code.INVALID_ACCESS_KEY_ID
     assert said in right.message
     assert said not in wrong.message
@@ -256,7 +259,7 @@ def test_the_declared_hash_is_carried_on_in_lower_case() -> None:
 def test_a_garbage_signature_is_refused_in_every_payload_mode(line: str, keyed: bool) -> None:
     good = header_head("PUT", payload_line=line)
     assert (verified(good).keyed is not None) is keyed
-    assert refusal(good._replace(method=b"POST")).code is Code.SIGNATURE_DOES_NOT_MATCH
+    assert refusal(with_fields(good, method=b"POST")).code is Code.SIGNATURE_DOES_NOT_MATCH
 
 
 def test_the_chunks_of_sigv4a_are_not_implemented() -> None:
@@ -313,7 +316,7 @@ def test_a_hoisted_header_that_is_also_sent_with_another_value_is_refused() -> N
 
 def test_a_signing_key_is_kept_only_after_a_signature_held_and_their_number_is_bounded() -> None:
     known = known_key(DATE)
-    refusal(header_head()._replace(method=b"HEAD"), known)
+    refusal(with_fields(header_head(), method=b"HEAD"), known)
     assert known.keyed == {}
     for number in range(MAX_KEYED + 3):
         verified(header_head(region=f"region-{number}"), known)

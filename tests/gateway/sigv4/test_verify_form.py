@@ -16,6 +16,7 @@ from keystore.access_key import KnownKey, Status
 from keystore.derived import derive_signing_key
 from tests.support.forms import form_fields, form_head
 from tests.support.requests import ACCESS_KEY_ID, DUMMY, NOW, RULES, claimed, header_head, known_key, parsed
+from tests.support.with_fields import with_fields
 
 DATE = b"20260921"
 FIELDS = form_fields()
@@ -151,7 +152,11 @@ def test_a_form_cannot_be_signed_with_the_signature_of_a_request() -> None:
     assert b"\n" in verified(fields).claim.policy
     with pytest.raises(S3Error) as caught:
         authenticate(
-            request, claim._replace(signature=FIELDS[b"x-amz-signature"]), known_key(DATE), NOW, dummy_date_key=DUMMY
+            request,
+            with_fields(claim, signature=FIELDS[b"x-amz-signature"]),
+            known_key(DATE),
+            NOW,
+            dummy_date_key=DUMMY,
         )
     assert caught.value.code is Code.SIGNATURE_DOES_NOT_MATCH
 
