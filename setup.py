@@ -10,7 +10,8 @@ from setuptools import setup
 
 HOT = """
 gateway/authorize.py gateway/forward.py gateway/header_policy.py gateway/pipeline.py gateway/reply_policy.py
-gateway/refusals.py gateway/respond.py gateway/usage.py gateway/payload/aws_chunked.py gateway/payload/declared.py
+gateway/refusals.py gateway/respond.py gateway/spool.py gateway/usage.py gateway/payload/aws_chunked.py
+gateway/payload/checksums.py gateway/payload/declared.py
 gateway/payload/mode.py gateway/payload/reader.py gateway/payload/reframe.py gateway/payload/verifier.py
 gateway/s3/addressing.py gateway/s3/header_names.py gateway/s3/operation.py gateway/s3/request.py gateway/s3/xml.py
 gateway/telemetry/request_log.py gateway/sigv4/canonical.py gateway/sigv4/chunk_signing.py gateway/sigv4/claim.py

@@ -30,7 +30,7 @@ class Tally:
     def __init__(self) -> None:
         self.uploads = UploadNotes()
         self._used: dict[str, _Raw] = {}
-        self._denied: dict[str, Denied] = {}
+        self._denied: dict[str, tuple[float, str, str]] = {}
 
     def used(self, authorized: Authorized, now: float) -> None:
         """An admitted request. `now`: Unix seconds."""
@@ -51,7 +51,7 @@ class Tally:
         """A refusal. One of a request that nobody has proven to have signed is not counted."""
         if not error.holder:
             return
-        self._denied[error.holder] = Denied(int(now), error.reason, error.bucket)
+        self._denied[error.holder] = (now, error.reason, error.bucket)
         if len(self._denied) > MAX_TALLIED:
             del self._denied[next(iter(self._denied))]
 
@@ -59,7 +59,10 @@ class Tally:
         """By access key id, since the last time."""
         used, self._used = self._used, {}
         denied, self._denied = self._denied, {}
-        return {key: _text(row) for key, row in used.items()}, denied
+        return (
+            {name: _text(row) for name, row in used.items()},
+            {name: Denied(int(at), reason, bucket) for name, (at, reason, bucket) in denied.items()},
+        )
 
 
 async def keep_written(tally: Tally, database: Path) -> None:

@@ -78,7 +78,7 @@ def check_object_key(object_key: bytes, *, dot_segments: bool) -> None:
             "dot segment in object key",
             message="Object keys with '.' or '..' segments are not supported here.",
         )
-    if object_key and object_key[:1] in _SEPARATORS and not object_key.strip(_SEPARATORS):
+    if object_key and object_key[0] in _SEPARATORS and not object_key.strip(_SEPARATORS):
         raise S3Error(
             Code.INVALID_URI,
             "an object key of separators",

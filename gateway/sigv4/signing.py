@@ -46,6 +46,9 @@ def _signed(names: tuple[bytes, ...]) -> _Signed:
     return _Signed(layout(ascending, order), lines, b";".join(ascending))
 
 
+_BARE: Final = _signed(())
+
+
 class UpstreamSigner:
     """Signs requests to one store in one region. Keeps the signing key of the day and the text of the second."""
 
@@ -92,10 +95,15 @@ class UpstreamSigner:
         """
         if not self._second <= now < self._second + 1:
             self._turn_to(int(now))
-        sent = tuple([name for name, _ in headers])
-        written, lines, names = _signed(sent) if sum(map(len, sent)) <= MAX_KEPT else _signed.__wrapped__(sent)
-        values = (host, self._timestamp, payload_line, *[value for _, value in headers])
-        block = canonical_block(written, values)
+        values: tuple[bytes, ...] = (host, self._timestamp, payload_line)
+        if headers:
+            sent = tuple([name for name, _ in headers])
+            written, lines, names = _signed(sent) if sum(map(len, sent)) <= MAX_KEPT else _signed.__wrapped__(sent)
+            values = (*values, *[value for _, value in headers])
+            block = canonical_block(written, values)
+        else:  # as for most downloads: no value of a client's, so no blank to look for
+            written, lines, names = _BARE
+            block = written.block % written.pick(values)
         request = canonical_request(method, canonical_path, canonical_query, block, payload_line)
         mac = self._keyed.copy()
         mac.update(self._text + hashlib.sha256(request).hexdigest().encode())

@@ -61,7 +61,9 @@ def _as_json(at: float, message: str) -> str:
 def _as_text(at: float, message: str) -> str:
     """As `logging` writes it, and on one line whatever it holds."""
     second = int(at)
-    return f"{_shown(second)},{int((at - second) * 1000):03d} INFO    {_LOGGER}: {' '.join(message.splitlines())}\n"
+    if not message.isprintable():
+        message = " ".join(message.splitlines())
+    return f"{_shown(second)},{int((at - second) * 1000):03d} INFO    {_LOGGER}: {message}\n"
 
 
 @lru_cache(maxsize=4)

@@ -83,8 +83,9 @@ class UpstreamPool:
 
     async def _connect(self) -> UpstreamConnection:
         endpoint = self._endpoint
-        _, connection = await self._loop.create_connection(
-            lambda: UpstreamConnection(self, self._buffers, self._turn, self._limits),
+        connection = UpstreamConnection(self, self._buffers, self._turn, self._limits)
+        await self._loop.create_connection(
+            lambda: cast("asyncio.BaseProtocol", connection),
             endpoint.host,
             endpoint.port,
             ssl=endpoint.tls,

@@ -33,7 +33,7 @@ class _State(Enum):
 _HEAD, _HELD, _BODY, _ANSWERING = _State.HEAD, _State.HELD, _State.BODY, _State.ANSWERING
 
 
-class ClientConnection(asyncio.BufferedProtocol):
+class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that base it would be no compiled class
     """`since`: the engine's clock when the present wait began; which limit applies follows from the state."""
 
     __slots__ = (

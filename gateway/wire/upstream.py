@@ -99,7 +99,7 @@ _IDLE, _HEAD, _LENGTH = _Reading.IDLE, _Reading.HEAD, _Reading.LENGTH
 _CHUNKED, _UNTIL_CLOSE = _Reading.CHUNKED, _Reading.UNTIL_CLOSE
 
 
-class UpstreamConnection(asyncio.BufferedProtocol):
+class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `server.ClientConnection`
     """`reused`: it has served before, so the store may close it any moment. `untouched`: no byte of this reply yet."""
 
     __slots__ = (

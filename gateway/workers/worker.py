@@ -11,7 +11,7 @@ import signal
 import socket
 import ssl
 import sys
-from typing import Final
+from typing import Final, cast
 
 import uvloop
 
@@ -134,7 +134,11 @@ class Worker:
     async def _listen(self, engine: Engine, listener: socket.socket, tls: ssl.SSLContext | None) -> asyncio.Server:
         timeout = None if tls is None else engine.limits.head_timeout
         return await self._loop.create_server(
-            lambda: ClientConnection(engine), sock=listener, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=timeout
+            lambda: cast("asyncio.BaseProtocol", ClientConnection(engine)),
+            sock=listener,
+            backlog=BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=timeout,
         )
 
     async def _beat(self, engine: Engine, reading: Reading) -> None:
