@@ -18,8 +18,8 @@ def check_unix_path(path: str) -> None:
     """ValueError for what can be no socket's path."""
     if not path.startswith("/") or path.endswith("/"):
         raise ValueError("must be unix: and an absolute path, for example unix:/run/nqgate/s3.sock")
-    if not path.isprintable():
-        raise ValueError("the path of a Unix socket must hold no control characters")
+    if not path.isprintable() or '"' in path or "\\" in path:
+        raise ValueError("the path of a Unix socket must hold no control character, quotation mark or backslash")
     size = len(path.encode("utf-8", "surrogateescape"))
     if size > MAX_PATH:
         raise ValueError(f"the path of a Unix socket has at most {MAX_PATH} bytes, this one {size}")

@@ -132,6 +132,8 @@ class Worker:
             self._link.send({"drained": cut})
 
     async def _listen(self, engine: Engine, listener: socket.socket, tls: ssl.SSLContext | None) -> asyncio.Server:
+        if listener.family == socket.AF_UNIX:
+            return await self._loop.create_unix_server(lambda: ClientConnection(engine), sock=listener, backlog=BACKLOG)
         timeout = None if tls is None else engine.limits.head_timeout
         return await self._loop.create_server(
             lambda: ClientConnection(engine), sock=listener, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=timeout

@@ -17,7 +17,9 @@ def test_only_what_begins_with_the_word_is_a_path() -> None:
         assert unix_path(other) is None
 
 
-@pytest.mark.parametrize("path", ["", "s3.sock", "./s3.sock", "@abstract", "//host\0", "/run/", "/", "/run/a\nb"])
+@pytest.mark.parametrize(
+    "path", ["", "s3.sock", "./s3.sock", "@abstract", "//host\0", "/run/", "/", "/run/a\nb", '/run/"', "/run/\\"]
+)
 def test_what_is_no_absolute_path_of_a_file_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match=r"Unix socket|absolute"):
         check_unix_path(path)
