@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from bench.errors import BenchError
 from bench.scenario import QUICK, SCENARIOS, USUAL, Scenario, select
 
-GATEWAYS: Final = ("gateway", "gateway-2", "python")
+GATEWAYS: Final = ("gateway", "gateway-2", "gateway-unix", "python")
 RIVALS: Final = (*GATEWAYS, "twin")
 
 

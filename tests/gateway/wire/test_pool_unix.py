@@ -60,6 +60,7 @@ def test_a_store_whose_backlog_is_full_is_asked_again(store: Path) -> None:
                     refused.connect(str(store))
             client.send(gateway.signer.head("GET", "/bucket/k"))
             time.sleep(0.2)
+            listener.settimeout(10)
             listener.accept()[0].close()
             accepted, _ = listener.accept()
             with accepted:
