@@ -73,7 +73,7 @@ def _course(options: Options, placement: Placement, folder: Path, stack: ExitSta
     credentials: Credentials = UNVERIFIED
     for name in (YARDSTICK, *options.rivals):
         if name in GATEWAYS:
-            road = serving_gateway(name, folder / name, folder / "keys", upstream.port, placement.contender)
+            road = serving_gateway(name, folder / name, folder / "keys", upstream, placement.contender)
             contender, credentials = stack.enter_context(road)
         else:
             contender = stack.enter_context(proxy_pass(name, folder / name, upstream.port, placement.contender))

@@ -15,6 +15,7 @@ from bench.child import LOOPBACK, child, free_port
 from bench.contender import Contender, Credential, Credentials
 from bench.errors import BenchError
 from bench.machine import installed
+from bench.nginx import Upstream
 from bench.objects import BUCKET
 from bench.placement import pinned
 from bench.scenario import Refusal
@@ -31,7 +32,7 @@ listen = "{address}:{port}"
 listen = "{address}:{console_port}"
 
 [upstream]
-endpoint = "http://{address}:{upstream_port}"
+endpoint = "{endpoint}"
 profile = "generic"
 region = "{region}"
 access_key_id = "upstream"
@@ -46,13 +47,13 @@ kek_file = "{folder}/kek"
 """
 
 
-def configuration(folder: Path, port: int, console_port: int, upstream_port: int, workers: int = 1) -> str:
+def configuration(folder: Path, port: int, console_port: int, endpoint: str, workers: int = 1) -> str:
     """gateway.toml; what is not in it is the gateway's default."""
     return _CONFIGURATION.format(
         address=LOOPBACK,
         port=port,
         console_port=console_port,
-        upstream_port=upstream_port,
+        endpoint=endpoint,
         region=REGION,
         folder=folder,
         workers=workers,
@@ -61,18 +62,20 @@ def configuration(folder: Path, port: int, console_port: int, upstream_port: int
 
 @contextmanager
 def serving_gateway(
-    name: str, folder: Path, keys: Path, upstream_port: int, cpus: Sequence[int]
+    name: str, folder: Path, keys: Path, upstream: Upstream, cpus: Sequence[int]
 ) -> Iterator[tuple[Contender, Credentials]]:
     """A gateway in front of the upstream, and its keys. Raises BenchError if it does not come up.
 
-    `name`: "gateway" runs compiled where `make native` was, "python" never; "gateway-2" has two workers. `keys`: the
-    folder of a keystore that all gateways of a run share, so that each takes the others' keys.
+    `name`: "gateway" runs compiled where `make native` was, "python" never; "gateway-2" has two workers, "gateway-unix"
+    asks the upstream over its Unix socket. `keys`: the folder of a keystore that all gateways of a run share, so that
+    each takes the others' keys.
     """
     port, console_port = free_port(), free_port()
     folder.mkdir()
     file = folder / "gateway.toml"
     file.touch(mode=0o600)
-    file.write_text(configuration(keys, port, console_port, upstream_port, 2 if name == "gateway-2" else 1))
+    endpoint = upstream.endpoint(here=name == "gateway-unix")
+    file.write_text(configuration(keys, port, console_port, endpoint, 2 if name == "gateway-2" else 1))
     native = name != "python" and NATIVE.is_dir()
     environment = _environment(file, native=native)
     if not keys.exists():

@@ -28,6 +28,7 @@ from bench.objects import BUCKET, KEPT
 from bench.placement import pinned
 
 SEARCH_PATH: Final = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+SOCKET: Final = "s3.sock"
 
 _FRAME: Final = """\
 daemon off;
@@ -59,6 +60,7 @@ _STATIC: Final = """\
   client_body_buffer_size 65m;
   server {{
     listen {address}:{port} backlog=1024;
+    listen unix:{folder}/{socket} backlog=1024;
     root {root};
     add_header x-amz-request-id 0000000000000000;
     mirror /aside;
@@ -102,16 +104,29 @@ _PROXY: Final = """\
 
 
 class Upstream(NamedTuple):
-    """`kept`: the folder where uploads below the prefix of that name are left, each in a file."""
+    """`kept`: the folder where uploads below the prefix of that name are left, each in a file. `socket`: where it
+    listens beside its port."""
 
     port: int
     kept: Path
+    socket: Path
+
+    def endpoint(self, *, here: bool) -> str:
+        """By its Unix socket if `here`."""
+        return f"unix:{self.socket}" if here else f"http://{LOOPBACK}:{self.port}"
 
 
 def static_configuration(folder: Path, user: str, port: int, root: Path) -> str:
     """`user` is the complete `user` directive, or empty where nginx must not be given one."""
     static = _STATIC.format(
-        address=LOOPBACK, port=port, root=root, bucket=BUCKET, kept_prefix=KEPT, kept=folder / "kept"
+        address=LOOPBACK,
+        port=port,
+        root=root,
+        bucket=BUCKET,
+        kept_prefix=KEPT,
+        kept=folder / "kept",
+        folder=folder,
+        socket=SOCKET,
     )
     return _FRAME.format(folder=folder, user=user, http=static)
 
@@ -144,7 +159,7 @@ def static_upstream(folder: Path, root: Path, cpus: Sequence[int]) -> Iterator[U
     port = free_port()
     configuration = static_configuration(folder, _user(), port, root)
     with _nginx("the upstream nginx", folder, configuration, port, cpus, _KEEP_MEMORY):
-        yield Upstream(port, folder / "kept")
+        yield Upstream(port, folder / "kept", folder / SOCKET)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from bench.errors import BenchError
 from bench.scenario import QUICK, SCENARIOS, USUAL, Scenario, select
 
-GATEWAYS: Final = ("gateway", "gateway-2", "python")
+GATEWAYS: Final = ("gateway", "gateway-2", "gateway-unix", "python")
 RIVALS: Final = (*GATEWAYS, "twin")
 
 
@@ -78,8 +78,8 @@ def _parser() -> argparse.ArgumentParser:
         default="gateway,python",
         metavar="NAMES",
         help="comma list of what is compared with nginx: gateway (compiled, after `make native`), gateway-2 (the "
-        "same with two workers on the same cores), python (the gateway never compiled), twin (the same nginx again: it "
-        "shows the noise)",
+        "same with two workers on the same cores), gateway-unix (the same, the upstream asked over its Unix socket), "
+        "python (the gateway never compiled), twin (the same nginx again: it shows the noise)",
     )
     parser.add_argument("--rounds", type=_positive, metavar="N", help="runs of each contender (default 9)")
     parser.add_argument("--seconds", type=_positive, metavar="N", help="length of one run (default 2)")

@@ -1,4 +1,5 @@
-"""The configuration, found and read once, at start. What each setting is: `gateway.config_sections`.
+"""The configuration, found and read once, at start. What each setting is: `gateway.config_sections`,
+`gateway.config_upstream`.
 
 Order of precedence: environment (`NQGATE_SECTION__NAME`), then the one file that was found. An unknown setting is an
 error, and all errors are told at once, by path.
@@ -19,7 +20,7 @@ from gateway.config_sections import KeystoreSettings as KeystoreSettings
 from gateway.config_sections import LimitsSettings as LimitsSettings
 from gateway.config_sections import S3Settings as S3Settings
 from gateway.config_sections import SettingsError as SettingsError
-from gateway.config_sections import UpstreamSettings as UpstreamSettings
+from gateway.config_upstream import UpstreamSettings as UpstreamSettings
 
 PREFIX: Final = "NQGATE_"
 SEARCHED: Final = (Path("gateway.toml"), Path("data/gateway.toml"), Path("/etc/nqgate/gateway.toml"))

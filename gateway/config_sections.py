@@ -1,4 +1,6 @@
-"""The sections of the configuration: every setting with its default, its bounds and one line of why. Reads nothing."""
+"""The sections of the configuration: every setting with its default, its bounds and one line of why. Reads nothing. The
+section of the store is `gateway.config_upstream`.
+"""
 
 import ipaddress
 from pathlib import Path
@@ -7,7 +9,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from gateway.source import UNIX
 from gateway.spans import Span
+from gateway.unix_address import check_unix_path, unix_path
 from keystore.errors import InvalidInput
 from keystore.source_cidrs import clean_cidrs
 
@@ -19,7 +23,9 @@ class SettingsError(Exception):
     """The configuration cannot be used. The text names every setting that is wrong, one a line."""
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """One of them."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
@@ -33,15 +39,32 @@ def is_loopback(host: str) -> bool:
 
 def _address(value: str) -> str:
     host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
+    if not colon or not host or "/" in host or not port.isdigit() or int(port) > 65535:
         raise ValueError("must be HOST:PORT, for example 127.0.0.1:9000 or [::1]:9000")
     return value
 
 
-class S3Settings(_Section):
+def _address_or_socket(value: str) -> str:
+    path = unix_path(value)
+    if path is None:
+        return _address(value)
+    check_unix_path(path)
+    return value
+
+
+class S3Settings(Section):
     """The S3 listener."""
 
-    listen: str = Field("127.0.0.1:9000", description="HOST:PORT on which S3 clients connect.")
+    listen: str = Field(
+        "127.0.0.1:9000",
+        description="HOST:PORT on which S3 clients connect, or unix:/PATH of a socket for those on this machine: plain "
+        "http, in a folder that exists.",
+    )
+    socket_mode: str = Field(
+        "0660",
+        description="Who may connect to that socket, as its file mode: whoever may write. By default the gateway's own "
+        "user and group.",
+    )
     domains: tuple[str, ...] = Field(
         (), description="Base domains of virtual-hosted-style requests; empty: every Host is path-style."
     )
@@ -62,32 +85,53 @@ class S3Settings(_Section):
     trusted_proxies: tuple[str, ...] = Field(
         (),
         description="Networks of proxies in front whose X-Forwarded-For is believed, for keys with source networks; "
-        "empty: only the connection's own address counts.",
+        "'unix' is whoever connects to the Unix socket. Empty: only the connection's own address counts, and a Unix "
+        "socket has none.",
     )
     tls_certificate: Path | None = Field(
         None, description="PEM file, the certificate first, then its chain: clients connect with https. With tls_key."
     )
     tls_key: Path | None = Field(None, description="PEM file with its private key, readable by nobody else.")
 
-    _check_listen = field_validator("listen")(_address)
+    _check_listen = field_validator("listen")(_address_or_socket)
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("give both tls_certificate and tls_key, or neither")
+        if self.socket is not None and self.tls_certificate is not None:
+            raise ValueError(
+                "tls_certificate: a Unix socket leaves no machine and is plain http; let a proxy speak TLS"
+            )
         return self
+
+    @field_validator("socket_mode")
+    @classmethod
+    def _octal(cls, value: str) -> str:
+        if len(value) != 4 or value[0] != "0" or not set(value) <= set("01234567"):
+            raise ValueError('must be a file mode such as "0660"')
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         try:
-            return clean_cidrs(value)
+            networks = clean_cidrs([word for word in value if word != UNIX])
         except InvalidInput as error:
             raise ValueError(str(error)) from error
+        return (UNIX, *networks) if UNIX in value else networks
+
+    @property
+    def socket(self) -> str | None:
+        """The path of the Unix socket that it listens on; None for a TCP port."""
+        return unix_path(self.listen)
 
     @property
     def address(self) -> str:
-        """What clients are told to ask: the first domain there is, else where it listens."""
+        """What clients are told to ask: the first domain there is, else where it listens; "" for a Unix socket, which
+        no URL names."""
+        if not self.domains and self.socket is not None:
+            return ""
         scheme = "http" if self.tls_certificate is None else "https"
         return f"{scheme}://{self.domains[0] if self.domains else self.listen}"
 
@@ -97,7 +141,7 @@ class S3Settings(_Section):
         return tuple(domain.lower().strip(".") for domain in value)
 
 
-class ConsoleSettings(_Section):
+class ConsoleSettings(Section):
     """The control plane."""
 
     listen: str = Field(
@@ -148,60 +192,7 @@ class ConsoleSettings(_Section):
         return self.public_url or f"{'http' if self.tls_certificate is None else 'https'}://{self.listen}"
 
 
-class UpstreamSettings(_Section):
-    """The object store behind."""
-
-    endpoint: str = Field(description="http:// or https:// address of the store; no bucket, no query.")
-    profile: Literal["generic", "aws", "rgw", "garage", "seaweedfs", "minio", "rclone", "moto"] = Field(
-        "generic", description="Which store it is, and so what it can do; what a profile lacks is 501, never forwarded."
-    )
-    region: str = Field("us-east-1", description="Region that requests to the store are signed for.")
-    access_key_id: str = Field(description="The store's own access key id.")
-    secret_access_key: SecretStr | None = Field(None, description="Its secret; better in a file of its own.")
-    secret_access_key_file: Path | None = Field(
-        None, description="File that holds only the secret; refused if group or others can read it."
-    )
-    dot_segments: Literal["refuse", "pass"] = Field(
-        "refuse", description="Object keys with '.' or '..' segments: 'pass' only for stores that keep keys opaque."
-    )
-    trailers: bool | None = Field(
-        None,
-        description="Whether the store takes a checksum behind the body (STREAMING-UNSIGNED-PAYLOAD-TRAILER); as the "
-        "profile says when absent. Only for uploads too large to wait for theirs: see limits.spool_file.",
-    )
-    ca_file: Path | None = Field(None, description="Authorities for https; the system's when absent.")
-
-    @field_validator("endpoint")
-    @classmethod
-    def _check_endpoint(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("must be http://HOST[:PORT] or https://HOST[:PORT]")
-        if parts.username or parts.password:
-            raise ValueError("must not hold a credential; use access_key_id and secret_access_key_file")
-        return value.rstrip("/")
-
-    @model_validator(mode="after")
-    def _one_secret(self) -> Self:
-        if (self.secret_access_key is None) == (self.secret_access_key_file is None):
-            raise ValueError("give exactly one of secret_access_key and secret_access_key_file")
-        return self
-
-    def secret(self) -> str:
-        """The store's secret. SettingsError when its file cannot be read or others can read it."""
-        if self.secret_access_key is not None:
-            return self.secret_access_key.get_secret_value()
-        path = self.secret_access_key_file
-        assert path is not None
-        try:
-            if path.stat().st_mode & 0o077:
-                raise SettingsError(f"upstream.secret_access_key_file: others can read {path}; run: chmod 600 {path}")
-            return path.read_text().strip()
-        except OSError as error:
-            raise SettingsError(f"upstream.secret_access_key_file: {path}: {error.strerror}") from error
-
-
-class KeystoreSettings(_Section):
+class KeystoreSettings(Section):
     """Where access keys live."""
 
     url: SecretStr = Field(
@@ -248,7 +239,7 @@ class KeystoreSettings(_Section):
         return Path(self.url.get_secret_value().removeprefix("sqlite:///"))
 
 
-class KeysSettings(_Section):
+class KeysSettings(Section):
     """The life of access keys."""
 
     max_lifetime: Span | None = Field(
@@ -259,7 +250,7 @@ class KeysSettings(_Section):
     rotate_after: Span = Field("90d", validate_default=True, description="From this age on a key is shown as old.")
 
 
-class LimitsSettings(_Section):
+class LimitsSettings(Section):
     """Every bound of the wire. Sizes in bytes, times in seconds."""
 
     head_bytes: _Bytes = Field(
@@ -336,7 +327,7 @@ class LimitsSettings(_Section):
     drain_timeout: _Seconds = Field(30, description="How long a stop waits for running requests.")
 
 
-class WorkersSettings(_Section):
+class WorkersSettings(Section):
     """The processes that serve S3."""
 
     count: int | None = Field(
@@ -347,7 +338,7 @@ class WorkersSettings(_Section):
     )
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """The log, on stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(

@@ -9,10 +9,9 @@ from gateway.s3.errors import Code, S3Error
 from gateway.s3.request import RequestHead, S3Request, parse_request
 from gateway.sigv4.claim import ClaimRules, check_time, read_claim
 from gateway.sigv4.verify import Authenticated, authenticate, renewed
-from gateway.source import NOWHERE, source_address
+from gateway.source import NOBODY, NOWHERE, Trusted, source_address
 from keystore.access_key import AccessKey, KnownKey, TenureOf
 from keystore.errors import KeystoreError, NotKnownYet
-from keystore.source_cidrs import Network
 
 
 class Lookups(NamedTuple):
@@ -30,21 +29,21 @@ class Rules(NamedTuple):
     """What the operator configured, in the form in which each stage takes it.
 
     `dummy_date_key`: 32 random bytes, so that an unknown access key id costs the same HMAC as a known one.
-    `trusted_proxies`: networks whose X-Forwarded-For is believed.
+    `trusted_proxies`: whose X-Forwarded-For is believed.
     """
 
     addressing: Addressing
     claim: ClaimRules
     policy: Policy
     dummy_date_key: bytes
-    trusted_proxies: tuple[Network, ...] = ()
+    trusted_proxies: Trusted = NOBODY
 
 
 def read_request(head: RequestHead, peer: str, rules: Rules) -> S3Request:
     """The request and where it came from. `peer`: the address of its connection. S3Error as `parse_request`."""
     request = parse_request(head, rules.addressing)
     request.source = peer
-    if rules.trusted_proxies:
+    if rules.trusted_proxies is not NOBODY:
         request.source = source_address(peer, head.headers.get(b"x-forwarded-for"), rules.trusted_proxies)
     return request
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from gateway.config import Config
+from gateway.unix_listener import unix_listener
 from gateway.wiring import console_listener_context, s3_listener_context
 from gateway.workers.control import ControlPlane
 from gateway.workers.feeds import Feeds
@@ -51,7 +52,7 @@ MAX_KNOWN: Final = 32 << 20  # bytes of records that the keeper remembers: it is
 
 
 class BoundAddresses(NamedTuple):
-    """Where both listeners are reached, as URLs."""
+    """Where both listeners are reached, as URLs; S3 on a Unix socket as unix:/PATH."""
 
     s3: str
     console: str
@@ -100,6 +101,28 @@ def _bound(family: int, address: Any, *, shared: bool = False) -> socket.socket:
         bound.close()
         raise
     return bound
+
+
+class _Listening(NamedTuple):
+    """Where S3 clients connect: each worker's sockets, what people call it, and how nobody new finds it any more."""
+
+    listeners: list[list[socket.socket]]
+    shown: str
+    leave: Callable[[], None]
+
+
+def _listening(stack: contextlib.AsyncExitStack, config: Config, *, secure: bool) -> _Listening:
+    """Open until the stack unwinds. Of a Unix socket there is one, which all workers have."""
+    workers = config.workers.count or processors()
+    if config.s3.socket is not None:
+        bound = stack.enter_context(unix_listener(config.s3.socket, int(config.s3.socket_mode, 8)))
+        return _Listening([[bound.socket] for _ in range(workers)], config.s3.listen, bound.remove)
+    host, port = _split(config.s3.listen)
+    listeners = listen(host, port, workers)
+    for listener in itertools.chain(*listeners):
+        stack.enter_context(listener)
+    shown = _url(listeners[0][0].getsockname()[1], host, "https" if secure else "http")
+    return _Listening(listeners, shown, lambda: None)
 
 
 def _control_plane(
@@ -245,20 +268,18 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
         stack.push_async_callback(workers.stop)
         watch = KekWatch(config.keystore.kek_file, ring, keystore.users, LOG.warning)
         await stack.enter_async_context(kek_watched(watch))
-        host, port = _split(config.s3.listen)
-        listeners = listen(host, port, config.workers.count or processors())
-        for listener in itertools.chain(*listeners):
-            stack.enter_context(listener)
+        listening = _listening(stack, config, secure=secure)
         scan = Scan(keystore.scanned, keystore.condemn)
         control, console = _control_plane(stack, config, lambda: _readiness(keystore, workers, scan), relay)
-        await workers.start(listeners)
+        await workers.start(listening.listeners)
         await control.ready()
         stack.push_async_callback(_cancelled, loop.create_task(scan.run()))
-        bound = BoundAddresses(_url(listeners[0][0].getsockname()[1], host, "https" if secure else "http"), console)
+        bound = BoundAddresses(listening.shown, console)
         LOG.info("serving S3 on %s, console, REST and health on %s", bound.s3, bound.console)
         if on_ready is not None:
             on_ready(bound)
         await stop.wait()
+        listening.leave()
         cut = await workers.drain()
         LOG.info("stopped; %d requests were cut", cut)
         return cut

@@ -5,7 +5,6 @@ import socket
 import time
 from contextlib import closing
 from typing import Final
-from urllib.parse import urlsplit
 
 from gateway.config import Config, SettingsError
 from gateway.forward import UpstreamTarget, plan_list_buckets
@@ -23,9 +22,9 @@ MAX_PAGE: Final = 16 << 20  # bytes
 def store_buckets(config: Config) -> list[ListedBucket]:
     """All of them, in the store's order. Raises SettingsError when the store does not answer, or not with a list."""
     upstream = config.upstream
-    url = urlsplit(str(upstream.endpoint))
     target = store_target(config)
     signer = UpstreamSigner(UpstreamCredential(upstream.access_key_id, upstream.secret()), target.region)
+    named = upstream.url.netloc if upstream.socket is None else upstream.endpoint
     found: list[ListedBucket] = []
     token: str | None = None
     try:
@@ -36,14 +35,14 @@ def store_buckets(config: Config) -> list[ListedBucket]:
             if not token:
                 return found
     except (OSError, http.client.HTTPException, S3Error) as error:
-        raise SettingsError(f"upstream.endpoint: {url.netloc} did not list its buckets: {error}") from error
-    raise SettingsError(f"upstream.endpoint: the list of buckets of {url.netloc} does not end")
+        raise SettingsError(f"upstream.endpoint: {named} did not list its buckets: {error}") from error
+    raise SettingsError(f"upstream.endpoint: the list of buckets of {named} does not end")
 
 
 def store_target(config: Config) -> UpstreamTarget:
     """Where the store is, for a request without a body."""
     upstream = config.upstream
-    url = urlsplit(str(upstream.endpoint))
+    url = upstream.url
     return UpstreamTarget(
         url.netloc.rpartition("@")[2].encode(), url.path.rstrip("/").encode(), upstream.region.encode()
     )
@@ -51,12 +50,25 @@ def store_target(config: Config) -> UpstreamTarget:
 
 def connected(config: Config) -> socket.socket:
     """A connection to the store, whose certificate was verified where it has one. OSError."""
-    url = urlsplit(str(config.upstream.endpoint))
+    url, path = config.upstream.url, config.upstream.socket
+    if path is not None:
+        return _connected_here(path)
     host, secure = url.hostname or "", url.scheme == "https"
     connection = socket.create_connection((host, url.port or (443 if secure else 80)), timeout=TIMEOUT)
     if not secure:
         return connection
     return upstream_context(config.upstream.ca_file).wrap_socket(connection, server_hostname=host)
+
+
+def _connected_here(path: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(TIMEOUT)
+        connection.connect(path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _page(connection: socket.socket, head: bytes) -> tuple[list[ListedBucket], str | None]:

@@ -8,7 +8,6 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 from gateway.authorize import Policy
 from gateway.config import Config, SettingsError
@@ -19,6 +18,7 @@ from gateway.s3.addressing import Addressing
 from gateway.s3.profile import PROFILES
 from gateway.sigv4.claim import ClaimRules
 from gateway.sigv4.signing import UpstreamSigner
+from gateway.source import read_trusted
 from gateway.telemetry.request_log import RequestLog
 from gateway.wire.engine import BucketWriter, Engine
 from gateway.wire.limits import Limits
@@ -26,7 +26,6 @@ from gateway.wire.pool import Endpoint
 from gateway.wire.roles import Board, ControlPlane, Directory
 from gateway.wire.tls import listener_context, upstream_context
 from keystore.derived import StoreCredential
-from keystore.source_cidrs import read_networks
 
 LOG: Final = logging.getLogger("nqgate")
 SPARE_FILES: Final = 64  # keystore, log, control plane, resolver, and clients that are told to slow down
@@ -60,7 +59,7 @@ def _rules(config: Config) -> Rules:
         ),
         policy=configured_policy(config),
         dummy_date_key=secrets.token_bytes(32),
-        trusted_proxies=read_networks(config.s3.trusted_proxies),
+        trusted_proxies=read_trusted(config.s3.trusted_proxies),
     )
 
 
@@ -83,7 +82,7 @@ def configured_limits(config: Config) -> Limits:
 def build_engine(config: Config, parts: Parts) -> Engine:
     """An engine on the running loop. Raises SettingsError when the upstream's settings cannot be used together."""
     upstream = config.upstream
-    url = urlsplit(str(upstream.endpoint))
+    url = upstream.url
     secure = url.scheme == "https"
     host = url.hostname or ""
     port = url.port or (443 if secure else 80)
@@ -100,10 +99,10 @@ def build_engine(config: Config, parts: Parts) -> Engine:
         reply_rules=ReplyRules(
             reported_region=_reported_region(config).encode(),
             scheme=b"http" if config.s3.tls_key is None else b"https",
-            hidden=(host.lower(), upstream.access_key_id.lower()),
+            hidden=tuple(word.lower() for word in (host, upstream.access_key_id, upstream.socket) if word),
         ),
         directory=parts.directory,
-        endpoint=Endpoint(host, port, tls, host),
+        endpoint=Endpoint(host, port, tls, host, upstream.socket),
         target=UpstreamTarget(host_header, url.path.rstrip("/").encode(), upstream.region.encode(), trailers),
         signer=UpstreamSigner(parts.credential, upstream.region.encode()),
         writer=parts.writer,

@@ -15,7 +15,14 @@ PACKAGES = ("gateway", "keystore")
 PURE_FLOORS = [
     ["keystore.errors", "keystore.statements"],
     ["keystore.derived"],
-    ["keystore.scope", "keystore.source_cidrs", "keystore.accounts", "keystore.lease", "gateway.spans"],
+    [
+        "keystore.scope",
+        "keystore.source_cidrs",
+        "keystore.accounts",
+        "keystore.lease",
+        "gateway.spans",
+        "gateway.unix_address",
+    ],
     ["keystore.bucket_claims"],
     ["keystore.access_key", "gateway.s3", "gateway.source"],
     ["keystore.admin_tokens"],
@@ -43,6 +50,7 @@ PURE_FLOORS = [
 # ---- the waterline: everything above is pure, everything below does IO, reads clocks or draws randomness ----
 DEEP_FLOORS = [
     ["keystore.minting", "keystore.sealing", "gateway.config_sections", "gateway.telemetry", "gateway.spool"],
+    ["gateway.config_upstream"],
     ["gateway.config", "keystore.sealed_rows", "keystore.store", "keystore.kek_use"],
     ["keystore.lineage"],
     ["keystore.sqlite_file", "keystore.sqlite_rows", "keystore.postgres_rows", "keystore.means", "keystore.remembered"],
@@ -72,7 +80,7 @@ DEEP_FLOORS = [
     ["gateway.console.acts"],
     ["gateway.iam"],
     ["gateway.wire"],
-    ["gateway.wiring", "gateway.store_buckets"],
+    ["gateway.wiring", "gateway.store_buckets", "gateway.unix_listener"],
     ["gateway.store_probe", "gateway.store_uploads", "gateway.console"],
     ["gateway.workers"],
     ["gateway.control_plane"],

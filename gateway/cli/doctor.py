@@ -4,6 +4,7 @@ import asyncio
 import errno
 import http.client
 import json as json_text
+import os
 import socket
 import ssl
 import urllib.error
@@ -19,6 +20,7 @@ from gateway.cli.opened import config_path, opened_keystore
 from gateway.cli.output import Exit, say, show_json, show_rows
 from gateway.config import Config, SettingsError, load_config
 from gateway.store_probe import probe_store
+from gateway.unix_listener import Found, look_at
 from gateway.wiring import check_spool, configured_limits, console_listener_context, fit_open_files, s3_listener_context
 from keystore.errors import KeystoreError
 from keystore.postgres_health import examine
@@ -147,7 +149,28 @@ def _settled(name: str, look: Callable[[], str], words: str) -> Check:
 
 
 def _s3_port(config: Config) -> Check:
+    if config.s3.socket is not None:
+        return _socket(config.s3.socket, config)
     return _port("S3 port", config.s3.listen, config)
+
+
+def _socket(path: str, config: Config) -> Check:
+    """As `_port`."""
+    name, folder = "S3 socket", str(Path(path).parent)
+    if not Path(folder).is_dir():
+        return Check(name, f"{path}: its folder does not exist", f"make {folder}, writable by the gateway")
+    try:
+        found = look_at(path)
+    except OSError as error:
+        return Check(name, f"{path}: {error.strerror}", "let the gateway's user into its folder and at what lies there")
+    if found is Found.LIVE and _serving(config):
+        return Check(name, f"a gateway serves on {path}")
+    if found in (Found.LIVE, Found.OTHER):
+        return Check(name, f"{path}: {found.value}", "stop what has it or take it away, or set another path")
+    if not os.access(folder, os.W_OK):
+        return Check(name, f"{path}: {folder} is not writable", "give that folder to the gateway's user")
+    dead = ", and what a dead gateway left there is replaced" if found is Found.DEAD else ""
+    return Check(name, f"{path} is free{dead}")
 
 
 def _console_port(config: Config) -> Check:
@@ -202,7 +225,9 @@ def _store(config: Config) -> Iterator[Check]:
     except (OSError, http.client.HTTPException, SettingsError) as error:
         yield Check(
             "store", f"{endpoint} does not answer: {error or type(error).__name__}",
-            "is it running, and is upstream.endpoint its S3 port, with the right scheme?",
+            "is it running, and is upstream.endpoint its S3 port, with the right scheme?"
+            if config.upstream.socket is None
+            else "is it running, does it listen for S3 there, and may this user write to its socket?",
         )  # fmt: skip
         return
     if probe.status == http.HTTPStatus.OK:

@@ -27,7 +27,7 @@ def serve(
 
 def up(
     data: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("data"),
-    s3: Annotated[str | None, typer.Option(metavar="HOST:PORT")] = None,
+    s3: Annotated[str | None, typer.Option(metavar="HOST:PORT or unix:/PATH")] = None,
     console: Annotated[str | None, typer.Option(metavar="HOST:PORT")] = None,
 ) -> None:
     """Run an embedded store and the gateway, and make a first key: everything on this machine, in one folder."""

@@ -17,8 +17,8 @@ from gateway.console.problems import problems
 from gateway.console.rest import Rest
 from gateway.console.sign_in import Entrance
 from gateway.console.site import Site, SiteSettings
+from gateway.source import read_trusted
 from keystore.sealing import KekRing
-from keystore.source_cidrs import read_networks
 from keystore.store import Store
 
 DAY: Final = 86_400
@@ -48,7 +48,7 @@ def build_app(door: Door) -> web.Application:
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
     app.add_subapp("/api/v1", _rest(door))
-    app.add_routes(IamDoor(door.acts, door.store, read_networks(door.config.s3.trusted_proxies)).routes())
+    app.add_routes(IamDoor(door.acts, door.store, read_trusted(door.config.s3.trusted_proxies)).routes())
     app.add_routes(console_routes(_site(door)))
     app.on_response_prepare.append(_nothing_said_of_us)
     return app
@@ -56,7 +56,7 @@ def build_app(door: Door) -> web.Application:
 
 def _rest(door: Door) -> web.Application:
     api = web.Application(client_max_size=MAX_BODY, middlewares=[problems])
-    trusted = read_networks(door.config.s3.trusted_proxies)
+    trusted = read_trusted(door.config.s3.trusted_proxies)
     api.add_routes(Rest(door.acts, Bearer(door.store, trusted)).routes())
     return api
 
@@ -70,7 +70,7 @@ def _site(door: Door) -> Site:
         max_lifetime=None if longest is None else longest // DAY,
         s3_endpoint=config.s3.address,
         region=next((region for region in config.s3.regions if region != "*"), "us-east-1"),
-        trusted=read_networks(config.s3.trusted_proxies),
+        trusted=read_trusted(config.s3.trusted_proxies),
     )
     return Site(door.acts, Entrance(door.store, door.ring, door.clock), settings, door.clock)
 

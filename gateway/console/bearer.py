@@ -11,9 +11,8 @@ from aiohttp import web
 
 from gateway.console.acts import Caller
 from gateway.console.problems import Problem
-from gateway.source import source_address
+from gateway.source import Trusted, source_address
 from keystore.admin_tokens import Presented, holds, read_token, refusal
-from keystore.source_cidrs import Network
 from keystore.store import Store
 
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="nqgate"'}
@@ -22,9 +21,9 @@ _ASK: Final = "send an admin token as `Authorization: Bearer nqat_…`; `nqgate 
 
 
 class Bearer:
-    """`trusted`: networks of proxies whose X-Forwarded-For is believed."""
+    """`trusted`: whose X-Forwarded-For is believed."""
 
-    def __init__(self, store: Store, trusted: tuple[Network, ...], clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, trusted: Trusted, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._trusted = trusted
         self._clock = clock
@@ -43,7 +42,7 @@ class Bearer:
         return Caller(f"token:{token.token_id}@{address_of(request, self._trusted)}", token.account)
 
 
-def address_of(request: web.Request, trusted: tuple[Network, ...]) -> str:
+def address_of(request: web.Request, trusted: Trusted) -> str:
     """Where the request came from, for the log; "unknown" where that cannot be told."""
     forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
     told = source_address(request.remote or "", forwarded.encode("utf-8", "replace") or None, trusted)

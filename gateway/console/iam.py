@@ -14,18 +14,16 @@ from gateway.console.acts import Acts
 from gateway.console.bearer import address_of
 from gateway.iam.answer import answer
 from gateway.iam.request import MAX_BODY, IamRequest
-from keystore.source_cidrs import Network
+from gateway.source import Trusted
 from keystore.store import Store
 
 BODY_TIMEOUT: Final = 30.0  # seconds for a whole form of at most 64 KiB
 
 
 class IamDoor:
-    """`trusted`: networks of proxies whose X-Forwarded-For is believed. `clock`: Unix seconds."""
+    """`trusted`: whose X-Forwarded-For is believed. `clock`: Unix seconds."""
 
-    def __init__(
-        self, acts: Acts, store: Store, trusted: tuple[Network, ...], clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, acts: Acts, store: Store, trusted: Trusted, clock: Callable[[], float] = time.time) -> None:
         self._acts = acts
         self._store = store
         self._trusted = trusted

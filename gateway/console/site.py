@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from gateway.console.acts import Acts, Caller
-from keystore.source_cidrs import Network
+from gateway.source import NOBODY, Trusted
 
 
 class SignedIn(NamedTuple):
@@ -39,14 +39,14 @@ class SignIn(Protocol):
 class SiteSettings(NamedTuple):
     """`rotate_after`: days from which a key's age is pointed out. `public_url`: of the console, where a proxy stands in
     front. `max_lifetime`: days that a key may last, None = for ever. `s3_endpoint`, `region`: what clients are told to
-    ask. `trusted`: networks of proxies whose X-Forwarded-For is believed."""
+    ask. `trusted`: whose X-Forwarded-For is believed."""
 
     rotate_after: int = 90
     public_url: str = ""
     max_lifetime: int | None = None
     s3_endpoint: str = ""
     region: str = "us-east-1"
-    trusted: tuple[Network, ...] = ()
+    trusted: Trusted = NOBODY
 
 
 class Site(NamedTuple):

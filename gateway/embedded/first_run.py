@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import os
 import re
+import shlex
 import signal
 import socket
 import sys
@@ -19,6 +20,8 @@ from gateway.console.links import make_link, sign_in_address
 from gateway.embedded.seaweedfs import EmbeddedStore, StoreError, find_weed
 from gateway.serve import BoundAddresses, serve
 from gateway.telemetry.logs import configure_logs
+from gateway.unix_address import check_unix_path, unix_path
+from gateway.unix_listener import Found, look_at
 from keystore.access_key import AccessKey
 from keystore.accounts import DEFAULT_ACCOUNT
 from keystore.scope import AllBuckets
@@ -54,7 +57,7 @@ class FirstRunError(Exception):
 
 
 async def up_and_serve(data: Path, s3: str | None, console: str | None) -> None:
-    """Run until Ctrl-C or SIGTERM. `s3`, `console`: HOST:PORT, or None for what the configuration says.
+    """Run until Ctrl-C or SIGTERM. `s3`: HOST:PORT or unix:/PATH, `console`: HOST:PORT; None: as configured.
 
     Raises FirstRunError with one sentence.
     """
@@ -116,6 +119,10 @@ def _listen_addresses(file: Path, s3: str | None, console: str | None) -> tuple[
 
 
 def _check_free(address: str) -> None:
+    path = unix_path(address)
+    if path is not None:
+        _check_socket(path)
+        return
     host, _, port = address.rpartition(":")
     try:
         with socket.create_server((host.strip("[]"), int(port)), family=_family(host)):
@@ -125,6 +132,19 @@ def _check_free(address: str) -> None:
         raise FirstRunError(
             f"{address} cannot be listened on ({reason}): stop what uses it, or choose another with --s3 and --console."
         ) from None
+
+
+def _check_socket(path: str) -> None:
+    """What a dead gateway left there is replaced."""
+    try:
+        check_unix_path(path)
+        reason = {Found.LIVE: Found.LIVE.value, Found.OTHER: Found.OTHER.value}.get(look_at(path), "")
+    except ValueError as error:
+        reason = str(error)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise FirstRunError(f"unix:{path} cannot be listened on ({reason}): choose another with --s3.")
 
 
 def _family(host: str) -> socket.AddressFamily:
@@ -214,7 +234,6 @@ def _welcome(bound: BoundAddresses, first: tuple[AccessKey, Secret] | None, data
             f"  All keys:     {nqgate} keys list\n\n  Ctrl-C stops the gateway and the store.\n"
         )
     access_key, secret = first
-    aws = f"{_beside('aws')} --endpoint-url {bound.s3}"
     return f"""
   S3 endpoint        {bound.s3}
   Console            {link}
@@ -229,16 +248,7 @@ def _welcome(bound: BoundAddresses, first: tuple[AccessKey, Secret] | None, data
     export AWS_ACCESS_KEY_ID={access_key.access_key_id}
     export AWS_SECRET_ACCESS_KEY={secret.expose()}
     export AWS_DEFAULT_REGION=us-east-1
-    {aws} s3 mb s3://my-first-bucket
-    {aws} s3 cp README.md s3://my-first-bucket/
-    {aws} s3 ls s3://my-first-bucket
-
-  Or from Python:
-
-    import boto3
-    s3 = boto3.client("s3", endpoint_url="{bound.s3}", region_name="us-east-1")
-    s3.list_buckets()
-
+{_tried(bound.s3)}
   Keys:    {nqgate} keys create --label my-app --bucket my-first-bucket
            {nqgate} keys list
            {nqgate} keys revoke ACCESS_KEY_ID
@@ -246,4 +256,26 @@ def _welcome(bound: BoundAddresses, first: tuple[AccessKey, Secret] | None, data
   Data:    {data}
 
   Ctrl-C stops the gateway and the store.
+"""
+
+
+def _tried(s3: str) -> str:
+    """How to use the first key at `s3`: most programs speak to no Unix socket, curl does."""
+    path = unix_path(s3)
+    if path is not None:
+        return f"""\
+    curl --unix-socket {shlex.quote(path)} --aws-sigv4 aws:amz:$AWS_DEFAULT_REGION:s3 \\
+      --user $AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY -H "x-amz-content-sha256: UNSIGNED-PAYLOAD" http://localhost/
+"""
+    aws = f"{_beside('aws')} --endpoint-url {s3}"
+    return f"""\
+    {aws} s3 mb s3://my-first-bucket
+    {aws} s3 cp README.md s3://my-first-bucket/
+    {aws} s3 ls s3://my-first-bucket
+
+  Or from Python:
+
+    import boto3
+    s3 = boto3.client("s3", endpoint_url="{s3}", region_name="us-east-1")
+    s3.list_buckets()
 """

@@ -7,21 +7,25 @@ first, so that the rest grow old and are closed before the store does it.
 import asyncio
 import ssl
 from collections import deque
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.limits import Limits
 from gateway.wire.turn import Turn
 from gateway.wire.upstream import UpstreamConnection, UpstreamUser
 
+BACKLOG_PAUSE: Final = 0.01  # seconds
+
 
 class Endpoint(NamedTuple):
-    """Where the store listens. `tls` is None for plain http; `server_name` is what its certificate must say."""
+    """Where the store listens. `tls` is None for plain http; `server_name` is what its certificate must say. `path`: of
+    its Unix socket, instead of all that."""
 
     host: str
     port: int
     tls: ssl.SSLContext | None
     server_name: str | None
+    path: str | None = None
 
 
 class UpstreamPool:
@@ -83,15 +87,29 @@ class UpstreamPool:
 
     async def _connect(self) -> UpstreamConnection:
         endpoint = self._endpoint
-        connection = UpstreamConnection(self, self._buffers, self._turn, self._limits)
-        await self._loop.create_connection(
-            lambda: cast("asyncio.BaseProtocol", connection),
+        if endpoint.path is not None:
+            return await self._connect_here(endpoint.path)
+        _, made = await self._loop.create_connection(
+            self._made,
             endpoint.host,
             endpoint.port,
             ssl=endpoint.tls,
             server_hostname=endpoint.server_name if endpoint.tls else None,
         )
-        return connection
+        return cast("UpstreamConnection", made)
+
+    async def _connect_here(self, path: str) -> UpstreamConnection:
+        while True:
+            try:
+                _, made = await self._loop.create_unix_connection(self._made, path)
+                return cast("UpstreamConnection", made)
+            except BlockingIOError:  # connect(2): the store's backlog is full; over TCP the kernel would ask again
+                await asyncio.sleep(BACKLOG_PAUSE)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, path) from error  # uvloop's names no path
+
+    def _made(self) -> asyncio.BaseProtocol:
+        return cast("asyncio.BaseProtocol", UpstreamConnection(self, self._buffers, self._turn, self._limits))
 
     def _fail_waiting(self) -> None:
         """With no connection left that could come back, nobody waits for one that does not come."""

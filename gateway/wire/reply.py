@@ -11,6 +11,7 @@ from gateway.post_form import AdmittedForm
 from gateway.respond import ReplyAction, ReplyPlan, form_reply, list_buckets_reply, plan_reply, rebuild
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.listing import ListedBucket, read_buckets
+from gateway.source import UNIX
 from gateway.store_errors import store_code
 from gateway.wire.engine import Engine
 from gateway.wire.heads import ParsedReply
@@ -22,6 +23,7 @@ MAX_LISTING_PAGES: Final = 1000  # of the store's ListBuckets; a store that page
 XML_DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 CLOSE: Final = b"connection: close\r\n"
 CHUNKED: Final = b"transfer-encoding: chunked\r\n"
+NEEDS_HTTP_1_1: Final = "over a Unix socket a reply of unknown length needs HTTP/1.1"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
@@ -72,6 +74,8 @@ class Relay:
         if type(reply.body) is int:
             return declared(reply, keep_alive=exchange.keep_alive)
         if exchange.parsed.head.http_minor == 0:
+            if self._writer.peer == UNIX:  # unix(7) knows no reset: cut short, it would pass for whole
+                raise S3Error(Code.BAD_REQUEST, NEEDS_HTTP_1_1, message=NEEDS_HTTP_1_1)
             exchange.keep_alive = False
             return CLOSE + b"\r\n"
         self._chunked = True

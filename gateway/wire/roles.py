@@ -17,6 +17,8 @@ from keystore.errors import NotKnownYet
 class Writing(Protocol):
     """The client's connection, as far as a reply needs it."""
 
+    peer: str
+
     def write(self, message: bytes) -> None: ...
     def write_block(self, block: bytes | memoryview) -> None: ...
     def owe(self, size: int) -> None: ...
@@ -27,7 +29,6 @@ class ClientSide(Writing, Protocol):
 
     paused: bool
     since: float
-    peer: str
 
     @property
     def body_unread(self) -> bool: ...

@@ -13,6 +13,7 @@ from gateway.wire.buffers import BlockWriter
 from gateway.wire.engine import LOG, Engine
 from gateway.wire.exchange import Exchange
 from gateway.wire.heads import ChunkedBody, ParsedRequest, parse_request_head
+from gateway.wire.peers import peer_address
 from gateway.wire.turn import SMALL_READ
 from gateway.wire.upstream import reset, tune, unacknowledged
 
@@ -83,8 +84,7 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self._writer = BlockWriter(self.transport, self._engine.buffers, secure=tune(self.transport))
-        peer = transport.get_extra_info("peername")
-        self.peer = str(peer[0]) if peer else ""
+        self.peer = peer_address(transport)
         if not self._engine.adopt(self):
             busy = S3Error(Code.SLOW_DOWN, "too many client connections", retry_after=1)
             self.write(self._engine.early_error(busy))

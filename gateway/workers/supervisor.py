@@ -1,7 +1,8 @@
 """Starts the workers, watches them, replaces one that died or hangs, and tells all of them what has changed.
 
 The listening sockets are made before and inherited, one for each worker: a connection that waits in that of a worker
-which ended is served by the one that takes its place, so none is lost.
+which ended is served by the one that takes its place, so none is lost. Of a Unix socket there is only one, for all of
+them (`gateway.workers.accepting`).
 """
 
 import asyncio

@@ -11,7 +11,7 @@ import signal
 import socket
 import ssl
 import sys
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import uvloop
 
@@ -21,6 +21,7 @@ from gateway.wire.cutting import Cutter
 from gateway.wire.engine import Engine
 from gateway.wire.server import ClientConnection
 from gateway.wiring import Parts, build_engine, configured_limits, s3_listener_context
+from gateway.workers.accepting import Accepting
 from gateway.workers.asking import Asking, AskingKeys, AskingWriter, days_keys
 from gateway.workers.link import Link, Message
 from gateway.workers.reading import Reading, reading_here, told_from_afar
@@ -32,6 +33,12 @@ from keystore.errors import KeystoreError
 
 BEAT: Final = 0.25  # seconds between two signs of life to the supervisor
 BACKLOG: Final = 1024  # connections the kernel may hold while the loop is busy
+
+
+class Closing(Protocol):
+    """What accepts connections, until it is closed."""
+
+    def close(self) -> None: ...
 
 
 class RenewedKeys:
@@ -131,10 +138,16 @@ class Worker:
             self._tell_refusals(engine)
             self._link.send({"drained": cut})
 
-    async def _listen(self, engine: Engine, listener: socket.socket, tls: ssl.SSLContext | None) -> asyncio.Server:
+    async def _listen(self, engine: Engine, listener: socket.socket, tls: ssl.SSLContext | None) -> Closing:
+
+        def made() -> asyncio.BaseProtocol:
+            return cast("asyncio.BaseProtocol", ClientConnection(engine))
+
+        if listener.family == socket.AF_UNIX:
+            return Accepting(listener, made)
         timeout = None if tls is None else engine.limits.head_timeout
         return await self._loop.create_server(
-            lambda: cast("asyncio.BaseProtocol", ClientConnection(engine)),
+            made,
             sock=listener,
             backlog=BACKLOG,
             ssl=tls,

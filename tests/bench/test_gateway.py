@@ -12,7 +12,7 @@ from bench.scenario import Refusal
 
 
 def test_configuration_puts_the_gateway_between_its_port_and_the_upstream() -> None:
-    settings = tomllib.loads(configuration(Path("/somewhere/gateway"), 20001, 20002, 20003))
+    settings = tomllib.loads(configuration(Path("/somewhere/gateway"), 20001, 20002, "http://127.0.0.1:20003"))
     assert settings["s3"]["listen"] == "127.0.0.1:20001"
     assert settings["console"]["listen"] == "127.0.0.1:20002"
     assert settings["upstream"]["endpoint"] == "http://127.0.0.1:20003"

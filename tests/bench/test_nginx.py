@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from bench.nginx import proxy_configuration, read_version, static_configuration
+from bench.nginx import SOCKET, Upstream, proxy_configuration, read_version, static_configuration
 from bench.scenario import MIB, SCENARIOS
 
 FOLDER = Path("/somewhere/up")
@@ -36,9 +36,15 @@ def test_both_have_one_worker_no_access_log_and_listen_on_loopback_only() -> Non
     ):
         assert "worker_processes 1;" in text
         assert "access_log off;" in text
-        assert "listen 127.0.0.1:20001 " in text
-        assert text.count("listen ") == 1
+        addresses = [line.split()[1] for line in text.splitlines() if line.strip().startswith("listen ")]
+        assert addresses in (["127.0.0.1:20001"], ["127.0.0.1:20001", f"unix:{FOLDER}/s3.sock"])
         assert text.count("{") == text.count("}")
+
+
+def test_the_upstream_is_reached_by_its_port_or_its_socket() -> None:
+    upstream = Upstream(20001, FOLDER / "kept", FOLDER / SOCKET)
+    assert upstream.endpoint(here=False) == "http://127.0.0.1:20001"
+    assert f"listen {upstream.endpoint(here=True)} " in static_configuration(FOLDER, "", 20001, Path("/files"))
 
 
 def test_the_user_is_named_only_where_one_is_given() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from gateway.config_sections import ConsoleSettings, is_loopback
+from gateway.config_sections import ConsoleSettings, S3Settings, is_loopback
 
 PAIR = {"tls_certificate": Path("certificate"), "tls_key": Path("key")}
 
@@ -55,3 +55,44 @@ def test_a_certificate_and_its_key_come_together() -> None:
     for one in PAIR:
         with pytest.raises(ValidationError, match="or neither"):
             ConsoleSettings.model_validate({one: PAIR[one]})
+
+
+# ---- a Unix socket ----
+
+
+def test_s3_may_listen_on_a_unix_socket_of_which_no_url_tells() -> None:
+    settings = S3Settings(listen="unix:/run/nqgate/s3.sock")
+    assert (settings.socket, settings.socket_mode, settings.address) == ("/run/nqgate/s3.sock", "0660", "")
+    assert S3Settings(listen="unix:/run/s3.sock", domains=("s3.example.org",)).address == "http://s3.example.org"
+    assert (S3Settings().socket, S3Settings().address) == (None, "http://127.0.0.1:9000")
+
+
+@pytest.mark.parametrize("listen", ["unix:", "unix:s3.sock", "unix:127.0.0.1:9000", "unix:/" + "a" * 107, "unix:/a\0"])
+def test_a_path_that_can_be_no_socket_is_refused(listen: str) -> None:
+    with pytest.raises(ValidationError, match="listen"):
+        S3Settings(listen=listen)
+
+
+@pytest.mark.parametrize("listen", ["unix:/run/console.sock", "unix:/run/console:9001"])
+def test_the_control_plane_listens_on_no_unix_socket(listen: str) -> None:
+    with pytest.raises(ValidationError, match="HOST:PORT"):
+        ConsoleSettings(listen=listen)
+
+
+def test_a_unix_socket_has_no_tls() -> None:
+    with pytest.raises(ValidationError, match="plain http"):
+        S3Settings(listen="unix:/run/s3.sock", **PAIR)
+
+
+@pytest.mark.parametrize("mode", ["660", "0o660", "06600", "0888", "rw-rw----", "1660", ""])
+def test_a_mode_that_is_none_is_refused(mode: str) -> None:
+    with pytest.raises(ValidationError, match="socket_mode"):
+        S3Settings(listen="unix:/run/s3.sock", socket_mode=mode)
+
+
+def test_unix_is_a_word_of_its_own_among_trusted_proxies() -> None:
+    assert S3Settings().trusted_proxies == ()
+    assert S3Settings(trusted_proxies=("10.0.0.7", "unix", "unix")).trusted_proxies == ("unix", "10.0.0.7/32")
+    for other in ("Unix", "unix:", "unix:/run/s3.sock", ""):
+        with pytest.raises(ValidationError, match="not a network"):
+            S3Settings(trusted_proxies=(other,))

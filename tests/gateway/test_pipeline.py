@@ -9,11 +9,11 @@ from gateway.authorize import Authorized, Policy
 from gateway.pipeline import Lookups, Rules, admit, admit_again
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.profile import PROFILES
+from gateway.source import read_trusted
 from keystore.access_key import KnownKey, Status
 from keystore.bucket_claims import UNCLAIMED, Tenure
 from keystore.errors import KeystoreUnavailable, NotKnownYet, RecordRefused
 from keystore.scope import BucketGrant, Scope, SpecificBuckets
-from keystore.source_cidrs import read_networks
 from tests.support.admitted import lookups_of
 from tests.support.requests import ADDRESSING, DUMMY, NOW, RULES, header_head, known_key
 from tests.support.with_fields import with_fields
@@ -169,7 +169,7 @@ OFFICE = known_key(DATE, source_cidrs=("192.0.2.0/24",))
 
 def asked_from(peer: str, forwarded: str | None = None, proxies: tuple[str, ...] = ()) -> Authorized:
     unsigned = {} if forwarded is None else {"X-Forwarded-For": forwarded}
-    road = ROAD._replace(trusted_proxies=read_networks(proxies))
+    road = ROAD._replace(trusted_proxies=read_trusted(proxies))
     return admit(header_head(unsigned=unsigned), Directory(OFFICE).lookups, NOW, road, peer)
 
 

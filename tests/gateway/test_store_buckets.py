@@ -1,5 +1,7 @@
 """What a command learns of the store's buckets, over a socket."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -48,3 +50,12 @@ def test_a_store_that_does_not_list_them_is_named_without_its_secret(
     with RecordingUpstream(script) as upstream, pytest.raises(SettingsError, match=r"127\.0\.0\.1") as caught:
         store_buckets(config(upstream.endpoint))
     assert "store-secret" not in str(caught.value)
+
+
+def test_a_store_on_a_unix_socket_is_asked_over_it_and_named_by_it(tmp_path: Path) -> None:
+    path = tmp_path / "store.sock"
+    with RecordingUpstream(canned(ok(PAGE % (b"aaa", b""))), path=path) as upstream:
+        assert store_buckets(config(upstream.endpoint)) == [ListedBucket("aaa", "")]
+    assert upstream.only_request().header(b"host") == b"localhost"
+    with pytest.raises(SettingsError, match=r"upstream\.endpoint: unix:/.*store\.sock did not list"):
+        store_buckets(config(f"unix:{path}"))

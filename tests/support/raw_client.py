@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 from xml.etree import ElementTree
@@ -198,6 +199,20 @@ class RawConnection:
         if not block:
             raise EOFError(f"the connection ended after {bytes(self._ahead)!r}")
         self._ahead += block
+
+
+class UnixConnection(RawConnection):
+    """The same to the Unix socket at `path`."""
+
+    def __init__(self, path: Path, *, timeout: float = TIMEOUT) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(timeout)
+        try:
+            self.socket.connect(str(path))
+        except OSError:
+            self.socket.close()
+            raise
+        self._ahead = bytearray()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -89,13 +90,22 @@ Script = Callable[[Exchange], None]
 
 
 class RecordingUpstream:
-    """Listens on a free loopback port. `script` answers each request; the next test sets its own after `reset()`."""
+    """Listens on a free loopback port, or on a Unix socket at `path`. `script` answers each request; the next test sets
+    its own after `reset()`."""
 
-    def __init__(self, script: Script | None = None, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, script: Script | None = None, *, tls: ssl.SSLContext | None = None, path: Path | None = None
+    ) -> None:
         self._tls = tls
-        self._listener = socket.create_server((LOOPBACK, 0))
-        self.port: int = self._listener.getsockname()[1]
-        self.endpoint = f"http://{LOOPBACK}:{self.port}"
+        if path is None:
+            self._listener = socket.create_server((LOOPBACK, 0))
+            self.port: int = self._listener.getsockname()[1]
+            self.endpoint = f"http://{LOOPBACK}:{self.port}"
+        else:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(str(path))
+            self._listener.listen()
+            self.port, self.endpoint = 0, f"unix:{path}"
         self.script: Script = script or canned(ok())
         self.requests: list[RecordedRequest] = []
         self.connections = 0  # accepted since the last reset

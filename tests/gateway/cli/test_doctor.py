@@ -130,3 +130,51 @@ def test_of_a_database_its_durability_and_notifications_are_told(
     told = {one["check"]: one for one in json.loads(run("doctor", "--json").stdout)}
     assert "no standby" in told["durability"]["found"]
     assert all(told[name]["ok"] for name in ("keystore", "durability", "TLS to the database", "notifications"))
+
+
+# ---- Unix sockets ----
+
+
+def listen_at(folder: Path, path: Path) -> None:
+    config = folder / "gateway.toml"
+    head, _, rest = config.read_text().partition("[s3]\n")
+    config.write_text(f'{head}[s3]\nlisten = "unix:{path}"\n' + rest.partition("\n")[2])
+
+
+def test_a_unix_socket_that_is_free_or_was_left_by_the_dead_is_well(
+    run: Run, upstream: RecordingUpstream, folder: Path
+) -> None:
+    path = folder / "s3.sock"
+    listen_at(folder, path)
+    assert wrong(run) == {}
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    assert wrong(run) == {}
+    assert f"{path} is free, and what a dead gateway left there is replaced" in run("doctor").stdout
+    assert path.exists(), "looking took it away"
+
+
+def test_what_keeps_a_unix_socket_from_being_bound(run: Run, upstream: RecordingUpstream, folder: Path) -> None:
+    path = folder / "s3.sock"
+    listen_at(folder, path)
+    with socket.socket(socket.AF_UNIX) as taken:
+        taken.bind(str(path))
+        taken.listen()
+        assert "somebody answers" in wrong(run)["S3 socket"][0]
+    path.unlink()
+    path.write_text("")
+    found, advice = wrong(run)["S3 socket"]
+    assert "no socket" in found
+    assert "another path" in advice
+    listen_at(folder, folder / "none" / "s3.sock")
+    assert "make" in wrong(run)["S3 socket"][1]
+
+
+def test_a_store_on_a_unix_socket_is_asked_there(run: Run, upstream: RecordingUpstream, folder: Path) -> None:
+    config, path = folder / "gateway.toml", folder / "store.sock"
+    config.write_text(config.read_text().replace(upstream.endpoint, f"unix:{path}"))
+    with RecordingUpstream(canned(ok(LISTED, b"Date: " + date())), path=path):
+        assert wrong(run) == {}
+    found, advice = wrong(run)["store"]
+    assert f"unix:{path}" in found
+    assert "socket" in advice

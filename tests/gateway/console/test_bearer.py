@@ -5,7 +5,7 @@ from aiohttp.test_utils import make_mocked_request
 from gateway.console.acts import Caller
 from gateway.console.bearer import Bearer, address_of
 from gateway.console.problems import Problem
-from keystore.source_cidrs import read_networks
+from gateway.source import NOBODY, read_trusted
 from tests.support.plane import Plane
 
 
@@ -15,7 +15,7 @@ def sent(*values: str) -> web.Request:
 
 async def refused(plane: Plane, request: web.Request) -> Problem:
     with pytest.raises(Problem) as problem:
-        await Bearer(plane.keystore.store, (), lambda: plane.now).caller(request)
+        await Bearer(plane.keystore.store, NOBODY, lambda: plane.now).caller(request)
     assert problem.value.status == 401
     assert problem.value.headers["WWW-Authenticate"].startswith("Bearer")
     return problem.value
@@ -25,7 +25,7 @@ async def refused(plane: Plane, request: web.Request) -> Problem:
 async def test_a_token_names_who_asks_and_what_they_see(plane: Plane, account: str | None) -> None:
     text = await plane.token(account)
     for header in (f"Bearer {text}", f"bearer {text}", f"BEARER  {text} "):
-        caller = await Bearer(plane.keystore.store, ()).caller(sent(header))
+        caller = await Bearer(plane.keystore.store, NOBODY).caller(sent(header))
         assert caller == Caller(f"token:{text[5:17]}@unknown", account)
 
 
@@ -53,7 +53,7 @@ async def test_no_refusal_repeats_what_was_sent(plane: Plane) -> None:
 
 async def test_a_token_opens_nothing_from_the_request_after_its_revoke_on(plane: Plane) -> None:
     text = await plane.token()
-    bearer = Bearer(plane.keystore.store, ())
+    bearer = Bearer(plane.keystore.store, NOBODY)
     await bearer.caller(sent(f"Bearer {text}"))
     await plane.keystore.store.revoke_token(text[5:17], "test")
     assert "revoked" in str(await refused(plane, sent(f"Bearer {text}")))
@@ -65,7 +65,7 @@ def test_only_a_trusted_proxy_says_where_a_request_came_from() -> None:
         headers = sent().headers.copy()
 
     At.headers["X-Forwarded-For"] = "203.0.113.5"
-    assert address_of(At, ()) == "10.0.0.1"  # type: ignore[arg-type]
-    assert address_of(At, read_networks(("10.0.0.0/8",))) == "203.0.113.5"  # type: ignore[arg-type]
+    assert address_of(At, NOBODY) == "10.0.0.1"  # type: ignore[arg-type]
+    assert address_of(At, read_trusted(("10.0.0.0/8",))) == "203.0.113.5"  # type: ignore[arg-type]
     At.headers["X-Forwarded-For"] = "nonsense"
-    assert address_of(At, read_networks(("10.0.0.0/8",))) == "unknown"  # type: ignore[arg-type]
+    assert address_of(At, read_trusted(("10.0.0.0/8",))) == "unknown"  # type: ignore[arg-type]

@@ -20,9 +20,9 @@ from botocore.exceptions import ClientError
 from gateway.console import iam as iam_module
 from gateway.console.iam import IamDoor
 from gateway.iam.request import MAX_BODY
+from gateway.source import read_trusted
 from keystore.audited_rows import Wanted
 from keystore.scope import AllBuckets, BucketGrant, NoBuckets, Rights, Scope, SpecificBuckets
-from keystore.source_cidrs import read_networks
 from keystore.store import NewKey
 from tests.support.clients import AwsCli
 from tests.support.iam import HOST, Signing, form
@@ -86,7 +86,7 @@ class Aws:
 @asynccontextmanager
 async def served(plane: Plane, home: Path, trusted: tuple[str, ...] = ()) -> AsyncIterator[Door]:
     app = web.Application()
-    app.add_routes(IamDoor(plane.acts, plane.keystore.store, read_networks(trusted)).routes())
+    app.add_routes(IamDoor(plane.acts, plane.keystore.store, read_trusted(trusted)).routes())
     async with TestServer(app) as server:
         yield Door(plane, server, home)
 

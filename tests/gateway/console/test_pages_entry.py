@@ -4,7 +4,7 @@ from gateway.console.attempts import PER_ADDRESS
 from gateway.console.pages_entry import own_path
 from gateway.console.site import SiteSettings
 from gateway.console.visit import Visit
-from keystore.source_cidrs import read_networks
+from gateway.source import read_trusted
 from tests.support.console import OPERATOR, SAME, console
 
 
@@ -92,7 +92,7 @@ async def test_a_proxy_on_this_machine_must_have_tls_in_front_of_it() -> None:
 
 async def test_whoever_asks_is_who_a_trusted_proxy_says_and_nobody_else_s_word_counts() -> None:
     guess = {"token": "nqat_guess"}
-    async with console(SiteSettings(trusted=read_networks(("127.0.0.0/8",))), token="") as browser:
+    async with console(SiteSettings(trusted=read_trusted(("127.0.0.0/8",))), token="") as browser:
         for _ in range(PER_ADDRESS[0] + 2):
             await browser.post("/sign-in", guess, {**SAME, "X-Forwarded-For": "10.9.9.9, 192.0.2.7"})
         assert browser.door.asked == ["192.0.2.7"] * PER_ADDRESS[0]

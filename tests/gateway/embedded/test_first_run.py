@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.embedded.first_run import FirstRunError, set_line, up_and_serve
+from gateway.embedded.first_run import FirstRunError, _tried, set_line, up_and_serve
 
 TEXT = '[s3]\nlisten = "a:1"\n\n[upstream]\nendpoint = "http://old"\nprofile = "seaweedfs"\n'
 
@@ -73,3 +73,26 @@ def test_the_folder_is_for_its_owner_only_and_for_one_run_at_a_time(tmp_path: Pa
     os.close(lock)
     refused(tmp_path / "new", "nowhere")
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+
+
+# ---- on a Unix socket ----
+
+
+def test_a_unix_socket_that_cannot_be_listened_on_is_said_before_anything_is_started(tmp_path: Path) -> None:
+    path, data = tmp_path / "s3.sock", tmp_path / "data"
+    with socket.socket(socket.AF_UNIX) as taken:
+        taken.bind(str(path))
+        taken.listen()
+        assert "somebody answers" in refused(data, f"unix:{path}")
+    path.unlink()
+    path.write_text("")
+    assert "no socket" in refused(data, f"unix:{path}")
+    assert "absolute" in refused(data, "unix:s3.sock")
+    assert not (data / "store").exists()
+
+
+def test_what_is_shown_for_a_unix_socket_names_its_path_as_a_shell_takes_it() -> None:
+    shown = _tried("unix:/run/my sockets/s3.sock")
+    assert "curl --unix-socket '/run/my sockets/s3.sock'" in shown
+    assert "boto3" not in shown
+    assert 'endpoint_url="http://127.0.0.1:9000"' in _tried("http://127.0.0.1:9000")

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -95,6 +96,18 @@ def test_the_form_goes_to_the_control_plane_as_it_came_and_its_answer_comes_back
     )
     assert b"/%b/aws4_request" % service in dict(asked.headers)[b"authorization"]
     upstream.assert_untouched()
+
+
+@pytest.mark.parametrize(("trusted", "source"), [((), "unix"), (("unix",), "192.0.2.7")])
+def test_of_a_form_that_comes_by_the_unix_socket_the_control_plane_hears_that_or_whom_a_trusted_proxy_names(
+    tmp_path: Path, control: Control, trusted: tuple[str, ...], source: str
+) -> None:
+    told = request(framing=b"content-length: %d\r\nx-forwarded-for: 192.0.2.7\r\n" % len(FORM))
+    with RunningEngine(1, path=tmp_path / "s3.sock", trusted=trusted) as relaying, relaying.connect_here() as client:
+        relaying.engine.control = control
+        client.send(told)
+        assert client.reply().status == 403
+    assert [asked.source for asked in control.asked] == [source]
 
 
 def test_a_form_in_pieces_and_in_chunks_is_whole_when_it_arrives(relaying: RunningEngine, control: Control) -> None:

@@ -1,5 +1,12 @@
 """The store's side of the wire."""
 
+import asyncio
+import socket
+
+import uvloop
+
+from gateway.config import LimitsSettings
+from gateway.wire.upstream import tune
 from tests.support.recording_upstream import RecordingUpstream, canned, in_pieces, ok
 from tests.support.wire import RunningEngine
 
@@ -59,3 +66,21 @@ def test_a_body_behind_a_failed_head_is_not_taken_for_the_next_reply(
         client.send(gateway.signer.head("GET", "/bucket/k"))
         assert client.reply().body == b"second"
     assert upstream.connections == 2
+
+
+def test_a_unix_socket_takes_one_read_at_once() -> None:
+    """With the kernel's own buffer it takes 208 KiB, and every block of a large body is written twice."""
+
+    async def left_of_one_block() -> int:
+        near, far = socket.socketpair()
+        with far:
+            loop = asyncio.get_running_loop()
+            transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, near)
+            tune(transport)
+            transport.write(bytes(LimitsSettings().read_buffer))
+            left = transport.get_write_buffer_size()
+            transport.abort()
+            await asyncio.sleep(0)
+            return left
+
+    assert uvloop.run(left_of_one_block()) == 0

@@ -1,0 +1,103 @@
+"""The section of the store behind: where it is, by an address or a socket of this machine, and with what it is asked.
+As the other sections, but that it reads the file of the secret.
+"""
+
+import re
+from pathlib import Path
+from typing import Final, Literal, Self
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from gateway.config_sections import Section, SettingsError
+from gateway.unix_address import check_unix_path, unix_path
+
+_HOST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}(:[0-9]{1,5})?")
+
+
+class UpstreamSettings(Section):
+    """The object store behind."""
+
+    endpoint: str = Field(
+        description="http:// or https:// address of the store, no bucket, no query; or unix:/PATH of a socket where it "
+        "speaks plain http."
+    )
+    host: str | None = Field(
+        None,
+        description="Host that is signed and sent to a store on a Unix socket, whose path names none; localhost when "
+        "absent.",
+    )
+    profile: Literal["generic", "aws", "rgw", "garage", "seaweedfs", "minio", "rclone", "moto"] = Field(
+        "generic", description="Which store it is, and so what it can do; what a profile lacks is 501, never forwarded."
+    )
+    region: str = Field("us-east-1", description="Region that requests to the store are signed for.")
+    access_key_id: str = Field(description="The store's own access key id.")
+    secret_access_key: SecretStr | None = Field(None, description="Its secret; better in a file of its own.")
+    secret_access_key_file: Path | None = Field(
+        None, description="File that holds only the secret; refused if group or others can read it."
+    )
+    dot_segments: Literal["refuse", "pass"] = Field(
+        "refuse", description="Object keys with '.' or '..' segments: 'pass' only for stores that keep keys opaque."
+    )
+    trailers: bool | None = Field(
+        None,
+        description="Whether the store takes a checksum behind the body (STREAMING-UNSIGNED-PAYLOAD-TRAILER); as the "
+        "profile says when absent. Only for uploads too large to wait for theirs: see limits.spool_file.",
+    )
+    ca_file: Path | None = Field(None, description="Authorities for https; the system's when absent.")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _check_endpoint(cls, value: str) -> str:
+        path = unix_path(value)
+        if path is not None:
+            check_unix_path(path)
+            return value
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be http://HOST[:PORT], https://HOST[:PORT] or unix:/PATH")
+        if parts.username or parts.password:
+            raise ValueError("must not hold a credential; use access_key_id and secret_access_key_file")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        if (self.secret_access_key is None) == (self.secret_access_key_file is None):
+            raise ValueError("give exactly one of secret_access_key and secret_access_key_file")
+        return self
+
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, value: str | None) -> str | None:
+        if value is not None and not _HOST.fullmatch(value):
+            raise ValueError("must be a host name, with :PORT where the store expects one")
+        return value
+
+    @model_validator(mode="after")
+    def _one_host(self) -> Self:
+        if self.host is not None and self.socket is None:
+            raise ValueError("host: is for a Unix socket only; an http:// or https:// endpoint names its own")
+        return self
+
+    @property
+    def socket(self) -> str | None:
+        """The path of the Unix socket where the store listens; None for an address."""
+        return unix_path(self.endpoint)
+
+    @property
+    def url(self) -> SplitResult:
+        """What requests to the store name: its endpoint, or over a Unix socket the host it is called by there."""
+        return urlsplit(self.endpoint if self.socket is None else f"http://{self.host or 'localhost'}")
+
+    def secret(self) -> str:
+        """The store's secret. SettingsError when its file cannot be read or others can read it."""
+        if self.secret_access_key is not None:
+            return self.secret_access_key.get_secret_value()
+        path = self.secret_access_key_file
+        assert path is not None
+        try:
+            if path.stat().st_mode & 0o077:
+                raise SettingsError(f"upstream.secret_access_key_file: others can read {path}; run: chmod 600 {path}")
+            return path.read_text().strip()
+        except OSError as error:
+            raise SettingsError(f"upstream.secret_access_key_file: {path}: {error.strerror}") from error

@@ -1,0 +1,132 @@
+"""Workers that share one Unix socket."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from gateway.workers import accepting
+from gateway.workers.accepting import Accepting
+
+MANY = 60
+
+
+class Counted(asyncio.Protocol):
+    """`transports`: those that were made, of one worker."""
+
+    def __init__(self, transports: list[asyncio.BaseTransport]) -> None:
+        self._transports = transports
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transports.append(transport)
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "s3.sock"))
+        bound.listen(MANY)
+        yield bound
+
+
+@contextlib.contextmanager
+def clients(listener: socket.socket, number: int = MANY) -> Iterator[list[socket.socket]]:
+    with contextlib.ExitStack() as opened:
+        made = [opened.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(number)]
+        for client in made:
+            client.connect(listener.getsockname())
+        yield made
+
+
+async def until(holds) -> None:  # type: ignore[no-untyped-def]
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.001)
+
+
+async def ended(transports: list[asyncio.BaseTransport]) -> None:
+    for transport in transports:
+        transport.close()
+    await asyncio.sleep(0.01)
+
+
+def test_connections_that_come_at_once_are_shared_out(listener: socket.socket) -> None:
+    async def run() -> list[int]:
+        taken: list[list[asyncio.BaseTransport]] = [[], [], []]
+        workers = [Accepting(listener.dup(), lambda own=own: Counted(own)) for own in taken]  # type: ignore[misc]
+        await until(lambda: sum(map(len, taken)) == MANY)
+        for worker in workers:
+            worker.close()
+        await ended([transport for own in taken for transport in own])
+        return [len(own) for own in taken]
+
+    with clients(listener):
+        shares = uvloop.run(run())
+    assert min(shares) >= MANY // 6, shares
+
+
+def test_who_has_closed_takes_nothing_more_and_leaves_it_to_the_others(listener: socket.socket) -> None:
+    async def run() -> tuple[int, int]:
+        first: list[asyncio.BaseTransport] = []
+        second: list[asyncio.BaseTransport] = []
+        gone = Accepting(listener.dup(), lambda: Counted(first))
+        there = Accepting(listener.dup(), lambda: Counted(second))
+        gone.close()
+        await until(lambda: len(second) == MANY)
+        there.close()
+        await ended(second)
+        return len(first), len(second)
+
+    with clients(listener):
+        assert uvloop.run(run()) == (0, MANY)
+
+
+def test_where_no_file_can_be_opened_it_is_said_and_tried_again(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A listener that stays readable would otherwise keep the loop busy with nothing else."""
+    monkeypatch.setattr(accepting, "PAUSE", 0.05)
+
+    class Full(socket.socket):
+        failures = 2
+
+        def accept(self) -> tuple[socket.socket, object]:
+            if Full.failures:
+                Full.failures -= 1
+                raise OSError(24, "Too many open files")
+            return super().accept()
+
+    async def run() -> int:
+        taken: list[asyncio.BaseTransport] = []
+        worker = Accepting(Full(fileno=listener.dup().detach()), lambda: Counted(taken))
+        await until(lambda: len(taken) == 1)
+        worker.close()
+        await ended(taken)
+        return len(taken)
+
+    with clients(listener, 1):
+        assert uvloop.run(run()) == 1
+    assert [record.message.count("Too many open files") for record in caplog.records] == [1, 1]
+
+
+def test_closing_while_it_pauses_ends_it(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accepting, "PAUSE", 0.01)
+
+    class Full(socket.socket):
+        def accept(self) -> tuple[socket.socket, object]:
+            raise OSError(24, "Too many open files")
+
+    async def run() -> int:
+        taken: list[asyncio.BaseTransport] = []
+        worker = Accepting(Full(fileno=listener.dup().detach()), lambda: Counted(taken))
+        await asyncio.sleep(0.005)
+        worker.close()
+        await asyncio.sleep(0.05)
+        return len(taken)
+
+    with clients(listener, 1):
+        assert uvloop.run(run()) == 0
