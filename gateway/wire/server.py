@@ -92,6 +92,7 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = _State.CLOSED
+        self._writer.lost()
         self._pay_back()
         self._engine.forget(self)
         exchange, self.exchange = self.exchange, None
@@ -292,9 +293,8 @@ class ClientConnection(asyncio.BufferedProtocol):
     def write(self, message: bytes) -> None:
         self.transport.write(message)
 
-    def write_block(self, block: bytes | memoryview) -> None:
-        """One block of a reply's body. A memoryview must be a part of the shared read buffer."""
-        self._writer.write(block)
+    def write_block(self, block: bytes | memoryview, before: bytes = b"") -> None:
+        self._writer.write(block, before)
 
     def owe(self, size: int) -> None:
         """`size` bytes of the memory budget stand for what was just written: given back when it is sent."""
