@@ -160,16 +160,20 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     # ---- towards the store ----
 
-    def send(self, exchange: UpstreamUser, message: bytes, to_head: bool) -> None:
+    def send(self, exchange: UpstreamUser, message: bytes, to_head: bool, body: memoryview | None = None) -> None:
         """Begin one request: `message` is its head, with the body behind it where the body is already verified.
 
-        `to_head`: its method is HEAD, so no body follows the reply's head.
+        `body`: the body, where it is a part of one of the body buffers. `to_head`: the method is HEAD, so no body
+        follows the reply's head.
         """
         self._exchange = exchange
         self._to_head = to_head
         self._reading = _HEAD
         self.untouched = True
-        self.transport.write(message)
+        if body is None:
+            self.transport.write(message)
+        else:
+            self._writer.write_body(message, body)
 
     def send_block(self, block: bytes | memoryview) -> None:
         """One verified block of body. A memoryview must be a part of the shared read buffer."""
