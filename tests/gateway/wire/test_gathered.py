@@ -9,7 +9,7 @@ import pytest
 from gateway.wire.buffers import BODIES
 from gateway.wire.turn import SMALL_READ
 from tests.support.raw_client import UNSIGNED_PAYLOAD, RawReply
-from tests.support.recording_upstream import Exchange, RecordingUpstream, close_without_answer, ok
+from tests.support.recording_upstream import Exchange, RecordingUpstream, ok
 from tests.support.wire import RunningEngine, wait_until
 
 MIB = 1024 * 1024
@@ -69,6 +69,9 @@ def test_nothing_of_the_upload_before_leaves_with_the_next_in_its_buffer(
     assert put(gateway, BODY).status == 200
     assert put(gateway, OTHER[:50_000], sha256=UNSIGNED_PAYLOAD).status == 200
     assert bytes(upstream.requests[-1].body) == OTHER[:50_000]
+    assert put(gateway, b"").status == 200  # over the same connection: nothing stands between the two
+    assert [request.line.split(b" ")[0] for request in upstream.requests] == [b"PUT"] * 3
+    assert upstream.connections == 1
 
 
 def test_the_next_request_behind_a_body_is_not_read_into_it(
@@ -138,7 +141,7 @@ def test_a_store_that_reads_slowly_gets_every_byte_of_its_own_body(
 def test_a_store_that_leaves_in_the_middle_costs_its_buffer_and_no_more(
     gateway: RunningEngine, upstream: RecordingUpstream
 ) -> None:
-    upstream.script = close_without_answer
+    upstream.script = lambda exchange: exchange.close()
     for _ in range(BODIES + 1):
         assert put(gateway, BODY).status == 503
     bodies = gateway.engine.buffers.bodies
