@@ -17,9 +17,9 @@ gateway/s3/addressing.py gateway/s3/header_names.py gateway/s3/operation.py gate
 gateway/telemetry/request_log.py gateway/sigv4/canonical.py gateway/sigv4/chunk_signing.py gateway/sigv4/claim.py
 gateway/sigv4/signing.py gateway/sigv4/terms.py gateway/sigv4/verify.py gateway/wire/bucket.py gateway/wire/buffers.py
 gateway/wire/document.py gateway/wire/cutting.py gateway/wire/ending.py gateway/wire/engine.py
-gateway/wire/exchange.py gateway/wire/form_upload.py gateway/wire/heads.py gateway/wire/multipart.py
-gateway/wire/pool.py gateway/wire/relayed.py gateway/wire/reply.py gateway/wire/roles.py gateway/wire/server.py
-gateway/wire/streamed.py gateway/wire/turn.py gateway/wire/upload.py gateway/wire/upstream.py
+gateway/wire/exchange.py gateway/wire/form_upload.py gateway/wire/gathered.py gateway/wire/heads.py
+gateway/wire/multipart.py gateway/wire/pool.py gateway/wire/relayed.py gateway/wire/reply.py gateway/wire/roles.py
+gateway/wire/server.py gateway/wire/streamed.py gateway/wire/turn.py gateway/wire/upload.py gateway/wire/upstream.py
 keystore/access_key.py keystore/bucket_claims.py keystore/directory.py keystore/remembered.py keystore/scope.py
 """.split()
 

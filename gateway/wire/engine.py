@@ -165,7 +165,7 @@ class Engine:
         self.rules = rules
         self.reply_rules = reply_rules
         self.read_ahead = max(limits.head_bytes, limits.pipelined_bytes)  # of one client, before reading pauses
-        self.buffers = ReadBuffers(limits.read_buffer)
+        self.buffers = ReadBuffers(limits.read_buffer, body=limits.spool_memory)
         self.turn = Turn()
         signers = Signers(signer, directory.store_credential, target.region)
         self.upstream = Upstream(target, signers, UpstreamPool(endpoint, self.buffers, self.turn, limits))

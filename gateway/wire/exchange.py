@@ -18,6 +18,7 @@ from gateway.wire.bucket import foreseen_sink
 from gateway.wire.ending import Ending
 from gateway.wire.engine import LOG
 from gateway.wire.form_upload import FormUpload
+from gateway.wire.gathered import Gathered
 from gateway.wire.heads import ParsedReply
 from gateway.wire.relayed import Relayed, for_control_plane
 from gateway.wire.reply import choose_sink, declared
@@ -136,9 +137,11 @@ class Exchange(Ending):
                 raise S3Error(Code.SERVICE_UNAVAILABLE, "the access key was changed meanwhile", retry_after=1)
         self._connection = connection
         self._since = self._engine.clock
-        connection.send(self, request.head, request.method == b"HEAD")
-        if self._upload is not None:
-            self._upload.connected(connection)
+        upload = self._upload
+        body = upload.give() if type(upload) is Gathered else None
+        connection.send(self, request.head, request.method == b"HEAD", body)
+        if upload is not None:
+            upload.connected(connection)
 
     # ---- the request's body, from the client ----
 
@@ -163,6 +166,12 @@ class Exchange(Ending):
         self._authorized = admitted.authorized
         self._fresh = True
         return admitted
+
+    def body_room(self, shared: memoryview) -> memoryview:
+        """Where the next bytes of the body are to be read to."""
+        upload = self._upload
+        room = upload.room() if type(upload) is Gathered else None
+        return shared if room is None else room
 
     def body_block(self, block: bytes | memoryview, *, final: bool) -> None:
         upload = self._upload

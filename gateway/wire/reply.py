@@ -92,8 +92,7 @@ class Relay:
         if len(block) <= SMALL_WRITE:
             self._writer.write(out + block)
         else:
-            self._writer.write(out)
-            self._writer.write_block(block)
+            self._writer.write_block(block, out)
 
     def flush(self) -> None:
         if self._out:

@@ -92,6 +92,7 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = _State.CLOSED
+        self._writer.lost()
         self._pay_back()
         self._engine.forget(self)
         exchange, self.exchange = self.exchange, None
@@ -136,32 +137,32 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
     # ---- reading ----
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._engine.buffers.view
+        return self._into()
 
     def buffer_updated(self, nbytes: int) -> None:
-        block = self._engine.buffers.view[:nbytes]
-        state = self._state
-        if state is _HEAD:
-            if not self._pending:
-                self.since = self._engine.clock
-            self._pending += block
-            if len(self._pending) > self._engine.read_ahead:
-                self.pause_reading()
-            if nbytes > SMALL_READ:
-                self.take_turn()
-            else:
-                self._wait_for_turn()
-        elif state is _BODY:
+        block, state = self._into()[:nbytes], self._state
+        if state is _BODY:
             self.since = self._engine.clock
             self._take_body(block)
-        elif state is _HELD or state is _ANSWERING:
-            self._pending += block
-            if len(self._pending) > self._engine.read_ahead:
-                self.pause_reading()
         elif state is _State.LINGER:
             self._left -= nbytes
             if self._left < 0:
                 self.pause_reading()
+        elif state is not _State.CLOSED:
+            if state is _HEAD and not self._pending:
+                self.since = self._engine.clock
+            self._pending += block
+            if len(self._pending) > self._engine.read_ahead:
+                self.pause_reading()
+            if state is _HEAD:
+                self.take_turn() if nbytes >= SMALL_READ else self._wait_for_turn()
+
+    def _into(self) -> memoryview:
+        """Where a read goes. Nothing happens between the question before it and the one after."""
+        state, buffers = self._state, self._engine.buffers
+        if state is _BODY and self.exchange is not None:
+            return self.exchange.body_room(buffers.view)
+        return buffers.head if state is _HEAD else buffers.view
 
     def _wait_for_turn(self) -> None:
         if not self._waits:
@@ -292,9 +293,8 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
     def write(self, message: bytes) -> None:
         self.transport.write(message)
 
-    def write_block(self, block: bytes | memoryview) -> None:
-        """One block of a reply's body. A memoryview must be a part of the shared read buffer."""
-        self._writer.write(block)
+    def write_block(self, block: bytes | memoryview, before: bytes = b"") -> None:
+        self._writer.write(block, before)
 
     def owe(self, size: int) -> None:
         """`size` bytes of the memory budget stand for what was just written: given back when it is sent."""

@@ -1,6 +1,6 @@
 """How a request's body travels: which of the ways below, and everything that can be refused before its first byte.
 
-- nothing that is small leaves before all of it is verified (`Held`);
+- nothing that is small leaves before all of it is verified (`Held`, `Gathered`);
 - what is large leaves as it is verified, its last block behind the commit gate (`Streamed`);
 - a control document is held, verified and written anew (`document.py`).
 """
@@ -18,10 +18,12 @@ from gateway.spool import Spool
 from gateway.wire.bucket import BucketDocument
 from gateway.wire.document import Document
 from gateway.wire.engine import Engine
+from gateway.wire.gathered import Gathered
 from gateway.wire.heads import ChunkedBody
 from gateway.wire.multipart import CompletingDocument
 from gateway.wire.roles import Asking, Outlet, Upload, Uploading
 from gateway.wire.streamed import PIECE, Streamed
+from gateway.wire.turn import SMALL_READ
 
 
 class Held:
@@ -123,6 +125,10 @@ def hold_or_stream(engine: Engine, exchange: Uploading, reader: PayloadReader, a
     if length is not None and length > limits.object_size:
         raise S3Error(Code.ENTITY_TOO_LARGE, "an upload over the limit of one request")
     waiting = max(limits.spool_memory, limits.spool_part if authorized.operation.name == _PART else limits.spool_file)
+    if length is not None and not reader.framed and SMALL_READ < length <= engine.buffers.bodies.size:
+        buffer = engine.buffers.bodies.take()
+        if buffer is not None:
+            return Gathered(engine, exchange, reader, length, buffer)
     if length is None or length <= limits.spool_memory or (reader.trailer is not None and length <= waiting):
         return Held(engine, exchange, reader, waiting)
     return Streamed(engine, exchange, reader, length)

@@ -27,6 +27,8 @@ NOTSENT_LOWAT: Final = 262144
 UNIX_BUFFER: Final = 262144
 
 
+# Of a large read, where its head must end; the rest of the reads are small or begin with an interim reply.
+LARGE_HEAD: Final = 4096
 # Over TLS some bytes always wait: uvloop counts session tickets, and pauses at the mark, not above it.
 TLS_UNSENT: Final = 65536
 
@@ -163,16 +165,20 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
 
     # ---- towards the store ----
 
-    def send(self, exchange: UpstreamUser, message: bytes, to_head: bool) -> None:
+    def send(self, exchange: UpstreamUser, message: bytes, to_head: bool, body: memoryview | None = None) -> None:
         """Begin one request: `message` is its head, with the body behind it where the body is already verified.
 
-        `to_head`: its method is HEAD, so no body follows the reply's head.
+        `body`: the body, where it is a part of one of the body buffers. `to_head`: the method is HEAD, so no body
+        follows the reply's head.
         """
         self._exchange = exchange
         self._to_head = to_head
         self._reading = _HEAD
         self.untouched = True
-        self.transport.write(message)
+        if body is None:
+            self.transport.write(message)
+        else:
+            self._writer.write_body(message, body)
 
     def send_block(self, block: bytes | memoryview) -> None:
         """One verified block of body. A memoryview must be a part of the shared read buffer."""
@@ -212,15 +218,31 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
 
     def buffer_updated(self, nbytes: int) -> None:
         self.untouched = False
-        if self._reading is _HEAD:
+        if self._reading is not _HEAD:
+            self._take(self._buffers.view[:nbytes])
+        elif nbytes > SMALL_READ and not self._pending:
+            self._take_large(self._buffers.view[:nbytes])
+        else:
             self._pending += self._buffers.view[:nbytes]
             if nbytes > SMALL_READ:
                 self.take_turn()
             elif not self._waits:
                 self._waits = True
                 self._turn.put(self)
-        else:
-            self._take(self._buffers.view[:nbytes])
+
+    def _take_large(self, block: memoryview) -> None:
+        """A large read that begins with a head: only that is copied."""
+        begun = bytes(block[:LARGE_HEAD])
+        end = begun.find(b"\r\n\r\n") + 4
+        try:
+            reply = parse_reply_head(begun[:end], to_head=self._to_head) if end >= 4 else None
+            if reply is None or reply.head.status < 200:
+                self._pending = bytes(block)
+                self._take_head()
+            else:
+                self._begin_reply(reply, block[end:])
+        except UpstreamNonsense as error:
+            self._give_up(str(error))
 
     def take_turn(self) -> None:
         self._waits = False
@@ -262,7 +284,7 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
                 return
             self._pending = rest  # behind an interim reply; we never ask for one, and pass none on
 
-    def _begin_reply(self, reply: ParsedReply, rest: bytes) -> None:
+    def _begin_reply(self, reply: ParsedReply, rest: bytes | memoryview) -> None:
         exchange = self._exchange
         if exchange is None:
             return
@@ -270,7 +292,7 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
         self._keep_alive = reply.keep_alive and not (self._to_head and reply.head.status >= 400 and reply.length)
         body = reply.body
         if type(body) is int:
-            if len(rest) == body and self._may_serve_again(exchange):
+            if type(rest) is bytes and len(rest) == body and self._may_serve_again(exchange):
                 self._exchange = None
                 self._serve_again()
                 exchange.reply_whole(reply, rest)
@@ -288,12 +310,12 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
         if exchange is self._exchange:
             exchange.flush()
 
-    def _take_rest(self, rest: bytes) -> None:
+    def _take_rest(self, rest: bytes | memoryview) -> None:
         if self._reading is _LENGTH:
             self._take_length(rest)
-        elif rest and self._reading is _CHUNKED:
+        elif len(rest) and self._reading is _CHUNKED:
             self._take_chunked(rest)
-        elif rest and self._exchange is not None:
+        elif len(rest) and self._exchange is not None:
             self._exchange.reply_block(rest)
 
     def _take_length(self, block: bytes | memoryview) -> None:
@@ -356,6 +378,7 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
         if self._waits:
             self.take_turn()
         reading, self._reading = self._reading, _Reading.CLOSED
+        self._writer.lost()
         self._owner.lost(self)
         exchange, self._exchange = self._exchange, None
         if exchange is None:

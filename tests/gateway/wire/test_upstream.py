@@ -1,8 +1,10 @@
 """The store's side of the wire."""
 
 import asyncio
+import random
 import socket
 
+import pytest
 import uvloop
 
 from gateway.config import LimitsSettings
@@ -84,3 +86,53 @@ def test_a_unix_socket_takes_one_read_at_once() -> None:
             return left
 
     assert uvloop.run(left_of_one_block()) == 0
+
+
+LARGE = random.Random(5).randbytes(700_001)  # more than one read, and its head comes in the first of them
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "headers"),
+    [(b"", b"ETag: x"), (INTERIM, b"ETag: x"), (b"", b"X-A: " + b"a" * 5000)],
+    ids=["head", "interim reply", "long head"],
+)
+@pytest.mark.parametrize("size", [20_000, 700_001])
+def test_a_large_first_read_loses_nothing_of_the_body(
+    gateway: RunningEngine, upstream: RecordingUpstream, before: bytes, headers: bytes, size: int
+) -> None:
+    upstream.script = canned(before + ok(LARGE[:size], headers))
+    with gateway.connect() as client:
+        for _ in range(2):
+            client.send(gateway.signer.head("GET", "/bucket/k"))
+            assert client.reply().body == LARGE[:size]
+    assert upstream.connections == 1
+
+
+def test_a_large_reply_without_a_length_is_whole(gateway: RunningEngine, upstream: RecordingUpstream) -> None:
+    upstream.script = canned(
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (700_001, LARGE)
+    )
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("GET", "/bucket/k"))
+        assert client.reply().body == LARGE
+
+
+def test_what_a_large_read_brings_behind_the_reply_is_not_passed_on(
+    gateway: RunningEngine, upstream: RecordingUpstream
+) -> None:
+    upstream.script = canned(ok(LARGE[:20_000]) + ok(b"smuggled" * 4000))
+    with gateway.connect() as client:
+        for _ in range(2):
+            client.send(gateway.signer.head("GET", "/bucket/k"))
+            assert client.reply().body == LARGE[:20_000]
+    assert upstream.connections == 2
+
+
+def test_a_large_read_that_begins_with_nonsense_is_the_stores_fault(
+    gateway: RunningEngine, upstream: RecordingUpstream
+) -> None:
+    upstream.script = canned(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n" + LARGE)
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("GET", "/bucket/k"))
+        assert client.reply().status == 500
