@@ -1,24 +1,35 @@
 """What takes part in a run. Knows no program."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from bench.child import LOOPBACK
-from bench.scenario import Refusal
+from bench.scenario import Refusal, Scenario
 
 
 class Contender(NamedTuple):
-    """An S3 endpoint on loopback and the process whose family does its work. `verifies`: it refuses what it should."""
+    """An S3 endpoint on loopback and the process whose family does its work. `verifies`: it refuses what it should.
+
+    `certificate`: it speaks TLS and nothing else, with this one. `only`: the scenarios it is here for; None: all.
+    """
 
     name: str
     port: int
     pid: int
     version: str
     verifies: bool = False
+    certificate: Path | None = None
+    only: frozenset[str] | None = None
 
     @property
     def origin(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
+        return f"{'http' if self.certificate is None else 'https'}://{LOOPBACK}:{self.port}"
+
+    def takes_part(self, scenario: Scenario) -> bool:
+        """Who verifies nothing cannot refuse."""
+        named = self.only is None or scenario.name in self.only
+        return named and scenario.tls == (self.certificate is not None) and (self.verifies or scenario.refusal is None)
 
 
 class Credential(NamedTuple):

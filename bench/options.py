@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench.errors import BenchError
+from bench.relay import NAME as RELAY
 from bench.scenario import QUICK, SCENARIOS, USUAL, Scenario, select
 
 GATEWAYS: Final = ("gateway", "gateway-2", "python")
-RIVALS: Final = (*GATEWAYS, "twin")
+RIVALS: Final = (*GATEWAYS, "twin", RELAY)
 
 
 class Options(NamedTuple):
@@ -79,7 +80,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAMES",
         help="comma list of what is compared with nginx: gateway (compiled, after `make native`), gateway-2 (the "
         "same with two workers on the same cores), python (the gateway never compiled), twin (the same nginx again: it "
-        "shows the noise)",
+        "shows the noise), relay (blocking sockets, 1 MiB buffers: what copying alone "
+        "costs, of GET from 64 KiB and of PUT)",
     )
     parser.add_argument("--rounds", type=_positive, metavar="N", help="runs of each contender (default 9)")
     parser.add_argument("--seconds", type=_positive, metavar="N", help="length of one run (default 2)")

@@ -6,30 +6,35 @@ from typing import Any, Final
 
 from bench.measure import Sample
 from bench.ratios import QUANTITIES, Comparison, Ratio
-from bench.scenario import MIB, Scenario
+from bench.scenario import KIB, MIB, Scenario
 
-WIDTHS: Final = (13, 20, 20, 20, 20, 12, 20, 10)
+WIDTHS: Final = (13, 20, 20, 20, 20, 12, 20, 20, 10)
+_EXTRA: Final = {"beside_both": "CPU of both", "beside_relay": "CPU of relay"}  # of a Comparison
 _HEADINGS: Final = dict(zip(QUANTITIES, ("CPU per request", "throughput", "p50", "p99"), strict=True))
 
 
 def render_table(scenario: Scenario, comparisons: Iterable[Comparison], yardstick: str) -> str:
     """One scenario of these comparisons: a line per contender. The yardstick's says what 1.00 was, or else the title.
 
-    An upload has two columns more: beside relaying and hashing together, and how much payload passed, as it is.
+    An upload has a column more, beside relaying and hashing together; so has what a blocking relay took part in. What
+    has a body of 64 KiB or more says how much of it passed, as it is.
     """
+    shown = [comparison for comparison in comparisons if comparison.scenario == scenario.name]
     headings = ["CPU at best", *_HEADINGS.values(), "cores busy"]
-    if scenario.upload is not None:
-        headings += ["CPU of both", "MiB/s"]
+    extra = [name for name in _EXTRA if any(getattr(comparison, name) for comparison in shown)]
+    headings += [_EXTRA[name] for name in extra]
+    paced = scenario.upload is not None or scenario.size >= 64 * KIB
+    headings += ["MiB/s"] if paced else []
     title = scenario.title
     if scenario.beside is not None:
         title += f"; 1.00 is {scenario.beside} of the same contender in the same round"
     lines = [title, _line("", headings)]
-    for comparison in (one for one in comparisons if one.scenario == scenario.name):
+    for comparison in shown:
         cells = [_cell(comparison, quantity, yardstick) for quantity in QUANTITIES]
         cells = [f"{comparison.at_best:.2f}", *cells, f"{comparison.busy:.2f}"]
-        if comparison.beside_both is not None:
-            pace = comparison.figures["requests_per_second"] * scenario.size / MIB
-            cells += [ratio_text(comparison.beside_both), f"{pace:,.0f}"]
+        cells += ["–" if (ratio := getattr(comparison, name)) is None else ratio_text(ratio) for name in extra]
+        if paced:
+            cells.append(f"{comparison.figures['requests_per_second'] * scenario.size / MIB:,.0f}")
         lines.append(_line(comparison.contender, cells))
     return "\n".join(lines)
 
@@ -85,5 +90,5 @@ def _line(name: str, cells: Sequence[str]) -> str:
 
 def _plain(comparison: Comparison) -> dict[str, Any]:
     ratios = {quantity: ratio._asdict() for quantity, ratio in comparison.ratios.items()}
-    both = comparison.beside_both
-    return {**comparison._asdict(), "ratios": ratios, "beside_both": None if both is None else both._asdict()}
+    extra = {name: None if (ratio := getattr(comparison, name)) is None else ratio._asdict() for name in _EXTRA}
+    return {**comparison._asdict(), "ratios": ratios, **extra}

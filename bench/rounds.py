@@ -12,10 +12,10 @@ from bench.contender import Contender, Credentials
 from bench.hashing import NAME as HASHING
 from bench.hashing import measure_hashing
 from bench.measure import Sample, measure
-from bench.objects import KEPT, content, object_keys, upload_keys
+from bench.objects import KEPT, content, listed_keys, object_keys, upload_keys
 from bench.placement import Placement
-from bench.preflight import check_answers, check_refused, check_upload
-from bench.scenario import Refusal, Scenario
+from bench.preflight import check_answers, check_cipher, check_listed, check_refused, check_upload
+from bench.scenario import Read, Refusal, Scenario
 from bench.signed import Requests, falsely_signed, get_requests, put_requests
 from bench.wrk import render_script
 
@@ -71,15 +71,9 @@ def run_together(scenarios: Sequence[Scenario], course: Course, progress: Callab
 
 
 def _pairs(scenarios: Sequence[Scenario], contenders: Sequence[Contender]) -> list[tuple[Contender, Scenario]]:
-    """Contender by contender, so that what stands beside each other is measured one after the other.
-
-    Who verifies nothing cannot refuse.
-    """
+    """Contender by contender, so that what stands beside each other is measured one after the other."""
     return [
-        (contender, scenario)
-        for contender in contenders
-        for scenario in scenarios
-        if contender.verifies or scenario.refusal is None
+        (contender, scenario) for contender in contenders for scenario in scenarios if contender.takes_part(scenario)
     ]
 
 
@@ -98,7 +92,11 @@ def _hash(scenario: Scenario, course: Course, number: int) -> Sample:
 
 
 def _check(scenario: Scenario, contender: Contender, course: Course) -> None:
+    check_cipher(contender)
     requests = _signed(scenario, contender, course)
+    if scenario.read in (Read.LIST, Read.LIST_OWNERS):
+        check_listed(contender, requests, listed_keys())
+        return
     if scenario.refusal is not None:
         check_refused(contender, requests, scenario.refusal)
         return
@@ -116,7 +114,7 @@ def _run(scenario: Scenario, contender: Contender, course: Course, seconds: int,
     if requests.body:
         body_file = course.folder / "body"
         body_file.write_bytes(requests.body)
-    script = course.folder / f"{contender.name}.lua"
+    script = course.folder / "wrk.lua"
     script.write_text(render_script(requests.heads, scenario.expected, scenario.reply_size, body_file))
     seconds *= scenario.stretch
     return measure(contender, scenario, script, number=number, seconds=seconds, cpus=course.placement.generator)
@@ -125,7 +123,7 @@ def _run(scenario: Scenario, contender: Contender, course: Course, seconds: int,
 def _signed(scenario: Scenario, contender: Contender, course: Course, names: Sequence[str] = ()) -> Requests:
     origin, credential = contender.origin, course.credentials[scenario.refusal]
     if scenario.upload is None:
-        requests = get_requests(origin, credential, object_keys(scenario.size))
+        requests = get_requests(origin, credential, object_keys(scenario.size), scenario.read)
         return falsely_signed(requests) if scenario.refusal is Refusal.SIGNATURE else requests
     names = names or upload_keys(scenario.size)
     return put_requests(origin, credential, names, content(scenario.size), scenario.upload)

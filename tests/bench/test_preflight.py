@@ -1,5 +1,6 @@
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.certificate import write_certificate
 from bench.contender import Contender
 from bench.errors import BenchError
-from bench.preflight import check_answers, check_refused, check_upload
+from bench.preflight import check_answers, check_cipher, check_listed, check_refused, check_upload
 from bench.scenario import Refusal, Upload
 from bench.signed import Requests
 
@@ -102,6 +104,57 @@ def test_one_answer_that_is_not_the_whole_object_stops_the_bench(last: bytes, wo
     ):
         check_answers(contender, Requests([REQUEST] * 2), b"whole!")
     assert "very-secret" not in str(refused.value)
+
+
+def test_a_reply_to_head_is_read_without_the_body_it_names() -> None:
+    with answering(reply("200 OK", b"")) as contender:
+        check_answers(contender, Requests([REQUEST.replace(b"GET", b"HEAD")]), b"")
+
+
+def page(*object_keys: str) -> bytes:
+    entries = "".join(f"<Contents><Key>{object_key}</Key></Contents>" for object_key in object_keys)
+    return reply("200 OK", f"<ListBucketResult><Name>bench</Name>{entries}</ListBucketResult>".encode())
+
+
+def test_a_page_of_the_keys_there_are_may_be_measured() -> None:
+    with answering(*[page("a", "b")] * 2) as contender:
+        check_listed(contender, Requests([REQUEST] * 2), ["a", "b"])
+
+
+@pytest.mark.parametrize("last", [page("a"), page("b", "a"), page("a", "b", "c"), reply("200 OK", b"")])
+def test_one_page_of_other_keys_stops_the_bench(last: bytes) -> None:
+    with answering(page("a", "b"), last) as contender, pytest.raises(BenchError, match="keys, not the 2"):
+        check_listed(contender, Requests([REQUEST] * 2), ["a", "b"])
+
+
+@contextmanager
+def shaking_hands(certificate: Path, *, newest: ssl.TLSVersion) -> Iterator[Contender]:
+    """Agrees on a cipher, then ends."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = newest
+    context.load_cert_chain(certificate)
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        context.wrap_socket(connection, server_side=True).close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve)
+        server.start()
+        yield Contender("fake", listener.getsockname()[1], 0, "", certificate=certificate)
+        server.join()
+
+
+def test_contenders_speak_tls_with_one_cipher(tmp_path: Path) -> None:
+    certificate = tmp_path / "certificate.pem"
+    write_certificate(certificate)
+    with shaking_hands(certificate, newest=ssl.TLSVersion.TLSv1_3) as contender:
+        check_cipher(contender)
+    with (
+        shaking_hands(certificate, newest=ssl.TLSVersion.TLSv1_2) as contender,
+        pytest.raises(BenchError, match="not TLS_AES_256_GCM_SHA384"),
+    ):
+        check_cipher(contender)
 
 
 @pytest.mark.parametrize("refusal", Refusal)

@@ -41,6 +41,16 @@ def test_an_upload_is_shown_beside_relaying_and_hashing_and_with_its_throughput(
     assert hashing[heading.index("p50") :].startswith("–")
 
 
+def test_what_a_relay_took_part_in_has_a_column_for_it() -> None:
+    [large] = select(["get-1m"])
+    samples = [YARDSTICK, GATEWAY, YARDSTICK._replace(contender="relay", cpu_seconds=1.5)]
+    samples = [sample._replace(scenario="get-1m") for sample in samples]
+    _, heading, _, gateway, relay = render_table(large, compare(samples, "nginx"), "nginx").split("\n")
+    assert heading.endswith("cores busy  CPU of relay        MiB/s")
+    assert gateway[heading.index("CPU of relay") :] == "2.67 (2.67–2.67)    22,500"
+    assert relay[heading.index("CPU of relay") :].startswith("1.00 (1.00–1.00)")
+
+
 def test_the_title_of_a_refusal_says_what_it_stands_beside() -> None:
     [_, refused] = select(["refused-revoked"])
     samples = [YARDSTICK, GATEWAY, GATEWAY._replace(scenario="refused-revoked", cpu_seconds=1.2)]

@@ -3,7 +3,7 @@ from http import HTTPStatus
 import pytest
 
 from bench.errors import BenchError
-from bench.scenario import MIB, QUICK, SCENARIOS, STRETCH, USUAL, Refusal, Upload, select, together
+from bench.scenario import MIB, QUICK, SCENARIOS, STRETCH, USUAL, Read, Refusal, Upload, select, together
 
 
 def test_patterns_choose_in_table_order_and_once() -> None:
@@ -34,6 +34,24 @@ def test_every_kind_of_upload_is_there_and_the_usual_ones_declare_their_hash() -
     uploads = [scenario for scenario in SCENARIOS if scenario.upload is not None]
     assert {scenario.upload for scenario in uploads} == set(Upload)
     assert {scenario.upload for scenario in uploads if scenario.name in USUAL} == {Upload.SHA256}
+
+
+def test_every_kind_of_request_without_a_body_is_there_and_the_usual_ones_are_plain() -> None:
+    assert {scenario.read for scenario in SCENARIOS} == set(Read)
+    assert {scenario.read for scenario in SCENARIOS if scenario.name in USUAL} == {Read.GET}
+
+
+def test_a_head_is_of_an_object_without_bytes_because_the_generator_waits_for_them() -> None:
+    assert [scenario.size for scenario in SCENARIOS if scenario.read is Read.HEAD] == [0]
+
+
+def test_every_way_to_upload_is_there_in_three_sizes() -> None:
+    plain = [(one.upload, one.size) for one in SCENARIOS if one.upload is not None and not one.tls]
+    assert sorted(plain) == sorted((upload, size) for upload in Upload for size in (1024, MIB, 64 * MIB))
+
+
+def test_tls_is_measured_of_gets_and_puts() -> None:
+    assert {scenario.upload for scenario in SCENARIOS if scenario.tls} == {None, Upload.SHA256}
 
 
 def test_a_reply_carries_the_object_and_the_reply_to_an_upload_nothing() -> None:

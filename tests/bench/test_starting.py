@@ -1,0 +1,33 @@
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from bench.nginx import SEARCH_PATH
+from bench.options import parse_options
+from bench.placement import Placement
+from bench.rounds import run_together
+from bench.scenario import together
+from bench.starting import start
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(shutil.which("nginx", path=SEARCH_PATH) is None, reason="nginx is not installed"),
+    pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed"),
+]
+# What is checked of an answer, and how it is sent: one scenario for each way.
+WAYS = ["get-64k", "head-0", "presigned-1k", "list", "list-owners", "tls-get-1k", "put-1k"]
+
+
+def test_who_takes_part_is_measured_after_every_answer_was_right(tmp_path: Path) -> None:
+    """The gateway, nginx and the relay in front of a real nginx, under wrk for a second."""
+    chosen = [argument for name in WAYS for argument in ("--scenario", name)]
+    options = parse_options([*chosen, "--against", "python,relay", "--rounds", "1", "--seconds", "1"])
+    with ExitStack() as stack:
+        course = start(options, Placement(), tmp_path, stack)
+        samples = [one for group in together(options.scenarios) for one in run_together(group, course, lambda _: None)]
+    measured = {(sample.scenario, sample.contender) for sample in samples}
+    assert {(name, contender) for name in WAYS for contender in ("nginx", "python")} <= measured
+    assert {name for name, contender in measured if contender == "relay"} == {"get-64k", "put-1k"}
+    assert all(sample.requests > 0 for sample in samples)
