@@ -16,10 +16,11 @@ from bench.options import Options, parse_options
 from bench.placement import Placement, place
 from bench.ratios import compare
 from bench.relay import NAME as RELAY
-from bench.report import render_json, render_machine, render_table
-from bench.rounds import run_together
+from bench.report import render_json, render_machine, render_table, render_targets
+from bench.rounds import half_load, run_together
 from bench.scenario import STRETCH, together
 from bench.starting import YARDSTICK, start
+from bench.targets import judge
 
 UPLOADS: Final = (
     f"Uploads: over 1 MiB, rounds are {STRETCH} times as long; {HASHING} is one pass over the same bytes and no more;\n"
@@ -51,16 +52,20 @@ def _bench(options: Options) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nqgate-bench-")))
         course = start(options, placement, folder, stack)
         for scenarios in together(options.scenarios):
-            measured = run_together(scenarios, course, _progress)
+            pace = half_load(scenarios[0], course.contenders, samples)
+            measured = run_together(scenarios, course._replace(pace=pace), _progress)
             _progress("")
             for scenario in scenarios:
                 print(render_table(scenario, compare(measured, YARDSTICK), YARDSTICK), end="\n\n", flush=True)
             samples += measured
+    outcomes = judge(samples)
+    if outcomes:
+        print(render_targets(outcomes), end="\n\n")
     print(_footer(options, placement), render_machine(machine), sep="\n")
     if options.json_file is not None:
         settings = {"rounds": options.rounds, "seconds": options.seconds, "placement": placement._asdict()}
         comparisons = compare(samples, YARDSTICK)
-        options.json_file.write_text(render_json(machine, settings, options.scenarios, samples, comparisons))
+        options.json_file.write_text(render_json(machine, settings, options.scenarios, samples, comparisons, outcomes))
 
 
 def _footer(options: Options, placement: Placement) -> str:

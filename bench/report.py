@@ -7,6 +7,7 @@ from typing import Any, Final
 from bench.measure import Sample
 from bench.ratios import QUANTITIES, Comparison, Ratio
 from bench.scenario import KIB, MIB, Scenario
+from bench.targets import Outcome
 
 WIDTHS: Final = (13, 20, 20, 20, 20, 12, 20, 20, 10)
 _EXTRA: Final = {"beside_both": "CPU of both", "beside_relay": "CPU of relay"}  # of a Comparison
@@ -39,6 +40,16 @@ def render_table(scenario: Scenario, comparisons: Iterable[Comparison], yardstic
     return "\n".join(lines)
 
 
+def render_targets(outcomes: Iterable[Outcome]) -> str:
+    """A line per target; empty without one."""
+    lines = []
+    for outcome in outcomes:
+        bound, met = outcome.target.bound, "met" if outcome.met else "not met"
+        lines.append(f"  {outcome.target.name:<52}{bound:<10.2f}{ratio_text(outcome.ratio):<20}{met}")
+    heading = f"Targets, CPU per request where nothing else is named\n  {'':<52}{'at most':<10}measured"
+    return "\n".join([heading, *lines]) if lines else ""
+
+
 def render_machine(machine: Mapping[str, str]) -> str:
     return "\n".join(f"  {name:<12}{value}" for name, value in machine.items())
 
@@ -49,6 +60,7 @@ def render_json(
     scenarios: Sequence[Scenario],
     samples: Sequence[Sample],
     comparisons: Sequence[Comparison],
+    outcomes: Sequence[Outcome] = (),
 ) -> str:
     """Everything that was measured, from which the table can be made again."""
     document = {
@@ -56,6 +68,9 @@ def render_json(
         "settings": dict(settings),
         "scenarios": [scenario._asdict() for scenario in scenarios],
         "comparisons": [_plain(comparison) for comparison in comparisons],
+        "targets": [
+            {**outcome.target._asdict(), "ratio": outcome.ratio._asdict(), "met": outcome.met} for outcome in outcomes
+        ],
         "samples": [sample._asdict() for sample in samples],
     }
     return json.dumps(document, indent=2) + "\n"

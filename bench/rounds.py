@@ -6,6 +6,7 @@ Scenarios that stand beside another are measured in its rounds.
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Final, NamedTuple, TypeVar
 
 from bench.contender import Contender, Credentials
@@ -17,7 +18,7 @@ from bench.placement import Placement
 from bench.preflight import check_answers, check_cipher, check_listed, check_refused, check_upload
 from bench.scenario import Read, Refusal, Scenario
 from bench.signed import Requests, falsely_signed, get_requests, put_requests
-from bench.wrk import render_script
+from bench.wrk import render_script, threads
 
 WARM_UP_SECONDS: Final = 1
 T = TypeVar("T")
@@ -26,7 +27,8 @@ T = TypeVar("T")
 class Course(NamedTuple):
     """`folder` takes the load generator's scripts; they hold signatures, so it must be nobody else's.
 
-    `kept`: where the upstream puts the uploads that are to be looked at.
+    `kept`: where the upstream puts the uploads that are to be looked at. `pace`: requests per second of a scenario that
+    has one.
     """
 
     contenders: Sequence[Contender]
@@ -36,6 +38,7 @@ class Course(NamedTuple):
     rounds: int
     seconds: int
     placement: Placement
+    pace: float | None = None
 
 
 class Party(NamedTuple):
@@ -51,6 +54,17 @@ def turns(parties: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
     for number in range(rounds):
         order = parties if number % 2 == 0 else reversed(parties)
         yield from ((number, party) for party in order)
+
+
+def half_load(scenario: Scenario, contenders: Sequence[Contender], samples: Sequence[Sample]) -> float | None:
+    """Requests per second: half of what the slowest who takes part here reached where none were given."""
+    if scenario.half_of is None:
+        return None
+    reached = [
+        median(one.requests_per_second for one in samples if (one.scenario, one.contender) == (scenario.half_of, name))
+        for name in {contender.name for contender in contenders if contender.takes_part(scenario)}
+    ]
+    return min(reached) / 2
 
 
 def run_together(scenarios: Sequence[Scenario], course: Course, progress: Callable[[str], None]) -> list[Sample]:
@@ -115,7 +129,9 @@ def _run(scenario: Scenario, contender: Contender, course: Course, seconds: int,
         body_file = course.folder / "body"
         body_file.write_bytes(requests.body)
     script = course.folder / "wrk.lua"
-    script.write_text(render_script(requests.heads, scenario.expected, scenario.reply_size, body_file))
+    each = 1000 * threads(scenario.connections, course.placement.generator)
+    gap = None if course.pace is None else each / course.pace
+    script.write_text(render_script(requests.heads, scenario.expected, scenario.reply_size, body_file, gap))
     seconds *= scenario.stretch
     return measure(contender, scenario, script, number=number, seconds=seconds, cpus=course.placement.generator)
 

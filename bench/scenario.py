@@ -43,7 +43,8 @@ class Scenario(NamedTuple):
     """`size` is the length in bytes of the object that every request asks for or uploads; 0 of a list.
 
     `beside`: the scenario whose cost to the same contender is 1.00 here; without one it is the yardstick's.
-    `usual`: runs when no scenario is asked for.
+    `usual`: runs when no scenario is asked for. `half_of`: the scenario of which the slowest contender's throughput, in
+    the same run, is halved to be the rate at which every contender is asked here.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Scenario(NamedTuple):
     usual: bool = True
     read: Read = Read.GET
     tls: bool = False
+    half_of: str | None = None
 
     @property
     def stretch(self) -> int:
@@ -93,6 +95,7 @@ def _refused(name: str, why: str, refusal: Refusal) -> Scenario:
 # wrk takes the reply to a HEAD for one with a body of its Content-Length, and waits for it. So the object has no bytes.
 SCENARIOS: Final = (
     Scenario("get-1k", "GET 1 KiB, 32 connections", KIB, 32),
+    Scenario("get-1k-half", "GET 1 KiB at half load, 64 connections", KIB, 64, usual=False, half_of="get-1k"),
     Scenario("get-1k-c1", "GET 1 KiB, 1 connection", KIB, 1),
     Scenario("get-1k-c256", "GET 1 KiB, 256 connections", KIB, 256),
     Scenario("get-64k", "GET 64 KiB, 32 connections", 64 * KIB, 32),
@@ -124,7 +127,7 @@ USUAL: Final = tuple(scenario.name for scenario in SCENARIOS if scenario.usual)
 
 
 def select(patterns: Sequence[str], scenarios: Iterable[Scenario] = SCENARIOS) -> list[Scenario]:
-    """The scenarios whose name matches a shell pattern and those they stand beside, in table order.
+    """The scenarios whose name matches a shell pattern and those they need, in table order.
 
     Raises BenchError for a pattern that names none.
     """
@@ -134,8 +137,8 @@ def select(patterns: Sequence[str], scenarios: Iterable[Scenario] = SCENARIOS) -
             names = ", ".join(scenario.name for scenario in table)
             raise BenchError(f"no scenario matches {pattern!r}; there are: {names}")
     named = [scenario for scenario in table if any(fnmatchcase(scenario.name, pattern) for pattern in patterns)]
-    beside = {scenario.beside for scenario in named}
-    return [scenario for scenario in table if scenario in named or scenario.name in beside]
+    needed = {name for scenario in named for name in (scenario.beside, scenario.half_of)}
+    return [scenario for scenario in table if scenario in named or scenario.name in needed]
 
 
 def together(chosen: Sequence[Scenario]) -> list[list[Scenario]]:

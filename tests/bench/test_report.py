@@ -4,8 +4,9 @@ import pytest
 
 from bench.measure import Sample
 from bench.ratios import Ratio, compare
-from bench.report import figure_text, ratio_text, render_json, render_machine, render_table
+from bench.report import figure_text, ratio_text, render_json, render_machine, render_table, render_targets
 from bench.scenario import SCENARIOS, select
+from bench.targets import judge
 
 [GET, PUT] = select(["get-1k", "put-1m"])
 YARDSTICK = Sample("get-1k", "nginx", 0, requests=60_000, seconds=2.0, cpu_seconds=2.0, p50_us=800, p99_us=1500)
@@ -77,14 +78,24 @@ def test_a_ratio_shows_its_spread() -> None:
     assert ratio_text(Ratio(1.314, 1.2, 1.406)) == "1.31 (1.20–1.41)"
 
 
+def test_targets_are_listed_with_what_was_measured_and_whether_that_is_enough() -> None:
+    _, heading, line = render_targets(judge([YARDSTICK, GATEWAY])).split("\n")
+    assert " ".join(line.split()) == "GET 1 KiB / nginx 1.50 2.00 (2.00–2.00) not met"
+    assert line.index("1.50") == heading.index("at most")
+    cheap = GATEWAY._replace(cpu_seconds=2.25)
+    assert render_targets(judge([YARDSTICK, cheap])).endswith("1.50 (1.50–1.50)    met")
+    assert render_targets([]) == ""
+
+
 def test_json_holds_every_run_and_every_ratio() -> None:
     samples = [YARDSTICK, GATEWAY]
     comparisons = compare(samples, "nginx")
-    document = json.loads(render_json({"wrk": "4"}, {"rounds": 1}, SCENARIOS[:1], samples, comparisons))
+    document = json.loads(render_json({"wrk": "4"}, {"rounds": 1}, SCENARIOS[:1], samples, comparisons, judge(samples)))
     assert document["machine"] == {"wrk": "4"}
     assert document["settings"] == {"rounds": 1}
     assert document["scenarios"][0]["name"] == "get-1k"
     assert document["comparisons"][1]["beside_both"] is None
+    assert [(target["bound"], target["met"]) for target in document["targets"]] == [(1.5, False)]
     assert document["samples"][1]["cpu_seconds"] == 3.0
     assert document["comparisons"][1]["ratios"]["cpu_per_request_us"]["median"] == pytest.approx(2.0)
 

@@ -9,6 +9,7 @@ from bench.scenario import MIB, QUICK, SCENARIOS, STRETCH, USUAL, Read, Refusal,
 def test_patterns_choose_in_table_order_and_once() -> None:
     assert [scenario.name for scenario in select(["get-64k", "get-1k*", "get-1k"])] == [
         "get-1k",
+        "get-1k-half",
         "get-1k-c1",
         "get-1k-c256",
         "get-64k",
@@ -76,6 +77,14 @@ def test_a_refusal_is_403_without_the_object_and_everything_else_200() -> None:
         refused = scenario.refusal is not None
         assert scenario.expected == (HTTPStatus.FORBIDDEN if refused else HTTPStatus.OK)
         assert not refused or scenario.reply_size == 0
+
+
+def test_half_load_brings_along_what_it_is_the_half_of_and_is_measured_after_it() -> None:
+    groups = together(select(["get-1k-half"]))
+    assert [[scenario.name for scenario in group] for group in groups] == [["get-1k"], ["get-1k-half"]]
+    names = [scenario.name for scenario in SCENARIOS]
+    for scenario in SCENARIOS:
+        assert scenario.half_of is None or names.index(scenario.half_of) < names.index(scenario.name)
 
 
 def test_scenarios_are_measured_together_with_what_they_stand_beside() -> None:
