@@ -8,19 +8,22 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from bench.contender import YARDSTICK
 from bench.errors import BenchError
 from bench.hashing import NAME as HASHING
+from bench.hashing import ROOT
 from bench.machine import describe_machine
-from bench.measure import Sample
 from bench.options import Options, parse_options
+from bench.page import PAGE, PLOT, render_page
 from bench.placement import Placement, place
+from bench.plot import render_plot
 from bench.ratios import compare
 from bench.relay import NAME as RELAY
-from bench.report import render_json, render_machine, render_table, render_targets
+from bench.report import render_machine, render_table, render_targets
 from bench.rounds import half_load, run_together
+from bench.run import Run, read_run
 from bench.scenario import STRETCH, together
-from bench.starting import YARDSTICK, start
-from bench.targets import judge
+from bench.starting import start
 
 UPLOADS: Final = (
     f"Uploads: over 1 MiB, rounds are {STRETCH} times as long; {HASHING} is one pass over the same bytes and no more;\n"
@@ -45,37 +48,55 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _bench(options: Options) -> None:
-    machine = describe_machine()
+    if options.from_file is not None:
+        run = _read(options.from_file)
+        for scenario in run.scenarios:
+            print(render_table(scenario, run.comparisons, YARDSTICK), end="\n\n")
+    else:
+        run = _measured(options)
+    if run.outcomes:
+        print(render_targets(run.outcomes), end="\n\n")
+    print(_footer(run), render_machine(run.machine), sep="\n")
+    if options.docs:
+        for file, text in ((PAGE, render_page(run)), (PLOT, render_plot(run))):
+            (ROOT / file).write_text(text)
+
+
+def _measured(options: Options) -> Run:
+    """Prints the tables as they come. The file is whole after each: an error near the end takes only what follows."""
     placement = place(sorted(os.sched_getaffinity(0))) if options.pinned else Placement()
-    samples: list[Sample] = []
+    settings = {"rounds": options.rounds, "seconds": options.seconds, "placement": placement._asdict()}
+    run = Run(describe_machine(), settings, [])
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nqgate-bench-")))
         course = start(options, placement, folder, stack)
         for scenarios in together(options.scenarios):
-            pace = half_load(scenarios[0], course.contenders, samples)
+            pace = half_load(scenarios[0], course.contenders, run.samples)
             measured = run_together(scenarios, course._replace(pace=pace), _progress)
             _progress("")
             for scenario in scenarios:
                 print(render_table(scenario, compare(measured, YARDSTICK), YARDSTICK), end="\n\n", flush=True)
-            samples += measured
-    outcomes = judge(samples)
-    if outcomes:
-        print(render_targets(outcomes), end="\n\n")
-    print(_footer(options, placement), render_machine(machine), sep="\n")
-    if options.json_file is not None:
-        settings = {"rounds": options.rounds, "seconds": options.seconds, "placement": placement._asdict()}
-        comparisons = compare(samples, YARDSTICK)
-        options.json_file.write_text(render_json(machine, settings, options.scenarios, samples, comparisons, outcomes))
+            run = run._replace(samples=[*run.samples, *measured])
+            if options.json_file is not None:
+                options.json_file.write_text(run.json())
+    return run
 
 
-def _footer(options: Options, placement: Placement) -> str:
-    uploads = UPLOADS if any(scenario.upload is not None for scenario in options.scenarios) else ""
-    relayed = RELAYED if RELAY in options.rivals else ""
-    cores = "; ".join(f"{part} on {_cores(cpus)}" for part, cpus in placement._asdict().items())
+def _read(file: Path) -> Run:
+    try:
+        return read_run(file.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"{file} cannot be read: {error}") from error
+
+
+def _footer(run: Run) -> str:
+    uploads = UPLOADS if any(scenario.upload is not None for scenario in run.scenarios) else ""
+    relayed = RELAYED if any(sample.contender == RELAY for sample in run.samples) else ""
+    cores = "; ".join(f"{part} on {_cores(cpus)}" for part, cpus in run.settings["placement"].items())
     return (
-        f"Ratios to {YARDSTICK} proxy_pass, one worker each: median (lowest–highest) of {options.rounds} interleaved "
-        f"rounds of {options.seconds} s.\nCPU is user + system of all processes of a contender; at best: its cheapest "
-        f"round / the cheapest of {YARDSTICK}.\n{uploads}{relayed}Cores: {cores}."
+        f"Ratios to {YARDSTICK} proxy_pass, one worker each: median (lowest–highest) of {run.settings['rounds']} "
+        f"interleaved rounds of {run.settings['seconds']} s.\nCPU is user + system of all processes of a contender; at "
+        f"best: its cheapest round / the cheapest of {YARDSTICK}.\n{uploads}{relayed}Cores: {cores}."
     )
 
 

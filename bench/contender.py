@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from bench.child import LOOPBACK
 from bench.scenario import Refusal, Scenario
+
+YARDSTICK: Final = "nginx"  # the contender that is 1.00
 
 
 class Contender(NamedTuple):

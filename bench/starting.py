@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Final
 
 from bench.certificate import write_certificate
-from bench.contender import Contender, Credential, Credentials
+from bench.contender import YARDSTICK, Contender, Credential, Credentials
 from bench.gateway import serving_gateway
 from bench.nginx import proxy_pass, static_upstream
 from bench.objects import write_listings, write_objects
-from bench.options import GATEWAYS, Options
+from bench.options import GATEWAYS, TWO_WORKERS, Options
 from bench.placement import Placement
 from bench.relay import NAME as RELAY
 from bench.relay import blocking_relay
 from bench.rounds import Course
-from bench.scenario import Refusal
+from bench.scenario import SOME, Refusal
 
-YARDSTICK: Final = "nginx"
 # Signs where nobody verifies, when the gateway does not take part.
 UNVERIFIED: Final = dict.fromkeys((None, *Refusal), Credential("NQAK0000000000000000", "0" * 40))
 
@@ -37,15 +36,16 @@ def start(options: Options, placement: Placement, folder: Path, stack: ExitStack
     contenders: list[Contender] = []
     credentials: Credentials = UNVERIFIED
     for name, kind in product((YARDSTICK, *options.rivals), kinds):
+        if name == RELAY and kind is not None:
+            continue
         own = folder / (name if kind is None else f"{name}-tls")
         if name in GATEWAYS:
             road = serving_gateway(name, own, folder / "keys", upstream.port, placement.contender, kind)
             contender, credentials = stack.enter_context(road)
-        elif name != RELAY:
-            contender = stack.enter_context(proxy_pass(name, own, upstream.port, placement.contender, kind))
-        elif kind is None:
+        elif name == RELAY:
             contender = stack.enter_context(blocking_relay(own, upstream.port, placement.contender))
         else:
-            continue
-        contenders.append(contender)
+            contender = stack.enter_context(proxy_pass(name, own, upstream.port, placement.contender, kind))
+        few = options.full and name == TWO_WORKERS
+        contenders.append(contender._replace(only=SOME) if few else contender)
     return Course(contenders, credentials, folder, upstream.kept, options.rounds, options.seconds, placement)

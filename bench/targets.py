@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from bench.contender import YARDSTICK
 from bench.hashing import NAME as HASHING
 from bench.measure import Sample
 from bench.ratios import Ratio, spread
@@ -10,7 +11,7 @@ from bench.relay import NAME as RELAY
 from bench.scenario import QUICK, SCENARIOS
 
 CPU: Final = "cpu_per_request_us"
-_NGINX, _GATEWAY, _TWO_WORKERS = "nginx", "gateway", "gateway-2"
+_GATEWAY, _TWO_WORKERS = "gateway", "gateway-2"
 
 
 class Part(NamedTuple):
@@ -47,12 +48,12 @@ def _refused(scenario: str) -> Target:
 
 
 TARGETS: Final = (
-    _against("GET 1 KiB / nginx", "get-1k", 1.5, _NGINX),
-    _against("GET 1 KiB at half load, p99 / nginx", "get-1k-half", 2.0, _NGINX, quantity="p99_us"),
+    _against("GET 1 KiB / nginx", "get-1k", 1.5, YARDSTICK),
+    _against("GET 1 KiB at half load, p99 / nginx", "get-1k-half", 2.0, YARDSTICK, quantity="p99_us"),
     _against("GET 1 MiB / relay", "get-1m", 1.0, RELAY),
-    _against("GET 1 MiB / nginx", "get-1m", 1.0, _NGINX),
+    _against("GET 1 MiB / nginx", "get-1m", 1.0, YARDSTICK),
     _against("GET 64 MiB / relay", "get-64m", 1.25, RELAY),
-    _against("GET 64 MiB / nginx", "get-64m", 1.0, _NGINX),
+    _against("GET 64 MiB / nginx", "get-64m", 1.0, YARDSTICK),
     _against("PUT 1 MiB with its SHA-256 / relay and one pass", "put-1m", 1.15, RELAY, HASHING),
     _against("PUT 64 MiB with its SHA-256 / relay and one pass", "put-64m", 1.15, RELAY, HASHING),
     *(_refused(scenario.name) for scenario in SCENARIOS if scenario.refusal is not None),

@@ -31,6 +31,24 @@ def test_what_is_said_explicitly_wins_over_quick() -> None:
     assert (options.rounds, options.seconds, options.pinned) == (1, 7, False)
 
 
+def test_full_is_everything_beside_two_workers_and_the_relay() -> None:
+    options = parse_options(["--full"])
+    assert options.scenarios == SCENARIOS
+    assert options.rivals == ("gateway", "gateway-2", "relay")
+    assert (options.rounds, options.seconds, options.full) == (4, 2, True)
+
+
+def test_full_and_quick_exclude_each_other() -> None:
+    with pytest.raises(SystemExit):
+        parse_options(["--full", "--quick"])
+
+
+def test_a_run_can_be_shown_again_and_written_to_the_docs() -> None:
+    options = parse_options(["--from", "run.json", "--docs"])
+    assert (options.from_file, options.docs) == (Path("run.json"), True)
+    assert not parse_options([]).docs
+
+
 def test_json_goes_to_a_file() -> None:
     assert parse_options(["--json", "out.json"]).json_file == Path("out.json")
 

@@ -1,11 +1,11 @@
 import pytest
 
+from bench.contender import YARDSTICK
 from bench.hashing import NAME as HASHING
 from bench.measure import Sample
 from bench.options import RIVALS
 from bench.ratios import QUANTITIES, Ratio
 from bench.scenario import SCENARIOS
-from bench.starting import YARDSTICK
 from bench.targets import TARGETS, Part, Target, judge
 
 ADDED = Target("PUT", Part("gateway", "put-1m"), (Part("relay", "put-1m"), Part("sha256", "put-1m")), 1.15)
