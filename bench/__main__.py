@@ -70,6 +70,8 @@ def _measured(options: Options) -> Run:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nqgate-bench-")))
         course = start(options, placement, folder, stack)
+        versions = {contender.name: contender.version for contender in course.contenders}
+        run = run._replace(machine={**run.machine, **versions})
         for scenarios in together(options.scenarios):
             pace = half_load(scenarios[0], course.contenders, run.samples)
             measured = run_together(scenarios, course._replace(pace=pace), _progress)

@@ -10,30 +10,6 @@ from bench.scenario import Refusal, Scenario
 YARDSTICK: Final = "nginx"  # the contender that is 1.00
 
 
-class Contender(NamedTuple):
-    """An S3 endpoint on loopback and the process whose family does its work. `verifies`: it refuses what it should.
-
-    `certificate`: it speaks TLS and nothing else, with this one. `only`: the scenarios it is here for; None: all.
-    """
-
-    name: str
-    port: int
-    pid: int
-    version: str
-    verifies: bool = False
-    certificate: Path | None = None
-    only: frozenset[str] | None = None
-
-    @property
-    def origin(self) -> str:
-        return f"{'http' if self.certificate is None else 'https'}://{LOOPBACK}:{self.port}"
-
-    def takes_part(self, scenario: Scenario) -> bool:
-        """Who verifies nothing cannot refuse."""
-        named = self.only is None or scenario.name in self.only
-        return named and scenario.tls == (self.certificate is not None) and (self.verifies or scenario.refusal is None)
-
-
 class Credential(NamedTuple):
     access_key_id: str
     secret_access_key: str
@@ -44,3 +20,30 @@ class Credential(NamedTuple):
 
 # With what a request is signed that is to be served (None), or to be refused.
 Credentials = Mapping[Refusal | None, Credential]
+
+
+class Contender(NamedTuple):
+    """An S3 endpoint and the process whose family does its work; None: not to be seen from here.
+
+    `verifies`: it refuses what it should. `certificate`: it speaks TLS and nothing else, with this one. `only`: the
+    scenarios it is here for; None: all. `credentials`: its own, where it does not take those of the run.
+    """
+
+    name: str
+    port: int
+    pid: int | None
+    version: str
+    verifies: bool = False
+    certificate: Path | None = None
+    only: frozenset[str] | None = None
+    host: str = LOOPBACK
+    credentials: Credentials | None = None
+
+    @property
+    def origin(self) -> str:
+        return f"{'http' if self.certificate is None else 'https'}://{self.host}:{self.port}"
+
+    def takes_part(self, scenario: Scenario) -> bool:
+        """Who verifies nothing cannot refuse."""
+        named = self.only is None or scenario.name in self.only
+        return named and scenario.tls == (self.certificate is not None) and (self.verifies or scenario.refusal is None)

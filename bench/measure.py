@@ -17,7 +17,7 @@ SETTLE_SECONDS: Final = 0.1
 class Sample(NamedTuple):
     """One run. Processor time is user + system of every process of the contender; the upstream's is nobody's.
 
-    Latencies are None where nobody waited for an answer.
+    It is None where the contender's processes are not to be seen, latencies are where nobody waited for an answer.
     """
 
     scenario: str
@@ -25,32 +25,32 @@ class Sample(NamedTuple):
     round: int
     requests: int
     seconds: float
-    cpu_seconds: float
+    cpu_seconds: float | None
     p50_us: int | None
     p99_us: int | None
 
     @property
-    def cpu_per_request_us(self) -> float:
-        return self.cpu_seconds / self.requests * 1e6
+    def cpu_per_request_us(self) -> float | None:
+        return None if self.cpu_seconds is None else self.cpu_seconds / self.requests * 1e6
 
     @property
     def requests_per_second(self) -> float:
         return self.requests / self.seconds
 
     @property
-    def busy(self) -> float:
+    def busy(self) -> float | None:
         """Cores in use; well below the workers' number, something else limited the throughput."""
-        return self.cpu_seconds / self.seconds
+        return None if self.cpu_seconds is None else self.cpu_seconds / self.seconds
 
 
 def measure(
     contender: Contender, scenario: Scenario, script: Path, *, number: int, seconds: int, cpus: tuple[int, ...]
 ) -> Sample:
     """Load the contender for `seconds`. Raises BenchError if a reply was not what the scenario expects."""
-    before = cpu_time(contender.pid)
+    before = None if contender.pid is None else cpu_time(contender.pid)
     result = run_wrk(contender.origin, script, connections=scenario.connections, seconds=seconds, cpus=cpus)
     time.sleep(SETTLE_SECONDS)
-    used = cpu_time(contender.pid).since(before)
+    used = None if contender.pid is None or before is None else cpu_time(contender.pid).since(before)
     try:
         check_result(result, scenario.reply_size)
     except BenchError as error:

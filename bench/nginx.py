@@ -158,9 +158,11 @@ def read_version(text: str) -> str:
 
 
 @contextmanager
-def static_upstream(folder: Path, root: Path, cpus: Sequence[int]) -> Iterator[Upstream]:
-    """An nginx that serves the files below `root` and takes uploads."""
-    port = free_port()
+def static_upstream(folder: Path, root: Path, cpus: Sequence[int], port: int | None = None) -> Iterator[Upstream]:
+    """An nginx that serves the files below `root` and takes uploads, at this port or a free one."""
+    port = free_port() if port is None else port
+    if accepts(port):
+        raise BenchError(f"port {port} of loopback is taken: the upstream cannot listen there")
     configuration = static_configuration(folder, _user(), port, root)
     with _nginx("the upstream nginx", folder, configuration, port, cpus, _KEEP_MEMORY):
         yield Upstream(port, folder / "kept")

@@ -7,11 +7,15 @@ Pinning: with two cores it halved that deviation (0.08 against 0.15); with four 
 """
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bench.contender import YARDSTICK
 from bench.errors import BenchError
+from bench.hashing import NAME as HASHING
+from bench.peer import Peer, parse_peers
 from bench.relay import NAME as RELAY
 from bench.scenario import QUICK, SCENARIOS, USUAL, Scenario, select
 
@@ -26,7 +30,7 @@ class Options(NamedTuple):
     """`rivals`: the contenders measured against the yardstick; `seconds`: the length of one run.
 
     `full`: everything, two workers in some scenarios only. `docs`: write the page and the plot. `from_file`: measure
-    nothing, show this run.
+    nothing, show this run. `peers` stand in front of the upstream at `upstream_port` of loopback.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -38,6 +42,8 @@ class Options(NamedTuple):
     full: bool = False
     docs: bool = False
     from_file: Path | None = None
+    peers: tuple[Peer, ...] = ()
+    upstream_port: int | None = None
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
@@ -62,6 +68,8 @@ def parse_options(arguments: Sequence[str]) -> Options:
         full=given.full,
         docs=given.docs,
         from_file=given.from_file,
+        peers=_peers(given.peer, given.upstream_port),
+        upstream_port=given.upstream_port,
     )
 
 
@@ -71,6 +79,24 @@ def _rivals(text: str) -> tuple[str, ...]:
     if unknown:
         raise BenchError(f"--against knows {', '.join(RIVALS)}, not {', '.join(unknown)}")
     return names
+
+
+def _peers(text: str, upstream_port: int | None) -> tuple[Peer, ...]:
+    peers = parse_peers(text)
+    if peers and upstream_port is None:
+        raise BenchError("a peer stands in front of this bench's upstream: say where that is to be, by --upstream-port")
+    names = [peer.name for peer in peers]
+    taken = [name for name in names if names.count(name) > 1 or name in {YARDSTICK, HASHING, *RIVALS}]
+    if taken:
+        raise BenchError(f"a peer needs a name of its own, not {taken[0]}")
+    return peers
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 < number < 65536:
+        raise ValueError(text)
+    return number
 
 
 def _positive(text: str) -> int:
@@ -99,6 +125,11 @@ def _parser() -> argparse.ArgumentParser:
         "shows the noise), relay (blocking sockets, 1 MiB buffers: what copying alone "
         f"costs, of GET from 64 KiB and of PUT) (default: {USUALLY}; with --full {FULL})",
     )
+    text = "name=http://host:port or name=http://host:port,pid=123, several with blanks between: other S3 endpoints "
+    text += "in front of the upstream, with NAME_ACCESS_KEY_ID and NAME_SECRET_ACCESS_KEY (default: $PEERS)"
+    parser.add_argument("--peer", default=os.environ.get("PEERS", ""), metavar="PEERS", help=text)
+    text = "the upstream listens at this port of loopback, instead of a free one"
+    parser.add_argument("--upstream-port", type=_port, metavar="PORT", help=text)
     parser.add_argument("--rounds", type=_positive, metavar="N", help="runs of each contender (default 9)")
     parser.add_argument("--seconds", type=_positive, metavar="N", help="length of one run (default 2)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every run and every ratio to FILE")

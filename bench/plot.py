@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from bench.contender import YARDSTICK
 from bench.hashing import NAME as HASHING
-from bench.ratios import Ratio
+from bench.ratios import Comparison, Ratio
 from bench.run import Run
 
 LABELS: Final = 300  # width, as all sizes here in the units of the drawing
@@ -80,7 +80,7 @@ def render_plot(run: Run) -> str:
         comparison
         for name in titles
         for comparison in run.comparisons
-        if comparison.scenario == name and comparison.contender not in (YARDSTICK, HASHING)
+        if comparison.scenario == name and _drawn(comparison)
     ]
     ratios = [comparison.ratios["cpu_per_request_us"] for comparison in comparisons]
     low, high = _bounds(ratios)
@@ -112,6 +112,10 @@ def render_plot(run: Run) -> str:
         ticks=ticks,
         groups=groups,
     )
+
+
+def _drawn(comparison: Comparison) -> bool:
+    return comparison.contender not in (YARDSTICK, HASHING) and "cpu_per_request_us" in comparison.ratios
 
 
 def _bar(place: Callable[[float], float], ratio: Ratio, y: float, colour: str) -> Bar:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.certificate import CIPHER
-from bench.child import LOOPBACK
 from bench.contender import Contender
 from bench.errors import BenchError
 from bench.scenario import Refusal, Upload
@@ -82,7 +81,7 @@ def check_upload(contender: Contender, requests: Requests, payload: bytes, uploa
         leftover.unlink()  # of an upload that was refused, short of its end
     check_answers(contender, requests, b"")
     arrived = [file.read_bytes() for file in kept.iterdir()]
-    if arrived != [payload if contender.verifies else requests.content]:
+    if arrived != [payload] and (contender.verifies or arrived != [requests.content]):
         sizes = ", ".join(str(len(content)) for content in arrived) or "no"
         raise BenchError(f"{contender.name} passed on {sizes} bytes of an upload, not the {len(payload)} it was given")
 
@@ -107,10 +106,11 @@ def _answers(contender: Contender, requests: Requests, status: int) -> Iterator[
 
 
 def _connected(contender: Contender) -> socket.socket:
-    connection = socket.create_connection((LOOPBACK, contender.port), timeout=10)
+    connection = socket.create_connection((contender.host, contender.port), timeout=10)
     if contender.certificate is None:
         return connection
-    return ssl.create_default_context(cafile=contender.certificate).wrap_socket(connection, server_hostname=LOOPBACK)
+    context = ssl.create_default_context(cafile=contender.certificate)
+    return context.wrap_socket(connection, server_hostname=contender.host)
 
 
 def _ask(contender: Contender, connection: socket.socket, head: bytes, body: bytes) -> Answer:

@@ -30,15 +30,15 @@ class Comparison(NamedTuple):
     The figures are medians of bare values. `at_best` compares the cheapest rounds of the two in CPU per request: noise
     only ever adds to them. `beside_both`: of an upload, CPU per request / that of the yardstick and of the hash alone
     together. `beside_relay`: CPU per request / that of the blocking relay, and of the hash together where one is
-    declared.
+    declared. What needs the CPU of processes that are not to be seen is missing, or None.
     """
 
     scenario: str
     contender: str
     ratios: dict[str, Ratio]
-    at_best: float
+    at_best: float | None
     figures: dict[str, float]
-    busy: float
+    busy: float | None
     beside_both: Ratio | None = None
     beside_relay: Ratio | None = None
 
@@ -77,20 +77,24 @@ def compare(samples: Iterable[Sample], yardstick: str, scenarios: Iterable[Scena
 def _compare(group: Sequence[Sample], beside: Sequence[Sample]) -> Comparison:
     first = group[0]
     known = [name for name in QUANTITIES if getattr(first, name) is not None]
+    seen = first.cpu_seconds is not None
     return Comparison(
         scenario=first.scenario,
         contender=first.contender,
         ratios={name: spread(paired(group, beside, name)) for name in known},
-        at_best=_cheapest(group) / _cheapest(beside),
+        at_best=_cheapest(group) / _cheapest(beside) if seen else None,
         figures={name: median(_by_round(group, name).values()) for name in known},
-        busy=median(sample.busy for sample in group),
+        busy=median(_by_round(group, "busy").values()) if seen else None,
     )
 
 
-def _beside_sum(group: Sequence[Sample], *parts: Sequence[Sample] | None) -> Ratio:
-    """CPU per request / that of these together, round by round."""
+def _beside_sum(group: Sequence[Sample], *parts: Sequence[Sample] | None) -> Ratio | None:
+    """CPU per request / that of these together, round by round; None where it is not known."""
+    if group[0].cpu_seconds is None:
+        return None
     costs = [_by_round(part, "cpu_per_request_us") for part in parts if part]
-    return spread([sample.cpu_per_request_us / sum(cost[sample.round] for cost in costs) for sample in group])
+    own = _by_round(group, "cpu_per_request_us")
+    return spread([cost / sum(other[number] for other in costs) for number, cost in own.items()])
 
 
 def _by_round(samples: Sequence[Sample], quantity: str) -> dict[int, float]:
@@ -98,4 +102,4 @@ def _by_round(samples: Sequence[Sample], quantity: str) -> dict[int, float]:
 
 
 def _cheapest(samples: Sequence[Sample]) -> float:
-    return min(sample.cpu_per_request_us for sample in samples)
+    return min(_by_round(samples, "cpu_per_request_us").values())

@@ -32,7 +32,7 @@ def render_table(scenario: Scenario, comparisons: Iterable[Comparison], yardstic
     lines = [title, _line("", headings)]
     for comparison in shown:
         cells = [_cell(comparison, quantity, yardstick) for quantity in QUANTITIES]
-        cells = [f"{comparison.at_best:.2f}", *cells, f"{comparison.busy:.2f}"]
+        cells = [_figure(comparison.at_best), *cells, _figure(comparison.busy)]
         cells += ["–" if (ratio := getattr(comparison, name)) is None else ratio_text(ratio) for name in extra]
         if paced:
             cells.append(f"{comparison.figures['requests_per_second'] * scenario.size / MIB:,.0f}")
@@ -88,6 +88,10 @@ def figure_text(quantity: str, value: float) -> str:
             return f"{value / 1000:.2f} ms"
         case _:
             return f"{value:.1f} µs"
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _cell(comparison: Comparison, quantity: str, yardstick: str) -> str:

@@ -137,7 +137,7 @@ def _run(scenario: Scenario, contender: Contender, course: Course, seconds: int,
 
 
 def _signed(scenario: Scenario, contender: Contender, course: Course, names: Sequence[str] = ()) -> Requests:
-    origin, credential = contender.origin, course.credentials[scenario.refusal]
+    origin, credential = contender.origin, (contender.credentials or course.credentials)[scenario.refusal]
     if scenario.upload is None:
         requests = get_requests(origin, credential, object_keys(scenario.size), scenario.read)
         return falsely_signed(requests) if scenario.refusal is Refusal.SIGNATURE else requests

@@ -1,5 +1,6 @@
 """Starts the upstream and who takes part, in a temporary folder. Measures nothing."""
 
+import os
 from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
@@ -11,6 +12,7 @@ from bench.gateway import serving_gateway
 from bench.nginx import proxy_pass, static_upstream
 from bench.objects import write_listings, write_objects
 from bench.options import GATEWAYS, TWO_WORKERS, Options
+from bench.peer import as_contender
 from bench.placement import Placement
 from bench.relay import NAME as RELAY
 from bench.relay import blocking_relay
@@ -29,7 +31,8 @@ def start(options: Options, placement: Placement, folder: Path, stack: ExitStack
     write_listings(folder / "objects")
     for size in {scenario.size for scenario in options.scenarios if scenario.upload is None}:
         write_objects(folder / "objects", size)
-    upstream = stack.enter_context(static_upstream(folder / "upstream", folder / "objects", placement.upstream))
+    serving = static_upstream(folder / "upstream", folder / "objects", placement.upstream, options.upstream_port)
+    upstream = stack.enter_context(serving)
     certificate = folder / "certificate.pem"
     write_certificate(certificate)
     kinds = {scenario.tls: certificate if scenario.tls else None for scenario in options.scenarios}.values()
@@ -48,4 +51,5 @@ def start(options: Options, placement: Placement, folder: Path, stack: ExitStack
             contender = stack.enter_context(proxy_pass(name, own, upstream.port, placement.contender, kind))
         few = options.full and name == TWO_WORKERS
         contenders.append(contender._replace(only=SOME) if few else contender)
+    contenders += [as_contender(peer, os.environ) for peer in options.peers]
     return Course(contenders, credentials, folder, upstream.kept, options.rounds, options.seconds, placement)

@@ -221,6 +221,17 @@ def test_of_one_that_does_not_verify_only_what_it_passes_on_is_looked_at(tmp_pat
         check_upload(contender._replace(verifies=False), UPLOAD, PAYLOAD, Upload.SHA256, tmp_path)
 
 
+def test_of_a_peer_that_says_nothing_of_itself_the_object_or_its_framing_may_arrive(tmp_path: Path) -> None:
+    framed = UPLOAD._replace(content=b"framed")
+    with storing(lambda _, body: "200 OK", tmp_path) as contender:
+        check_upload(contender._replace(verifies=False), framed, PAYLOAD, Upload.TRAILER, tmp_path)
+    with (
+        storing(lambda _, body: "200 OK", tmp_path, slice(9)) as contender,
+        pytest.raises(BenchError, match="passed on 9 bytes"),
+    ):
+        check_upload(contender._replace(verifies=False), framed, PAYLOAD, Upload.TRAILER, tmp_path)
+
+
 def test_an_object_where_a_refusal_was_expected_does_not_garble_the_terminal() -> None:
     with (
         answering(reply("200 OK", b"\x1b[2J\r\n\x00 object \xff")) as contender,

@@ -119,3 +119,12 @@ def test_the_yardstick_beside_itself_is_one_and_each_scenario_has_its_own() -> N
     ]
     assert comparisons[1].ratios["p50_us"].median == 1.5
     assert comparisons[1].figures["cpu_per_request_us"] == pytest.approx(30)
+
+
+def test_a_peer_whose_processes_are_not_seen_has_its_latency_and_throughput_only() -> None:
+    unseen = nginx(0, 0.02)._replace(contender="peer", cpu_seconds=None, requests=500)
+    relay = nginx(0, 0.02)._replace(contender="relay")
+    *_, beside = compare([nginx(0, 0.02), relay, unseen], "nginx")
+    assert set(beside.ratios) == {"requests_per_second", "p50_us", "p99_us"}
+    assert beside.ratios["requests_per_second"].median == 0.5
+    assert (beside.at_best, beside.busy, beside.beside_relay) == (None, None, None)

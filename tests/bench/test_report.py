@@ -52,6 +52,12 @@ def test_what_a_relay_took_part_in_has_a_column_for_it() -> None:
     assert relay[heading.index("CPU of relay") :].startswith("1.00 (1.00–1.00)")
 
 
+def test_what_is_not_known_of_a_peer_is_a_dash() -> None:
+    samples = [YARDSTICK, YARDSTICK._replace(contender="peer", cpu_seconds=None)]
+    *_, peer = render_table(GET, compare(samples, "nginx"), "nginx").split("\n")
+    assert peer.split() == ["peer", "–", "–", *["1.00", "(1.00–1.00)"] * 3, "–"]
+
+
 def test_the_title_of_a_refusal_says_what_it_stands_beside() -> None:
     [_, refused] = select(["refused-revoked"])
     samples = [YARDSTICK, GATEWAY, GATEWAY._replace(scenario="refused-revoked", cpu_seconds=1.2)]

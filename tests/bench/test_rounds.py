@@ -79,3 +79,18 @@ def test_every_contender_is_asked_at_the_same_pace(monkeypatch: pytest.MonkeyPat
     run_together([half], course, lambda _: None)
     assert len(scripts) == 4
     assert all("if 0.500000 then" in script for script in scripts)
+
+
+def test_a_peer_is_asked_with_its_own_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    scripts: list[str] = []
+
+    def run(contender: Contender, scenario: Scenario, script: Path, *, number: int, **_: Any) -> Sample:
+        scripts.append(script.read_text())
+        return reached(contender.name, 1, number)
+
+    monkeypatch.setattr(rounds, "_check", lambda *_: None)
+    monkeypatch.setattr(rounds, "measure", run)
+    peer = NGINX._replace(name="peer", credentials={None: Credential("PEERS-OWN", "s")})
+    course = Course([NGINX, peer], CREDENTIALS, tmp_path, tmp_path, 1, 5, Placement())
+    run_together(select(["get-1k"]), course, lambda _: None)
+    assert ["PEERS-OWN" in script for script in scripts] == [False, True, False, True]
