@@ -65,7 +65,8 @@ def _bench(options: Options) -> None:
 def _measured(options: Options) -> Run:
     """Prints the tables as they come. The file is whole after each: an error near the end takes only what follows."""
     placement = place(sorted(os.sched_getaffinity(0))) if options.pinned else Placement()
-    settings = {"rounds": options.rounds, "seconds": options.seconds, "placement": placement._asdict()}
+    asked: dict[str, int] = {}  # per second, of each contender
+    settings = {"rounds": options.rounds, "seconds": options.seconds, "asked": asked, "placement": placement._asdict()}
     run = Run(describe_machine(), settings, [])
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nqgate-bench-")))
@@ -76,6 +77,9 @@ def _measured(options: Options) -> Run:
             pace = half_load(scenarios[0], course.contenders, run.samples)
             measured = run_together(scenarios, course._replace(pace=pace), _progress)
             _progress("")
+            if pace is not None:
+                asked[scenarios[0].name] = round(pace)
+                print(f"Each is asked {pace:,.0f} times a second:")
             for scenario in scenarios:
                 print(render_table(scenario, compare(measured, YARDSTICK), YARDSTICK), end="\n\n", flush=True)
             run = run._replace(samples=[*run.samples, *measured])

@@ -39,7 +39,8 @@ def start(options: Options, placement: Placement, folder: Path, stack: ExitStack
     contenders: list[Contender] = []
     credentials: Credentials = UNVERIFIED
     for name, kind in product((YARDSTICK, *options.rivals), kinds):
-        if name == RELAY and kind is not None:
+        few = options.full and name == TWO_WORKERS
+        if kind is not None and (few or name == RELAY):
             continue
         own = folder / (name if kind is None else f"{name}-tls")
         if name in GATEWAYS:
@@ -49,7 +50,6 @@ def start(options: Options, placement: Placement, folder: Path, stack: ExitStack
             contender = stack.enter_context(blocking_relay(own, upstream.port, placement.contender))
         else:
             contender = stack.enter_context(proxy_pass(name, own, upstream.port, placement.contender, kind))
-        few = options.full and name == TWO_WORKERS
         contenders.append(contender._replace(only=SOME) if few else contender)
     contenders += [as_contender(peer, os.environ) for peer in options.peers]
     return Course(contenders, credentials, folder, upstream.kept, options.rounds, options.seconds, placement)

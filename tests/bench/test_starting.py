@@ -11,7 +11,7 @@ from bench.nginx import SEARCH_PATH, proxy_pass, static_upstream
 from bench.options import parse_options
 from bench.placement import Placement
 from bench.rounds import run_together
-from bench.scenario import together
+from bench.scenario import SCENARIOS, SOME, together
 from bench.starting import start
 
 pytestmark = [
@@ -59,3 +59,12 @@ def test_a_port_that_somebody_has_is_not_waited_for(tmp_path: Path) -> None:
         static_upstream(tmp_path / "up", tmp_path, (), taken.getsockname()[1]),
     ):
         pass
+
+
+def test_in_a_full_run_two_workers_take_part_in_some_scenarios_only(tmp_path: Path) -> None:
+    options = parse_options(["--full", "--against", "gateway-2", "--scenario", "get-1k", "--scenario", "tls-get-1k"])
+    with ExitStack() as stack:
+        contenders = start(options, Placement(), tmp_path, stack).contenders
+    taken = {one.name: [scenario.name for scenario in SCENARIOS if one.takes_part(scenario)] for one in contenders}
+    assert set(taken) == {"nginx", "gateway-2"}
+    assert taken["gateway-2"] == [name for name in (scenario.name for scenario in SCENARIOS) if name in SOME]
