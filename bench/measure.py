@@ -8,7 +8,7 @@ from bench.contender import Contender
 from bench.errors import BenchError
 from bench.proc import cpu_time
 from bench.scenario import Scenario
-from bench.wrk import check_result, run_wrk
+from bench.wrk import WrkResult, check_result, run_wrk
 
 # The contender closes its connections after wrk has ended; that work belongs to this run.
 SETTLE_SECONDS: Final = 0.1
@@ -17,13 +17,14 @@ SETTLE_SECONDS: Final = 0.1
 class Sample(NamedTuple):
     """One run. Processor time is user + system of every process of the contender; the upstream's is nobody's.
 
-    It is None where the contender's processes are not to be seen, latencies are where nobody waited for an answer.
+    It is None where the contender's processes are not to be seen, latencies are where nobody waited for an answer. Of
+    `requests` for large downloads, the parts that had come at the end are counted too.
     """
 
     scenario: str
     contender: str
     round: int
-    requests: int
+    requests: float
     seconds: float
     cpu_seconds: float | None
     p50_us: int | None
@@ -43,6 +44,13 @@ class Sample(NamedTuple):
         return None if self.cpu_seconds is None else self.cpu_seconds / self.seconds
 
 
+def _requests(result: WrkResult, scenario: Scenario) -> float:
+    """Large downloads are cut off by the end, and paid for: the bytes tell how much of them had come."""
+    if scenario.stretch > 1 and scenario.reply_size:
+        return result.bytes / scenario.reply_size
+    return result.requests
+
+
 def measure(
     contender: Contender, scenario: Scenario, script: Path, *, number: int, seconds: int, cpus: tuple[int, ...]
 ) -> Sample:
@@ -59,7 +67,7 @@ def measure(
         scenario=scenario.name,
         contender=contender.name,
         round=number,
-        requests=result.requests,
+        requests=_requests(result, scenario),
         seconds=result.duration_us / 1e6,
         cpu_seconds=used,
         p50_us=result.p50_us,

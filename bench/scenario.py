@@ -63,7 +63,8 @@ class Scenario(NamedTuple):
     def stretch(self) -> int:
         """How many times longer it runs: what the end cuts off is counted as work, but not as requests.
 
-        Of two connections with 64 MiB that is one upload on average, beside some 50 whole ones in six seconds.
+        Of two connections with 64 MiB that is one upload on average, beside some 50 whole ones in six seconds. Of
+        downloads it is known how much of them had come.
         """
         return STRETCH if self.size > MIB else 1
 
