@@ -8,28 +8,30 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from bench.contender import Contender, Credential, Credentials
+from bench.contender import YARDSTICK
 from bench.errors import BenchError
-from bench.gateway import serving_gateway
 from bench.hashing import NAME as HASHING
+from bench.hashing import ROOT
 from bench.machine import describe_machine
-from bench.measure import Sample
-from bench.nginx import proxy_pass, static_upstream
-from bench.objects import write_objects
-from bench.options import GATEWAYS, Options, parse_options
+from bench.options import Options, parse_options
+from bench.page import PAGE, PLOT, render_page
 from bench.placement import Placement, place
+from bench.plot import render_plot
 from bench.ratios import compare
-from bench.report import render_json, render_machine, render_table
-from bench.rounds import Course, run_together
-from bench.scenario import STRETCH, Refusal, together
-
-YARDSTICK: Final = "nginx"
-# Signs where nobody verifies, when the gateway does not take part.
-UNVERIFIED: Final = dict.fromkeys((None, *Refusal), Credential("NQAK0000000000000000", "0" * 40))
+from bench.relay import NAME as RELAY
+from bench.report import render_machine, render_table, render_targets
+from bench.rounds import half_load, run_together
+from bench.run import Run, read_run
+from bench.scenario import STRETCH, together
+from bench.starting import start
 
 UPLOADS: Final = (
     f"Uploads: over 1 MiB, rounds are {STRETCH} times as long; {HASHING} is one pass over the same bytes and no more;\n"
     f"CPU of both: CPU per request / that of {YARDSTICK} and {HASHING} together.\n"
+)
+RELAYED: Final = (
+    "CPU of relay: CPU per request / that of the blocking relay; of an upload with its SHA-256, / that and "
+    f"{HASHING} together.\n"
 )
 
 
@@ -46,48 +48,61 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _bench(options: Options) -> None:
-    machine = describe_machine()
+    if options.from_file is not None:
+        run = _read(options.from_file)
+        for scenario in run.scenarios:
+            print(render_table(scenario, run.comparisons, YARDSTICK), end="\n\n")
+    else:
+        run = _measured(options)
+    if run.outcomes:
+        print(render_targets(run.outcomes), end="\n\n")
+    print(_footer(run), render_machine(run.machine), sep="\n")
+    if options.docs:
+        for file, text in ((PAGE, render_page(run)), (PLOT, render_plot(run))):
+            (ROOT / file).write_text(text)
+
+
+def _measured(options: Options) -> Run:
+    """Prints the tables as they come. The file is whole after each: an error near the end takes only what follows."""
     placement = place(sorted(os.sched_getaffinity(0))) if options.pinned else Placement()
-    samples: list[Sample] = []
+    asked: dict[str, int] = {}  # per second, of each contender
+    settings = {"rounds": options.rounds, "seconds": options.seconds, "asked": asked, "placement": placement._asdict()}
+    run = Run(describe_machine(), settings, [])
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nqgate-bench-")))
-        course = _course(options, placement, folder, stack)
+        course = start(options, placement, folder, stack)
+        versions = {contender.name: contender.version for contender in course.contenders}
+        run = run._replace(machine={**run.machine, **versions})
         for scenarios in together(options.scenarios):
-            measured = run_together(scenarios, course, _progress)
+            pace = half_load(scenarios[0], course.contenders, run.samples)
+            measured = run_together(scenarios, course._replace(pace=pace), _progress)
             _progress("")
+            if pace is not None:
+                asked[scenarios[0].name] = round(pace)
+                print(f"Each is asked {pace:,.0f} times a second:")
             for scenario in scenarios:
                 print(render_table(scenario, compare(measured, YARDSTICK), YARDSTICK), end="\n\n", flush=True)
-            samples += measured
-    print(_footer(options, placement), render_machine(machine), sep="\n")
-    if options.json_file is not None:
-        settings = {"rounds": options.rounds, "seconds": options.seconds, "placement": placement._asdict()}
-        comparisons = compare(samples, YARDSTICK)
-        options.json_file.write_text(render_json(machine, settings, options.scenarios, samples, comparisons))
+            run = run._replace(samples=[*run.samples, *measured])
+            if options.json_file is not None:
+                options.json_file.write_text(run.json())
+    return run
 
 
-def _course(options: Options, placement: Placement, folder: Path, stack: ExitStack) -> Course:
-    for size in {scenario.size for scenario in options.scenarios if scenario.upload is None}:
-        write_objects(folder / "objects", size)
-    upstream = stack.enter_context(static_upstream(folder / "upstream", folder / "objects", placement.upstream))
-    contenders: list[Contender] = []
-    credentials: Credentials = UNVERIFIED
-    for name in (YARDSTICK, *options.rivals):
-        if name in GATEWAYS:
-            road = serving_gateway(name, folder / name, folder / "keys", upstream, placement.contender)
-            contender, credentials = stack.enter_context(road)
-        else:
-            contender = stack.enter_context(proxy_pass(name, folder / name, upstream.port, placement.contender))
-        contenders.append(contender)
-    return Course(contenders, credentials, folder, upstream.kept, options.rounds, options.seconds, placement)
+def _read(file: Path) -> Run:
+    try:
+        return read_run(file.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"{file} cannot be read: {error}") from error
 
 
-def _footer(options: Options, placement: Placement) -> str:
-    uploads = any(scenario.upload is not None for scenario in options.scenarios)
-    cores = "; ".join(f"{part} on {_cores(cpus)}" for part, cpus in placement._asdict().items())
+def _footer(run: Run) -> str:
+    uploads = UPLOADS if any(scenario.upload is not None for scenario in run.scenarios) else ""
+    relayed = RELAYED if any(sample.contender == RELAY for sample in run.samples) else ""
+    cores = "; ".join(f"{part} on {_cores(cpus)}" for part, cpus in run.settings["placement"].items())
     return (
-        f"Ratios to {YARDSTICK} proxy_pass, one worker each: median (lowest–highest) of {options.rounds} interleaved "
-        f"rounds of {options.seconds} s.\nCPU is user + system of all processes of a contender; at best: its cheapest "
-        f"round / the cheapest of {YARDSTICK}.\n{UPLOADS if uploads else ''}Cores: {cores}."
+        f"Ratios to {YARDSTICK} proxy_pass, one worker each: median (lowest–highest) of {run.settings['rounds']} "
+        f"interleaved rounds of {run.settings['seconds']} s.\nCPU is user + system of all processes of a contender; at "
+        f"best: its cheapest round / the cheapest of {YARDSTICK}.\n{uploads}{relayed}Cores: {cores}."
     )
 
 

@@ -47,6 +47,11 @@ kek_file = "{folder}/kek"
 """
 
 
+def tls_configuration(certificate: Path) -> str:
+    """What is put behind `[s3]`. `certificate`: a PEM file with its private key."""
+    return f'tls_certificate = "{certificate}"\ntls_key = "{certificate}"\n'
+
+
 def configuration(folder: Path, port: int, console_port: int, endpoint: str, workers: int = 1) -> str:
     """gateway.toml; what is not in it is the gateway's default."""
     return _CONFIGURATION.format(
@@ -62,7 +67,12 @@ def configuration(folder: Path, port: int, console_port: int, endpoint: str, wor
 
 @contextmanager
 def serving_gateway(
-    name: str, folder: Path, keys: Path, upstream: Upstream, cpus: Sequence[int]
+    name: str,
+    folder: Path,
+    keys: Path,
+    upstream: Upstream,
+    cpus: Sequence[int],
+    certificate: Path | None = None,
 ) -> Iterator[tuple[Contender, Credentials]]:
     """A gateway in front of the upstream, and its keys. Raises BenchError if it does not come up.
 
@@ -75,7 +85,10 @@ def serving_gateway(
     file = folder / "gateway.toml"
     file.touch(mode=0o600)
     endpoint = upstream.endpoint(here=name == "gateway-unix")
-    file.write_text(configuration(keys, port, console_port, endpoint, 2 if name == "gateway-2" else 1))
+    settings = configuration(keys, port, console_port, endpoint, 2 if name == "gateway-2" else 1)
+    if certificate is not None:
+        settings = settings.replace("[s3]\n", f"[s3]\n{tls_configuration(certificate)}")
+    file.write_text(settings)
     native = name != "python" and NATIVE.is_dir()
     environment = _environment(file, native=native)
     if not keys.exists():
@@ -86,7 +99,7 @@ def serving_gateway(
     with child("the gateway", command, folder / "log", lambda: _is_ready(ready), environment) as pid:
         credentials = issue(environment)
         version = f"nqgate {installed('nqgate')}, {'compiled' if native else 'plain Python'}"
-        yield Contender(name, port, pid, version, verifies=True), credentials
+        yield Contender(name, port, pid, version, verifies=True, certificate=certificate), credentials
 
 
 def read_credential(text: str) -> Credential:

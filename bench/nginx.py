@@ -52,6 +52,10 @@ http {{
 """
 
 _STATIC: Final = """\
+  map $args $page {{
+    default list.xml;
+    ~fetch-owner=true list-owners.xml;
+  }}
   sendfile on;
   tcp_nopush on;
   open_file_cache max=4096 inactive=3600s;
@@ -73,6 +77,11 @@ _STATIC: Final = """\
       add_header ETag '"00000000000000000000000000000000"';
       return 200;
     }}
+    location = /{bucket} {{
+      default_type application/xml;
+      types {{ }}
+      try_files /$page =404;
+    }}
     location /{bucket}/{kept_prefix}/ {{
       client_body_in_file_only on;
       client_body_temp_path {kept};
@@ -93,7 +102,7 @@ _PROXY: Final = """\
     keepalive_timeout 3600s;
   }}
   server {{
-    listen {address}:{port} backlog=1024;
+    listen {address}:{port}{tls} backlog=1024;
     location / {{
       proxy_pass http://store;
       proxy_http_version 1.1;
@@ -101,6 +110,12 @@ _PROXY: Final = """\
       proxy_set_header Connection "";
     }}
   }}"""
+
+_TLS: Final = """\
+  ssl_certificate {certificate};
+  ssl_certificate_key {certificate};
+  ssl_protocols TLSv1.2 TLSv1.3;
+"""
 
 
 class Upstream(NamedTuple):
@@ -131,8 +146,12 @@ def static_configuration(folder: Path, user: str, port: int, root: Path) -> str:
     return _FRAME.format(folder=folder, user=user, http=static)
 
 
-def proxy_configuration(folder: Path, user: str, port: int, upstream_port: int) -> str:
-    http = _PROXY.format(address=LOOPBACK, port=port, upstream_port=upstream_port)
+def proxy_configuration(folder: Path, user: str, port: int, upstream_port: int, certificate: Path | None = None) -> str:
+    """`certificate`: a PEM file with its private key, to listen with TLS."""
+    tls = "" if certificate is None else " ssl"
+    http = _PROXY.format(address=LOOPBACK, port=port, upstream_port=upstream_port, tls=tls)
+    if certificate is not None:
+        http = _TLS.format(certificate=certificate) + http
     return _FRAME.format(folder=folder, user=user, http=http)
 
 
@@ -154,20 +173,25 @@ def read_version(text: str) -> str:
 
 
 @contextmanager
-def static_upstream(folder: Path, root: Path, cpus: Sequence[int]) -> Iterator[Upstream]:
-    """An nginx that serves the files below `root` and takes uploads."""
-    port = free_port()
+def static_upstream(folder: Path, root: Path, cpus: Sequence[int], port: int | None = None) -> Iterator[Upstream]:
+    """An nginx that serves the files below `root` and takes uploads, at this port or a free one."""
+    port = free_port() if port is None else port
+    if accepts(port):
+        raise BenchError(f"port {port} of loopback is taken: the upstream cannot listen there")
     configuration = static_configuration(folder, _user(), port, root)
     with _nginx("the upstream nginx", folder, configuration, port, cpus, _KEEP_MEMORY):
         yield Upstream(port, folder / "kept", folder / SOCKET)
 
 
 @contextmanager
-def proxy_pass(name: str, folder: Path, upstream_port: int, cpus: Sequence[int]) -> Iterator[Contender]:
+def proxy_pass(
+    name: str, folder: Path, upstream_port: int, cpus: Sequence[int], certificate: Path | None = None
+) -> Iterator[Contender]:
     """An nginx that relays everything to the upstream and authenticates nobody."""
     port = free_port()
-    with _nginx(name, folder, proxy_configuration(folder, _user(), port, upstream_port), port, cpus) as pid:
-        yield Contender(name, port, pid, nginx_version())
+    configuration = proxy_configuration(folder, _user(), port, upstream_port, certificate)
+    with _nginx(name, folder, configuration, port, cpus) as pid:
+        yield Contender(name, port, pid, nginx_version(), certificate=certificate)
 
 
 @contextmanager

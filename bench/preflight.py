@@ -5,13 +5,15 @@ one that forgets a part of what it was given, or one that refuses for another re
 """
 
 import http.client
+import re
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.child import LOOPBACK
+from bench.certificate import CIPHER
 from bench.contender import Contender
 from bench.errors import BenchError
 from bench.scenario import Refusal, Upload
@@ -32,6 +34,27 @@ def check_answers(contender: Contender, requests: Requests, expected: bytes) -> 
                 f"{contender.name} answered {_line(head)} with {len(answer.body)} bytes (Content-Length "
                 f"{answer.length}), not the {len(expected)} of the object"
             )
+
+
+def check_listed(contender: Contender, requests: Requests, object_keys: Sequence[str]) -> None:
+    """Raises BenchError unless each request is answered 200 with a page of exactly these keys, on one connection."""
+    for head, answer in _answers(contender, requests, http.HTTPStatus.OK):
+        listed = [escaped.decode("ascii", "replace") for escaped in re.findall(rb"<Key>([^<]*)</Key>", answer.body)]
+        if listed != list(object_keys):
+            raise BenchError(
+                f"{contender.name} answered {_line(head)} with a page of {len(listed)} keys, not the "
+                f"{len(object_keys)} there are"
+            )
+
+
+def check_cipher(contender: Contender) -> None:
+    """Raises BenchError if a contender that speaks TLS agreed on another cipher than the one that all are to use."""
+    if contender.certificate is None:
+        return
+    with _connected(contender) as connection:
+        cipher = connection.cipher() if isinstance(connection, ssl.SSLSocket) else None
+    if cipher is None or cipher[0] != CIPHER:
+        raise BenchError(f"{contender.name} speaks {cipher and cipher[0]}, not {CIPHER}: its cost would be another's")
 
 
 def check_refused(contender: Contender, requests: Requests, refusal: Refusal) -> None:
@@ -58,7 +81,7 @@ def check_upload(contender: Contender, requests: Requests, payload: bytes, uploa
         leftover.unlink()  # of an upload that was refused, short of its end
     check_answers(contender, requests, b"")
     arrived = [file.read_bytes() for file in kept.iterdir()]
-    if arrived != [payload if contender.verifies else requests.content]:
+    if arrived != [payload] and (contender.verifies or arrived != [requests.content]):
         sizes = ", ".join(str(len(content)) for content in arrived) or "no"
         raise BenchError(f"{contender.name} passed on {sizes} bytes of an upload, not the {len(payload)} it was given")
 
@@ -83,14 +106,18 @@ def _answers(contender: Contender, requests: Requests, status: int) -> Iterator[
 
 
 def _connected(contender: Contender) -> socket.socket:
-    return socket.create_connection((LOOPBACK, contender.port), timeout=10)
+    connection = socket.create_connection((contender.host, contender.port), timeout=10)
+    if contender.certificate is None:
+        return connection
+    context = ssl.create_default_context(cafile=contender.certificate)
+    return context.wrap_socket(connection, server_hostname=contender.host)
 
 
 def _ask(contender: Contender, connection: socket.socket, head: bytes, body: bytes) -> Answer:
     try:
         connection.sendall(head)
         _send_body(connection, body)
-        with http.client.HTTPResponse(connection) as reply:
+        with http.client.HTTPResponse(connection, method=head.partition(b" ")[0].decode()) as reply:
             reply.begin()
             return Answer(reply.status, reply.getheader("Content-Length"), reply.read())
     except (OSError, http.client.HTTPException) as error:

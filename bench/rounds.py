@@ -6,18 +6,19 @@ Scenarios that stand beside another are measured in its rounds.
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Final, NamedTuple, TypeVar
 
 from bench.contender import Contender, Credentials
 from bench.hashing import NAME as HASHING
 from bench.hashing import measure_hashing
 from bench.measure import Sample, measure
-from bench.objects import KEPT, content, object_keys, upload_keys
+from bench.objects import KEPT, content, listed_keys, object_keys, upload_keys
 from bench.placement import Placement
-from bench.preflight import check_answers, check_refused, check_upload
-from bench.scenario import Refusal, Scenario
+from bench.preflight import check_answers, check_cipher, check_listed, check_refused, check_upload
+from bench.scenario import Read, Refusal, Scenario
 from bench.signed import Requests, falsely_signed, get_requests, put_requests
-from bench.wrk import render_script
+from bench.wrk import render_script, threads
 
 WARM_UP_SECONDS: Final = 1
 T = TypeVar("T")
@@ -26,7 +27,8 @@ T = TypeVar("T")
 class Course(NamedTuple):
     """`folder` takes the load generator's scripts; they hold signatures, so it must be nobody else's.
 
-    `kept`: where the upstream puts the uploads that are to be looked at.
+    `kept`: where the upstream puts the uploads that are to be looked at. `pace`: requests per second of a scenario that
+    has one.
     """
 
     contenders: Sequence[Contender]
@@ -36,6 +38,7 @@ class Course(NamedTuple):
     rounds: int
     seconds: int
     placement: Placement
+    pace: float | None = None
 
 
 class Party(NamedTuple):
@@ -51,6 +54,17 @@ def turns(parties: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
     for number in range(rounds):
         order = parties if number % 2 == 0 else reversed(parties)
         yield from ((number, party) for party in order)
+
+
+def half_load(scenario: Scenario, contenders: Sequence[Contender], samples: Sequence[Sample]) -> float | None:
+    """Requests per second: half of what the slowest who takes part here reached where none were given."""
+    if scenario.half_of is None:
+        return None
+    reached = [
+        median(one.requests_per_second for one in samples if (one.scenario, one.contender) == (scenario.half_of, name))
+        for name in {contender.name for contender in contenders if contender.takes_part(scenario)}
+    ]
+    return min(reached) / 2
 
 
 def run_together(scenarios: Sequence[Scenario], course: Course, progress: Callable[[str], None]) -> list[Sample]:
@@ -71,15 +85,9 @@ def run_together(scenarios: Sequence[Scenario], course: Course, progress: Callab
 
 
 def _pairs(scenarios: Sequence[Scenario], contenders: Sequence[Contender]) -> list[tuple[Contender, Scenario]]:
-    """Contender by contender, so that what stands beside each other is measured one after the other.
-
-    Who verifies nothing cannot refuse.
-    """
+    """Contender by contender, so that what stands beside each other is measured one after the other."""
     return [
-        (contender, scenario)
-        for contender in contenders
-        for scenario in scenarios
-        if contender.verifies or scenario.refusal is None
+        (contender, scenario) for contender in contenders for scenario in scenarios if contender.takes_part(scenario)
     ]
 
 
@@ -98,7 +106,11 @@ def _hash(scenario: Scenario, course: Course, number: int) -> Sample:
 
 
 def _check(scenario: Scenario, contender: Contender, course: Course) -> None:
+    check_cipher(contender)
     requests = _signed(scenario, contender, course)
+    if scenario.read in (Read.LIST, Read.LIST_OWNERS):
+        check_listed(contender, requests, listed_keys())
+        return
     if scenario.refusal is not None:
         check_refused(contender, requests, scenario.refusal)
         return
@@ -116,16 +128,18 @@ def _run(scenario: Scenario, contender: Contender, course: Course, seconds: int,
     if requests.body:
         body_file = course.folder / "body"
         body_file.write_bytes(requests.body)
-    script = course.folder / f"{contender.name}.lua"
-    script.write_text(render_script(requests.heads, scenario.expected, scenario.reply_size, body_file))
+    script = course.folder / "wrk.lua"
+    each = 1000 * threads(scenario.connections, course.placement.generator)
+    gap = None if course.pace is None else each / course.pace
+    script.write_text(render_script(requests.heads, scenario.expected, scenario.reply_size, body_file, gap))
     seconds *= scenario.stretch
     return measure(contender, scenario, script, number=number, seconds=seconds, cpus=course.placement.generator)
 
 
 def _signed(scenario: Scenario, contender: Contender, course: Course, names: Sequence[str] = ()) -> Requests:
-    origin, credential = contender.origin, course.credentials[scenario.refusal]
+    origin, credential = contender.origin, (contender.credentials or course.credentials)[scenario.refusal]
     if scenario.upload is None:
-        requests = get_requests(origin, credential, object_keys(scenario.size))
+        requests = get_requests(origin, credential, object_keys(scenario.size), scenario.read)
         return falsely_signed(requests) if scenario.refusal is Refusal.SIGNATURE else requests
     names = names or upload_keys(scenario.size)
     return put_requests(origin, credential, names, content(scenario.size), scenario.upload)

@@ -1,17 +1,17 @@
 """The signed requests of a run, as bytes: exactly what boto3 sends, caught before it leaves."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, assert_never
 
 import botocore.session  # type: ignore[import-untyped]  # botocore ships no types
 from botocore.awsrequest import AWSResponse  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
 
 from bench.contender import Credential
-from bench.objects import BUCKET
-from bench.scenario import Upload
+from bench.objects import BUCKET, LISTED
+from bench.scenario import Read, Upload
 
 REGION: Final = "us-east-1"
 BLOCK: Final = 131072  # bytes of a chunk of the transfer coding, as botocore has urllib3 cut them
@@ -29,25 +29,44 @@ class Requests(NamedTuple):
     content: bytes = b""
 
 
-def get_requests(origin: str, credential: Credential, object_keys: Sequence[str]) -> Requests:
-    """One GetObject per object key, signed now and good for 15 minutes. `origin` has no path: http://127.0.0.1:9000."""
-    caught = _caught(_client(origin, credential, Config(s3=_PATH_STYLE)), "get_object", object_keys)
+def get_requests(origin: str, credential: Credential, object_keys: Sequence[str], read: Read = Read.GET) -> Requests:
+    """One request without a body per object key, of a list for the page behind it, signed now and good for 15 minutes.
+
+    `origin` has no path: http://127.0.0.1:9000.
+    """
+    client = _client(origin, credential, Config(s3=_PATH_STYLE, signature_version="s3v4"))
+    named = [{"Bucket": BUCKET, "Key": object_key} for object_key in object_keys]
+    match read:
+        case Read.GET:
+            caught = _caught(client, "get_object", named)
+        case Read.HEAD:
+            caught = _caught(client, "head_object", named)
+        case Read.PRESIGNED:
+            return Requests([_presigned(client, origin, parameters) for parameters in named])
+        case Read.LIST | Read.LIST_OWNERS:
+            owners = {"FetchOwner": True} if read is Read.LIST_OWNERS else {}
+            pages = [{"Bucket": BUCKET, "StartAfter": name, "MaxKeys": LISTED, **owners} for name in object_keys]
+            caught = _caught(client, "list_objects_v2", pages)
+        case _:
+            assert_never(read)
     return Requests([_head(request, origin) for request in caught])
 
 
 def put_requests(
     origin: str, credential: Credential, object_keys: Sequence[str], payload: bytes, upload: Upload
 ) -> Requests:
-    """One PutObject of the payload per object key. What boto3 does over https only is signed for https, sent over http.
+    """One PutObject of the payload per object key. What boto3 does over https only is signed for https, and the other
+    way round, whatever the origin says: the scheme is not signed.
 
     Without `Expect: 100-continue`, which boto3 does not sign: wrk cannot wait for the answer.
     """
-    if upload is not Upload.SHA256:
-        origin = origin.replace("http:", "https:", 1)
+    scheme = "http" if upload is Upload.SHA256 else "https"
+    origin = f"{scheme}:{origin.partition(':')[2]}"
     config = _UNSIGNED if upload is Upload.UNSIGNED else Config(s3=_PATH_STYLE)
+    named = [{"Bucket": BUCKET, "Key": object_key, "Body": payload} for object_key in object_keys]
     heads: list[bytes] = []
     content = b""
-    for request in _caught(_client(origin, credential, config), "put_object", object_keys, Body=payload):
+    for request in _caught(_client(origin, credential, config), "put_object", named):
         heads.append(_head(request, origin))
         content = content or request.body.read()
     body = transfer_chunked(content) if upload is Upload.TRAILER else content
@@ -81,7 +100,12 @@ def _head(request: Any, origin: str) -> bytes:
     return request_bytes(request.method, request.url.removeprefix(origin), request.headers)
 
 
-def _caught(client: Any, operation: str, object_keys: Sequence[str], **parameters: Any) -> Iterator[Any]:
+def _presigned(client: Any, origin: str, parameters: Mapping[str, Any]) -> bytes:
+    url: str = client.generate_presigned_url("get_object", parameters, ExpiresIn=900)
+    return request_bytes("GET", url.removeprefix(origin), {"Host": origin.partition("//")[2]})
+
+
+def _caught(client: Any, operation: str, calls: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
     """What botocore would send, one by one."""
     caught: list[Any] = []
 
@@ -91,8 +115,8 @@ def _caught(client: Any, operation: str, object_keys: Sequence[str], **parameter
 
     client.meta.events.register("before-send.s3", catch)
     send: Callable[..., Any] = getattr(client, operation)
-    for object_key in object_keys:
-        send(Bucket=BUCKET, Key=object_key, **parameters)
+    for parameters in calls:
+        send(**parameters)
         yield caught.pop()
 
 

@@ -19,6 +19,9 @@ _FIGURES: Final = re.compile(r"^nqbench((?: [a-z0-9_]+=\d+)+)$", re.MULTILINE)
 WATCHED: Final = 64 << 10
 
 # `setup` runs once per thread, and spreads the threads over the list; `request` answers with the next of the list.
+# `delay` is asked before each request how many ms to wait. It hands out the instants of one timetable per thread, with
+# gaps of chance (exponential; the same in each run), to whichever connection is free: so the rate is kept however long
+# answers take, as long as a connection is free, and what fell behind is caught up. wrk's timers tick in ms.
 # `init` runs in each thread; `response`, where there is one, at each reply. A body is read from a file, for a Lua
 # literal of it would be thrice as long, and put behind every head once, for doing so at each request lowered the
 # generator's pace by a third. LuaJIT has room enough: with four uploads of 64 MiB wrk takes 0.7 GiB.
@@ -33,6 +36,7 @@ function setup(thread)
   table.insert(threads, thread)
 end
 function init(_)
+  math.randomseed(offset)
   unexpected = 0
   if {body_file} then
     local file = assert(io.open({body_file}, "rb"))
@@ -48,6 +52,18 @@ end
 function request()
   offset = offset % #requests + 1
   return requests[offset]
+end
+if {gap_ms} then
+  local ffi = require("ffi")
+  ffi.cdef("typedef struct {{ long s; long ns; }} instant; int clock_gettime(int, instant *);")
+  local clock = ffi.new("instant")
+  local planned = nil
+  function delay()
+    ffi.C.clock_gettime(1, clock)
+    local now = tonumber(clock.s) * 1000 + tonumber(clock.ns) / 1000000
+    planned = (planned or now) - math.log(1 - math.random()) * {gap_ms}
+    return math.max(0, math.floor(planned - now + 0.5))
+  end
 end
 if expected then
   function response(status)
@@ -97,15 +113,19 @@ class WrkResult(NamedTuple):
         return {kind: count for kind, count in counted.items() if count}
 
 
-def render_script(requests: Sequence[bytes], status: int, size: int, body_file: Path | None = None) -> str:
+def render_script(
+    requests: Sequence[bytes], status: int, size: int, body_file: Path | None = None, gap_ms: float | None = None
+) -> str:
     """The Lua script that sends these requests in turn, each followed by what the file holds.
 
-    `status`, `size`: of every reply, the bytes of its body.
+    `status`, `size`: of every reply, the bytes of its body. `gap_ms`: the mean time between two requests of one thread,
+    where they are not to follow each other as fast as they are answered.
     """
     return _SCRIPT.format(
         requests=",\n".join(lua_string(request) for request in requests),
         expected=f"{status:d}" if size <= WATCHED else "nil",
         body_file="nil" if body_file is None else lua_string(bytes(body_file)),
+        gap_ms="nil" if gap_ms is None else f"{gap_ms:.6f}",
     )
 
 
@@ -140,10 +160,14 @@ def check_result(result: WrkResult, size: int) -> None:
         raise BenchError(f"{result.requests} replies of {size} bytes cannot fit into the {result.bytes} bytes received")
 
 
+def threads(connections: int, cpus: Sequence[int]) -> int:
+    """How many of them a run has."""
+    return min(connections, len(cpus) or 1)
+
+
 def run_wrk(origin: str, script: Path, *, connections: int, seconds: int, cpus: Sequence[int]) -> WrkResult:
     """Load `origin` for `seconds`. Raises BenchError if wrk is missing or fails."""
-    threads = min(connections, len(cpus) or 1)
-    sizes = [f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
+    sizes = [f"-t{threads(connections, cpus)}", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
     command = pinned(["wrk", *sizes, "--script", str(script), origin], cpus)
     done = _run(command, timeout=seconds + 30)
     if done.returncode != 0:

@@ -6,7 +6,7 @@ import pytest
 
 from bench import gateway
 from bench.errors import BenchError
-from bench.gateway import configuration, issue, read_credential
+from bench.gateway import configuration, issue, read_credential, tls_configuration
 from bench.objects import BUCKET
 from bench.scenario import Refusal
 
@@ -18,6 +18,11 @@ def test_configuration_puts_the_gateway_between_its_port_and_the_upstream() -> N
     assert settings["upstream"]["endpoint"] == "http://127.0.0.1:20003"
     assert settings["upstream"]["profile"] == "generic"
     assert settings["keystore"]["url"] == "sqlite:////somewhere/gateway/keystore.db"
+
+
+def test_with_a_certificate_it_listens_with_tls() -> None:
+    settings = tomllib.loads("[s3]\n" + tls_configuration(Path("/somewhere/certificate.pem")))
+    assert settings["s3"] == dict.fromkeys(["tls_certificate", "tls_key"], "/somewhere/certificate.pem")
 
 
 def test_the_issued_key_is_read() -> None:

@@ -29,6 +29,21 @@ def test_the_upstream_keeps_what_is_to_be_looked_at() -> None:
     assert f"client_body_temp_path {FOLDER}/kept;" in text
 
 
+def test_the_yardstick_speaks_tls_only_where_it_is_given_a_certificate() -> None:
+    plain, secure = (proxy_configuration(FOLDER, "", 1, 2, given) for given in (None, Path("/c.pem")))
+    assert "ssl" not in plain
+    assert "listen 127.0.0.1:1 ssl backlog" in secure
+    assert "ssl_certificate /c.pem;" in secure
+    assert "ssl_certificate_key /c.pem;" in secure
+
+
+def test_the_upstream_lists_with_owners_where_they_are_asked_for() -> None:
+    text = static_configuration(FOLDER, "", 1, Path("/files"))
+    assert "location = /bench {" in text
+    assert "default list.xml;" in text
+    assert "~fetch-owner=true list-owners.xml;" in text
+
+
 def test_both_have_one_worker_no_access_log_and_listen_on_loopback_only() -> None:
     for text in (
         static_configuration(FOLDER, "", 20001, Path("/files")),

@@ -4,6 +4,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.options import parse_options
+from bench.peer import Peer
 from bench.scenario import SCENARIOS
 
 
@@ -29,6 +30,43 @@ def test_what_is_said_explicitly_wins_over_quick() -> None:
     options = parse_options(["--quick", "--scenario", "get-1m", "--rounds", "1", "--seconds", "7", "--no-pin"])
     assert [scenario.name for scenario in options.scenarios] == ["get-1m"]
     assert (options.rounds, options.seconds, options.pinned) == (1, 7, False)
+
+
+def test_full_is_everything_beside_two_workers_and_the_relay() -> None:
+    options = parse_options(["--full"])
+    assert options.scenarios == SCENARIOS
+    assert options.rivals == ("gateway", "gateway-2", "relay")
+    assert (options.rounds, options.seconds, options.full) == (4, 2, True)
+
+
+def test_full_and_quick_exclude_each_other() -> None:
+    with pytest.raises(SystemExit):
+        parse_options(["--full", "--quick"])
+
+
+def test_a_run_can_be_shown_again_and_written_to_the_docs() -> None:
+    options = parse_options(["--from", "run.json", "--docs"])
+    assert (options.from_file, options.docs) == (Path("run.json"), True)
+    assert not parse_options([]).docs
+
+
+def test_peers_come_from_the_command_line_or_else_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEERS", "a=http://127.0.0.1:7070,pid=3")
+    options = parse_options(["--upstream-port", "20999"])
+    assert (options.peers, options.upstream_port) == ((Peer("a", "127.0.0.1", 7070, 3),), 20999)
+    given = parse_options(["--upstream-port", "20999", "--peer", "b=http://127.0.0.1:7071"])
+    assert [peer.name for peer in given.peers] == ["b"]
+
+
+def test_a_peer_must_know_where_the_upstream_will_be() -> None:
+    with pytest.raises(BenchError, match="--upstream-port"):
+        parse_options(["--peer", "a=http://127.0.0.1:7070"])
+
+
+@pytest.mark.parametrize("name", ["nginx", "gateway", "relay", "sha256"])
+def test_a_peer_takes_nobodys_name(name: str) -> None:
+    with pytest.raises(BenchError, match=f"not {name}"):
+        parse_options(["--upstream-port", "1", "--peer", f"{name}=http://127.0.0.1:7070"])
 
 
 def test_json_goes_to_a_file() -> None:

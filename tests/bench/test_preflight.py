@@ -1,5 +1,6 @@
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.certificate import write_certificate
 from bench.contender import Contender
 from bench.errors import BenchError
-from bench.preflight import check_answers, check_refused, check_upload
+from bench.preflight import check_answers, check_cipher, check_listed, check_refused, check_upload
 from bench.scenario import Refusal, Upload
 from bench.signed import Requests
 
@@ -104,6 +106,57 @@ def test_one_answer_that_is_not_the_whole_object_stops_the_bench(last: bytes, wo
     assert "very-secret" not in str(refused.value)
 
 
+def test_a_reply_to_head_is_read_without_the_body_it_names() -> None:
+    with answering(reply("200 OK", b"")) as contender:
+        check_answers(contender, Requests([REQUEST.replace(b"GET", b"HEAD")]), b"")
+
+
+def page(*object_keys: str) -> bytes:
+    entries = "".join(f"<Contents><Key>{object_key}</Key></Contents>" for object_key in object_keys)
+    return reply("200 OK", f"<ListBucketResult><Name>bench</Name>{entries}</ListBucketResult>".encode())
+
+
+def test_a_page_of_the_keys_there_are_may_be_measured() -> None:
+    with answering(*[page("a", "b")] * 2) as contender:
+        check_listed(contender, Requests([REQUEST] * 2), ["a", "b"])
+
+
+@pytest.mark.parametrize("last", [page("a"), page("b", "a"), page("a", "b", "c"), reply("200 OK", b"")])
+def test_one_page_of_other_keys_stops_the_bench(last: bytes) -> None:
+    with answering(page("a", "b"), last) as contender, pytest.raises(BenchError, match="keys, not the 2"):
+        check_listed(contender, Requests([REQUEST] * 2), ["a", "b"])
+
+
+@contextmanager
+def shaking_hands(certificate: Path, *, newest: ssl.TLSVersion) -> Iterator[Contender]:
+    """Agrees on a cipher, then ends."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = newest
+    context.load_cert_chain(certificate)
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        context.wrap_socket(connection, server_side=True).close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve)
+        server.start()
+        yield Contender("fake", listener.getsockname()[1], 0, "", certificate=certificate)
+        server.join()
+
+
+def test_contenders_speak_tls_with_one_cipher(tmp_path: Path) -> None:
+    certificate = tmp_path / "certificate.pem"
+    write_certificate(certificate)
+    with shaking_hands(certificate, newest=ssl.TLSVersion.TLSv1_3) as contender:
+        check_cipher(contender)
+    with (
+        shaking_hands(certificate, newest=ssl.TLSVersion.TLSv1_2) as contender,
+        pytest.raises(BenchError, match="not TLS_AES_256_GCM_SHA384"),
+    ):
+        check_cipher(contender)
+
+
 @pytest.mark.parametrize("refusal", Refusal)
 def test_a_gateway_that_refuses_every_request_for_this_reason_may_be_measured(refusal: Refusal) -> None:
     refused = reply("403 Forbidden", b"<Error><Code>%b</Code></Error>" % refusal.encode())
@@ -166,6 +219,17 @@ def test_a_gateway_that_forgets_the_end_of_an_upload_is_not_measured(tmp_path: P
 def test_of_one_that_does_not_verify_only_what_it_passes_on_is_looked_at(tmp_path: Path) -> None:
     with storing(lambda _, body: "200 OK", tmp_path) as contender:
         check_upload(contender._replace(verifies=False), UPLOAD, PAYLOAD, Upload.SHA256, tmp_path)
+
+
+def test_of_a_peer_that_says_nothing_of_itself_the_object_or_its_framing_may_arrive(tmp_path: Path) -> None:
+    framed = UPLOAD._replace(content=b"framed")
+    with storing(lambda _, body: "200 OK", tmp_path) as contender:
+        check_upload(contender._replace(verifies=False), framed, PAYLOAD, Upload.TRAILER, tmp_path)
+    with (
+        storing(lambda _, body: "200 OK", tmp_path, slice(9)) as contender,
+        pytest.raises(BenchError, match="passed on 9 bytes"),
+    ):
+        check_upload(contender._replace(verifies=False), framed, PAYLOAD, Upload.TRAILER, tmp_path)
 
 
 def test_an_object_where_a_refusal_was_expected_does_not_garble_the_terminal() -> None:

@@ -59,6 +59,27 @@ def test_the_cost_of_an_upload_stands_beside_relaying_and_hashing_together() -> 
     assert alone.ratios["cpu_per_request_us"] == pytest.approx(Ratio(0.75, 0.5, 1.0))
 
 
+def beside_relay(scenario: str) -> Ratio | None:
+    """Of a gateway that takes 60 and 90 µs where a relay takes 20 and 40, and the hash of the same bytes 10 and 5."""
+    costs = {"nginx": (1, 1), "relay": (20, 40), "gateway": (60, 90), "sha256": (10, 5)}
+    samples = [
+        SAMPLE._replace(scenario=scenario, contender=name, round=number, cpu_seconds=cost / 1000)
+        for name, both in costs.items()
+        for number, cost in enumerate(both)
+    ]
+    return {one.contender: one.beside_relay for one in compare(samples, "nginx")}["gateway"]
+
+
+def test_a_download_stands_beside_the_relay_and_an_upload_beside_the_relay_and_the_hash_it_declares() -> None:
+    assert beside_relay("get-1m") == pytest.approx(Ratio(2.625, 2.25, 3.0))
+    assert beside_relay("put-1m") == pytest.approx(Ratio(2.0, 2.0, 2.0))
+    assert beside_relay("put-1m-unsigned") == beside_relay("get-1m")
+
+
+def test_without_a_relay_nothing_stands_beside_it() -> None:
+    assert [one.beside_relay for one in compare([nginx(0, 0.02), gateway(0, 0.03)], "nginx")] == [None, None]
+
+
 def test_a_refusal_stands_beside_the_same_contender_serving_in_the_same_round() -> None:
     refused = [
         gateway(0, 0.015)._replace(scenario="refused-scope"),
@@ -98,3 +119,12 @@ def test_the_yardstick_beside_itself_is_one_and_each_scenario_has_its_own() -> N
     ]
     assert comparisons[1].ratios["p50_us"].median == 1.5
     assert comparisons[1].figures["cpu_per_request_us"] == pytest.approx(30)
+
+
+def test_a_peer_whose_processes_are_not_seen_has_its_latency_and_throughput_only() -> None:
+    unseen = nginx(0, 0.02)._replace(contender="peer", cpu_seconds=None, requests=500)
+    relay = nginx(0, 0.02)._replace(contender="relay")
+    *_, beside = compare([nginx(0, 0.02), relay, unseen], "nginx")
+    assert set(beside.ratios) == {"requests_per_second", "p50_us", "p99_us"}
+    assert beside.ratios["requests_per_second"].median == 0.5
+    assert (beside.at_best, beside.busy, beside.beside_relay) == (None, None, None)

@@ -6,7 +6,7 @@ from botocore.httpsession import BUFFER_SIZE
 
 from bench.contender import Credential
 from bench.objects import object_keys
-from bench.scenario import Upload
+from bench.scenario import Read, Upload
 from bench.signed import (
     BLOCK,
     Requests,
@@ -43,6 +43,46 @@ def test_every_request_is_for_another_object_and_has_another_signature() -> None
     requests = get_requests(ORIGIN, CREDENTIAL, object_keys(1024)[:20]).heads
     assert len({request.split(b" ", 2)[1] for request in requests}) == 20
     assert len({fields(request)["authorization"] for request in requests}) == 20
+
+
+def lines(read: Read) -> list[str]:
+    return [
+        head.partition(b" HTTP/1.1")[0].decode() for head in get_requests(ORIGIN, CREDENTIAL, ["a", "b"], read).heads
+    ]
+
+
+def test_a_head_is_signed_like_a_get() -> None:
+    assert lines(Read.HEAD) == ["HEAD /bench/a", "HEAD /bench/b"]
+    [request] = get_requests(ORIGIN, CREDENTIAL, ["a"], Read.HEAD).heads
+    assert "authorization" in fields(request)
+
+
+def test_a_presigned_get_is_signed_in_its_query_and_nowhere_else() -> None:
+    [request] = get_requests(ORIGIN, CREDENTIAL, ["a"], Read.PRESIGNED).heads
+    assert request.startswith(b"GET /bench/a?X-Amz-Algorithm=AWS4-HMAC-SHA256&")
+    assert b"&X-Amz-Signature=" in request
+    assert set(fields(request)) == {"accept-encoding", "host"}
+    assert fields(request)["host"] == "127.0.0.1:9000"
+
+
+def test_a_list_asks_for_a_page_behind_each_name_and_for_owners_where_they_are_wanted() -> None:
+    for read, owners in [(Read.LIST, False), (Read.LIST_OWNERS, True)]:
+        first, second = lines(read)
+        assert first.startswith("GET /bench?list-type=2")
+        assert "start-after=a" in first
+        assert "start-after=b" in second
+        assert ("fetch-owner=true" in first) == owners
+
+
+def test_over_tls_the_same_requests_are_sent_to_the_same_host() -> None:
+    secure = ORIGIN.replace("http:", "https:")
+    assert lines(Read.GET) == ["GET /bench/a", "GET /bench/b"]
+    for read in Read:
+        for head in get_requests(secure, CREDENTIAL, ["a"], read).heads:
+            assert b" /bench" in head.partition(b" HTTP/")[0]
+            assert fields(head)["host"] == "127.0.0.1:9000"
+    [head] = put_requests(secure, CREDENTIAL, ["a"], PAYLOAD, Upload.SHA256).heads
+    assert fields(head)["x-amz-content-sha256"] == hashlib.sha256(PAYLOAD).hexdigest()
 
 
 def put(upload: Upload, payload: bytes = PAYLOAD) -> tuple[Requests, dict[str, str]]:

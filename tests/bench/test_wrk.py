@@ -10,7 +10,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.scenario import SCENARIOS, together
-from bench.wrk import WATCHED, WrkResult, check_result, lua_string, read_result, render_script, run_wrk
+from bench.wrk import WATCHED, WrkResult, check_result, lua_string, read_result, render_script, run_wrk, threads
 
 LINE = (
     "nqbench requests=117250 duration_us=3000412 bytes=157817500 p50_us=820 p99_us=1521 "
@@ -157,3 +157,22 @@ def test_the_load_generator_does_the_same_for_what_stands_beside_each_other() ->
         for other in others:
             scripts = [render_script([b"GET /a"], 200, scenario.reply_size) for scenario in (first, other)]
             assert scripts[0] == scripts[1]
+
+
+@pytest.mark.server
+def test_a_rate_is_kept_whatever_the_answers_take(tmp_path: Path) -> None:
+    """Two connections answered at once could take thousands."""
+    script = tmp_path / "script.lua"
+    script.write_text(render_script([b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"], 200, 0, gap_ms=20.0))
+    with answering(200, every_fiftieth=200) as origin:
+        result = run_wrk(origin, script, connections=2, seconds=4, cpus=())
+    check_result(result, 0)
+    assert result.requests == pytest.approx(200, abs=60)  # a Poisson's 200, give or take four times its root
+
+
+def test_a_script_asks_as_fast_as_it_is_answered_where_no_pace_is_given() -> None:
+    assert "if nil then\n  local ffi" in render_script([b"GET /a"], 200, 0)
+
+
+def test_a_thread_for_each_core_and_none_without_a_connection() -> None:
+    assert [threads(32, ()), threads(32, (0, 1)), threads(1, (0, 1))] == [1, 2, 1]
