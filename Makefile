@@ -35,6 +35,9 @@ native: $(VENV)/.dev $(VENV)/.native ## compile the hot path into .venv/native (
 bench: $(VENV)/.dev $(VENV)/.bench-system $(VENV)/.native ## CPU per request of the gateway and of nginx proxy_pass, as ratios
 	@$(BIN)/python -m bench $(BENCH)
 
+bench-scale: $(VENV)/.dev $(VENV)/.bench-system $(VENV)/.native ## what it costs as connections, readers, keys and requests grow: a quarter of an hour
+	@$(BIN)/python -m bench.scale $(SCALE)
+
 soak: $(VENV)/.dev $(VENV)/.system ## the proofs of revocation and scope, SOAK (10) times as long, in an order of chance
 	@SOAK=$(SOAK) $(BIN)/python -m pytest -v -n 2 --dist loadgroup -m "server or not server" $(PROOFS)
 
@@ -82,4 +85,4 @@ $(VENV)/.sdks: $(BIN)/python tests/sdks/requirements.txt tests/sdks/js/package-l
 	@PATH=$(CURDIR)/$(VENV)/sdks/bin:$$PATH npm ci --prefix tests/sdks/js --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
-.PHONY: help up test check native bench soak fuzz pin clean
+.PHONY: help up test check native bench bench-scale soak fuzz pin clean
