@@ -92,8 +92,8 @@ def _idle(place: Place, sizes: Sizes) -> Drawing:
 
 def _flat(place: Place, sizes: Sizes) -> Drawing:
     stages = {}
-    for count in (1, sizes.flat_keys):
-        with serving(place.folder / f"flat-{count}", place.few.folder, place.upstream_port, Settings()) as site:
+    with serving(place.folder / "flat", place.few.folder, place.upstream_port, Settings()) as site:
+        for count in (1, sizes.flat_keys):
             stages[count] = run_flat(site, place.few._replace(total=count), place.folder, sizes.requests, _progress)
     return flat_drawing(stages)
 

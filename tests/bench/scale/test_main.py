@@ -1,4 +1,4 @@
-"""The whole of it, small: real gateways, a real upstream, every answer checked. What it costs is nobody's business here."""
+"""The whole of it, small: real gateways, a real upstream, every answer checked. What it costs is not judged here."""
 
 import json
 from pathlib import Path
