@@ -15,7 +15,6 @@ from bench.scale.site import Site
 
 STRETCH: Final = 50_000  # requests between two looks, about
 FEWEST: Final = 4  # looks
-WARM_UP_SECONDS: Final = 2
 SIGNED_SECONDS: Final = 300  # signatures are good for 900
 MAX_SECONDS: Final = 60  # of one stretch
 
@@ -50,11 +49,11 @@ def _named(keys: int) -> str:
 def run_flat(site: Site, seeded: Seeded, folder: Path, requests: int, progress: Callable[[str], None]) -> list[Stage]:
     """With all keys of `seeded` in turn. The first look is after every key was used once, and a second of load more."""
     heads, signed_at = _heads(site, seeded), time.monotonic()
-    pace = load(site, folder, heads, WARM_UP_SECONDS).requests / WARM_UP_SECONDS
-    seconds = max(1, min(MAX_SECONDS, round(min(STRETCH, requests / 4) / pace)))
-    used = int(pace * WARM_UP_SECONDS)
-    while used < seeded.total:
-        used += load(site, folder, heads, seconds).requests
+    used, pace = 0, 0
+    while used < seeded.total or not pace:
+        pace = load(site, folder, heads[used % len(heads) :], 1).requests
+        used += pace
+    seconds = max(1, min(MAX_SECONDS, round(min(STRETCH, requests / FEWEST) / pace)))
     stages = [_look(site, 0)]
     while stages[-1].requests < requests or len(stages) < FEWEST:
         progress(f"{stages[-1].requests:,} of {requests:,} requests, {seeded.total:,} keys")
