@@ -9,7 +9,7 @@ from bench.scale.series import Drawing, Series
 
 WIDTH: Final = 720
 HEIGHT: Final = 400
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 40, 56
+LEFT, RIGHT, TOP, BOTTOM = 64, 40, 40, 56
 TICKS: Final = 5  # at each axis, about
 COLOURS: Final = ("#2f6fde", "#d9480f", "#2b8a3e", "#9c36b5", "#0c8599", "#c92a2a")
 

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from bench.errors import BenchError
-from bench.guard.callgrind import between_marks, read_dump
+from bench.guard.callgrind import between_marks, count, read_dump
 
 DUMP = """\
 version: 1
@@ -34,3 +36,18 @@ def test_only_what_lies_between_two_marks_counts() -> None:
 def test_marks_that_make_no_pairs_are_no_count(marks: int) -> None:
     with pytest.raises(BenchError, match="no pairs"):
         between_marks([("--dump-before=getpgid", 1)] * marks)
+
+
+@pytest.mark.server
+def test_twice_the_work_is_twice_the_instructions(tmp_path: Path) -> None:
+    """A real run, of a Python that imports nothing."""
+    program = "import os; [(os.getpgid(0), sum(range(n)), os.getpgid(0)) for n in (50_000, 100_000)]; print('done')"
+    (once, twice), said = count(["-I", "-S", "-c", program], tmp_path, {})
+    assert twice / once == pytest.approx(2.0, rel=0.02)
+    assert said == "done\n"
+
+
+@pytest.mark.server
+def test_a_program_that_fails_is_no_count(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="nothing to count"):
+        count(["-I", "-S", "-c", "raise SystemExit('nothing to count')"], tmp_path, {})
