@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 FILE: Final = Path(__file__).with_name("bounds.json")
-ALLOWED: Final = (
-    1.10  # times what is known: another compiler's Python differs by less, a regression that matters by more
-)
+# Times what is known: other builds of Python differ by up to 1.10 from each other, runs by 0.02.
+ALLOWED: Final = 1.15
 CHEAPER: Final = 0.95
 
 
