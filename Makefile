@@ -25,6 +25,7 @@ test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native $(VENV)/.sdks ## everything: 
 	@$(BIN)/python -m pytest -q -n auto --dist loadgroup -m "server or not server"
 	@echo "once more, on what is compiled:"
 	@PYTHONPATH=$(CURDIR)/$(VENV)/native:$(CURDIR) $(BIN)/pytest -q -n auto -o pythonpath= -m "not interpreted" $(COMPILED)
+	@$(BIN)/python -m bench.guard
 
 check: $(VENV)/.dev ## format, lint, types and the tests that need no server, about a minute
 	@tools/check
@@ -34,6 +35,12 @@ native: $(VENV)/.dev $(VENV)/.native ## compile the hot path into .venv/native (
 
 bench: $(VENV)/.dev $(VENV)/.bench-system $(VENV)/.native ## CPU per request of the gateway and of nginx proxy_pass, as ratios
 	@$(BIN)/python -m bench $(BENCH)
+
+guard: $(VENV)/.dev $(VENV)/.system $(VENV)/.native ## instructions of a request beside those that are known; GUARD=--write: know these
+	@$(BIN)/python -m bench.guard $(GUARD)
+
+bench-scale: $(VENV)/.dev $(VENV)/.bench-system $(VENV)/.native ## what it costs as connections, readers, keys and requests grow: a quarter of an hour
+	@$(BIN)/python -m bench.scale $(SCALE)
 
 soak: $(VENV)/.dev $(VENV)/.system ## the proofs of revocation and scope, SOAK (10) times as long, in an order of chance
 	@SOAK=$(SOAK) $(BIN)/python -m pytest -v -n 2 --dist loadgroup -m "server or not server" $(PROOFS)
@@ -82,4 +89,4 @@ $(VENV)/.sdks: $(BIN)/python tests/sdks/requirements.txt tests/sdks/js/package-l
 	@PATH=$(CURDIR)/$(VENV)/sdks/bin:$$PATH npm ci --prefix tests/sdks/js --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
-.PHONY: help up test check native bench soak fuzz pin clean
+.PHONY: help up test check native bench bench-scale guard soak fuzz pin clean
