@@ -54,7 +54,7 @@ def count_all() -> Counted:
         keys = seed(folder / "keys", 1, b"guard")
         file = folder / "gateway.toml"
         file.touch(mode=0o600)
-        file.write_text(configuration(keys.folder, PORT, PORT + 1, PORT + 2))
+        file.write_text(configuration(keys.folder, PORT, PORT + 1, f"http://{LOOPBACK}:{PORT + 2}"))
         played = acts(f"http://{LOOPBACK}:{PORT}", keys.credential(0))
         write_acts(folder / "acts", played)
         environment = {"PYTHONPATH": f"{NATIVE}:{ROOT}"}

@@ -35,7 +35,7 @@ def test_what_is_said_explicitly_wins_over_quick() -> None:
 def test_full_is_everything_beside_two_workers_and_the_relay() -> None:
     options = parse_options(["--full"])
     assert options.scenarios == SCENARIOS
-    assert options.rivals == ("gateway", "gateway-2", "relay")
+    assert options.rivals == ("gateway", "gateway-2", "gateway-unix", "relay")
     assert (options.rounds, options.seconds, options.full) == (4, 2, True)
 
 

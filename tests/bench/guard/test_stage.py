@@ -23,7 +23,7 @@ def seeded(tmp_path: Path) -> Seeded:
 def settings(tmp_path: Path, seeded: Seeded) -> Path:
     file = tmp_path / "gateway.toml"
     file.touch(mode=0o600)
-    file.write_text(configuration(seeded.folder, 9000, 9001, 9002))
+    file.write_text(configuration(seeded.folder, 9000, 9001, "http://127.0.0.1:9002"))
     return file
 
 
