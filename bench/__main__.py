@@ -72,7 +72,7 @@ def _measured(options: Options) -> Run:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nqgate-bench-")))
         course = start(options, placement, folder, stack)
         versions = {contender.name: contender.version for contender in course.contenders}
-        run = run._replace(machine={**run.machine, **versions})
+        run = run._replace(machine={**versions, **run.machine})  # of "nginx" and "python" the program's, as it was
         for scenarios in together(options.scenarios):
             pace = half_load(scenarios[0], course.contenders, run.samples)
             measured = run_together(scenarios, course._replace(pace=pace), _progress)

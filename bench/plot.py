@@ -16,7 +16,7 @@ from bench.hashing import NAME as HASHING
 from bench.ratios import Comparison, Ratio
 from bench.run import Run
 
-LABELS: Final = 300  # width, as all sizes here in the units of the drawing
+LABELS: Final = 345  # width, as all sizes here in the units of the drawing
 SCALE: Final = 620
 BAR: Final = 15
 GAP: Final = 12
