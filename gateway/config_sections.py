@@ -295,8 +295,8 @@ class LimitsSettings(_Section):
         1114112,
         ge=16384,
         le=16777216,
-        description="One read from a socket; larger reads cost fewer calls. Slow peers hold eight of these, then smaller "
-        "ones.",
+        description="One read from a socket; larger reads cost fewer calls. Slow peers hold eight such buffers, then "
+        "smaller ones.",
     )
     spool_memory: int = Field(
         1048576,
