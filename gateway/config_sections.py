@@ -283,7 +283,11 @@ class LimitsSettings(Section):
         "announced nothing is read.",
     )
     read_buffer: int = Field(
-        262144, ge=16384, le=16777216, description="One read from a socket; larger reads cost fewer calls."
+        1114112,
+        ge=16384,
+        le=16777216,
+        description="One read from a socket; larger reads cost fewer calls. Slow peers hold eight such buffers, then "
+        "smaller ones.",
     )
     spool_memory: int = Field(
         1048576,
