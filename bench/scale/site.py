@@ -122,7 +122,7 @@ def serving(folder: Path, keys: Path, upstream_port: int, settings: Settings) ->
     begun = time.monotonic()
     url = f"http://{LOOPBACK}:{console_port}/readyz"
     with child("the gateway", [COMMAND, "serve"], log, lambda: True, environment) as pid:
-        ready = _await_scan(pid, url) - begun
+        ready = _await_scan(pid, url, log) - begun
         roles = find_roles(pid)
         yield Site(port, pid, roles["worker"], roles["control"], log, settings.tls, ready)
 
@@ -136,7 +136,7 @@ def _readiness(url: str) -> dict[str, object]:
         return {}
 
 
-def _await_scan(supervisor: int, url: str) -> float:
+def _await_scan(supervisor: int, url: str, log: Path) -> float:
     """→ when it was ready, by the monotonic clock. A gateway of a million keys takes its time for that; then it reads
     its whole keystore in a process that would be counted, 0.06 ms a key. Raises BenchError if that takes too long."""
     limit = time.monotonic() + SCAN_SECONDS
@@ -145,8 +145,9 @@ def _await_scan(supervisor: int, url: str) -> float:
         said = _readiness(url)
         ready = ready or (time.monotonic() if said else 0.0)
         state = str(said.get("whole_keystore", "not ready"))
-        if time.monotonic() > limit or not Path(f"/proc/{supervisor}/cmdline").read_bytes():
-            raise BenchError(f"the gateway has not read its keystore whole: {state}")
+        if time.monotonic() > limit or ") Z " in Path(f"/proc/{supervisor}/stat").read_text():
+            end = log.read_text(errors="replace")[-1000:]
+            raise BenchError(f"the gateway has not read its keystore whole: {state}\n{end}")
         time.sleep(0.2)
     return ready
 
