@@ -22,8 +22,8 @@ from gateway.wire.turn import SMALL_READ, Turn
 RESET: Final = struct.pack("ii", 1, 0)
 # What the kernel may hold unsent before the socket counts as full: what was not sent can still be withheld.
 NOTSENT_LOWAT: Final = 262144
-# A Unix socket takes what its buffer holds, by default 208 KiB and less than one read: every MiB took 2 to 3 writes
-# more than over TCP. The kernel doubles this for its own use, up to twice net.core.wmem_max: a default read fits.
+# A Unix socket takes what its buffer holds, by default 208 KiB: with reads of 256 KiB every MiB took 2 to 3 writes more
+# than over TCP. The kernel doubles this for its own use, up to twice net.core.wmem_max.
 UNIX_BUFFER: Final = 262144
 
 

@@ -7,8 +7,7 @@ import socket
 import pytest
 import uvloop
 
-from gateway.config import LimitsSettings
-from gateway.wire.upstream import tune
+from gateway.wire.upstream import UNIX_BUFFER, tune
 from tests.support.recording_upstream import RecordingUpstream, canned, in_pieces, ok
 from tests.support.wire import RunningEngine
 
@@ -70,8 +69,8 @@ def test_a_body_behind_a_failed_head_is_not_taken_for_the_next_reply(
     assert upstream.connections == 2
 
 
-def test_a_unix_socket_takes_one_read_at_once() -> None:
-    """With the kernel's own buffer it takes 208 KiB, and every block of a large body is written twice."""
+def test_a_unix_socket_takes_256_kib_at_once() -> None:
+    """With the kernel's own buffer it takes 208 KiB: a piece more of every large block."""
 
     async def left_of_one_block() -> int:
         near, far = socket.socketpair()
@@ -79,7 +78,7 @@ def test_a_unix_socket_takes_one_read_at_once() -> None:
             loop = asyncio.get_running_loop()
             transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, near)
             tune(transport)
-            transport.write(bytes(LimitsSettings().read_buffer))
+            transport.write(bytes(UNIX_BUFFER))
             left = transport.get_write_buffer_size()
             transport.abort()
             await asyncio.sleep(0)
