@@ -1,4 +1,3 @@
-import shutil
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,18 +6,14 @@ import pytest
 
 from bench.child import free_port
 from bench.errors import BenchError
-from bench.nginx import SEARCH_PATH, proxy_pass, static_upstream
+from bench.nginx import proxy_pass, static_upstream
 from bench.options import parse_options
 from bench.placement import Placement
 from bench.rounds import run_together
 from bench.scenario import SCENARIOS, SOME, together
 from bench.starting import start
 
-pytestmark = [
-    pytest.mark.server,
-    pytest.mark.skipif(shutil.which("nginx", path=SEARCH_PATH) is None, reason="nginx is not installed"),
-    pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed"),
-]
+pytestmark = pytest.mark.server
 # What is checked of an answer, and how it is sent: one scenario for each way.
 WAYS = ["get-64k", "head-0", "presigned-1k", "list", "list-owners", "tls-get-1k", "put-1k"]
 
