@@ -80,15 +80,16 @@ def _later(site: Site, seeded: Seeded, folder: Path, count: int, *, warm: bool =
 def _first(
     site: Site, seeded: Seeded, folder: Path, count: int, progress: Callable[[str], None]
 ) -> tuple[list[Held], Spent]:
-    """Key after key, second by second."""
+    """Key after key, second by second. A second in which the keys ran out has later requests in it, and counts only
+    where there is no other."""
     growth, runs, used = [_look(site, 0)], list[Spent](), 0
     while used < count:
         progress(f"{used:,} of {count:,} keys used")
         heads = _heads(site, seeded, range(used, min(used + AT_ONCE, count)))
         spent = load(site, folder, heads, 1)
-        if spent.requests <= len(heads):
-            runs.append(spent)
         used += min(spent.requests, len(heads))
+        if spent.requests <= len(heads) or (used >= count and not runs):
+            runs.append(spent)
         growth.append(_look(site, used))
     requests = sum(run.requests for run in runs)
     cpu_us = sum(run.cpu_us * run.requests for run in runs) / requests

@@ -12,7 +12,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -76,9 +76,10 @@ class Gateway:
         return self.process.stop()
 
     def signal_all(self, number: signal.Signals) -> None:
-        """To the supervisor first, then to its workers."""
+        """To the supervisor first, then to its workers. One may have ended meanwhile, as who reads the keystore does."""
         for pid in family(self.process.pid):
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def workers(self) -> list[int]:
         return workers_of(self.process.pid)

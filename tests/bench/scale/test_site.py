@@ -1,5 +1,5 @@
-import os
 import resource
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -31,8 +31,10 @@ def test_what_the_gateway_says_of_its_limits_is_passed_on(tmp_path: Path) -> Non
 
 
 def test_processes_that_are_no_gateway_are_not_taken_for_one() -> None:
-    with pytest.raises(BenchError, match="only none"):
-        find_roles(os.getpid())
+    with subprocess.Popen(["sleep", "60"]) as other:
+        with pytest.raises(BenchError, match="only none"):
+            find_roles(other.pid)
+        other.kill()
 
 
 def test_there_is_no_room_beyond_the_files_that_may_be_open() -> None:
