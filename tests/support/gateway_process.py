@@ -76,7 +76,7 @@ class Gateway:
         return self.process.stop()
 
     def signal_all(self, number: signal.Signals) -> None:
-        """To the supervisor first, then to its workers. One may have ended meanwhile, as who reads the keystore does."""
+        """To the supervisor first, then to its workers. One may have ended meanwhile: who reads the keystore does."""
         for pid in family(self.process.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
