@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.contender import YARDSTICK
-from bench.errors import BenchError
+from bench.errors import BenchError, exit_code
 from bench.hashing import NAME as HASHING
 from bench.hashing import ROOT
 from bench.machine import describe_machine
@@ -37,14 +37,7 @@ RELAYED: Final = (
 
 def main(arguments: Sequence[str]) -> int:
     """The exit code: 0 measured, 1 not measured and why."""
-    try:
-        _bench(parse_options(arguments))
-    except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code(lambda: _bench(parse_options(arguments)))
 
 
 def _bench(options: Options) -> None:

@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.errors import BenchError
+from bench.errors import exit_code
 from bench.machine import describe_machine
 from bench.nginx import static_upstream
 from bench.objects import write_objects
@@ -39,14 +39,7 @@ class Place(NamedTuple):
 
 def main(arguments: Sequence[str]) -> int:
     """The exit code: 0 measured, 1 not measured and why."""
-    try:
-        _measure(parse_options(arguments))
-    except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code(lambda: _measure(parse_options(arguments)))
 
 
 def _measure(options: Options) -> None:
