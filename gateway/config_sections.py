@@ -209,6 +209,13 @@ class KeystoreSettings(Section):
         "beside it, with `.state` behind its name, when absent; for PostgreSQL, where every host has one of its own, "
         "beside the KEK file. Keep it out of backups; on another disk it also survives what takes the keystore's.",
     )
+    remembered: int = Field(
+        117440512,
+        ge=1048576,
+        le=17179869184,
+        description="Bytes of records that each worker remembers, 5.5 KiB for a key in use: 20,000 of them. A key that "
+        "is not remembered costs two look-ups; with more in turn than fit, every request does.",
+    )
 
     @field_validator("url")
     @classmethod

@@ -46,14 +46,14 @@ K = TypeVar("K", bound=Kept)
 class Remembered(Generic[K]):
     """`max_known`: bytes. `known`, `absent`, `tenures`, `accounts` may be read directly, and stay the same objects."""
 
-    __slots__ = ("_max_known", "_weight", "absent", "accounts", "known", "tenures")
+    __slots__ = ("_weight", "absent", "accounts", "known", "max_known", "tenures")
 
     def __init__(self, max_known: int = MAX_KNOWN) -> None:
         self.known: dict[str, K] = {}
         self.absent: dict[str, None] = {}
         self.tenures: dict[str, Tenure] = {}
         self.accounts: dict[str, tuple[AccountRow, Account]] = {}
-        self._max_known = max_known
+        self.max_known = max_known
         self._weight = 0
 
     def keep(self, held: K) -> K:
@@ -62,7 +62,7 @@ class Remembered(Generic[K]):
         self.forget_key(access_key_id)
         self.known[access_key_id] = held
         self._weight += held.weight
-        while self._weight > self._max_known:
+        while self._weight > self.max_known:
             self._weight -= self.known.pop(next(iter(self.known))).weight
         return held
 

@@ -61,6 +61,7 @@ def _measure(options: Options) -> None:
     if options.json_file is not None:
         options.json_file.write_text(render_json(machine, drawings))
     if options.images is not None:
+        options.images.mkdir(parents=True, exist_ok=True)
         for drawing in drawings:
             (options.images / f"scale-{drawing.name}.svg").write_text(render_svg(drawing))
 

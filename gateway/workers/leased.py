@@ -69,6 +69,10 @@ class LeasedDirectory:
         self._told = applied
         self._untold: deque[tuple[int, str | None]] = deque()
 
+    def remember(self, max_known: int) -> None:
+        """Bytes of records, from now on."""
+        self._remembered.max_known = max_known
+
     # ---- the hot path ----
 
     def fresh(self) -> bool:

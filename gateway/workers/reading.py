@@ -86,6 +86,12 @@ class _Here:
             stack.callback(asyncio.get_running_loop().create_task(keeping).cancel)
 
 
+def remembered(begin: Message) -> int:
+    """Bytes of records, as it is configured."""
+    known: int = begin["config"]["keystore"]["remembered"]
+    return known
+
+
 def condemn(directory: ReadingDirectory, condemned: Condemned) -> None:
     """Refuse what a reading of the whole keystore found not to hold."""
     everything = "the keystore does not hold (nqgate audit verify says where)" if condemned.everything else ""
@@ -96,7 +102,7 @@ def reading_here(stack: contextlib.AsyncExitStack, begin: Message, keys: AskingK
     """Raises as `open_directory`."""
     database = Path(begin["database"])
     macs = handed_macs(begin)
-    directory = open_directory(database, AskingMeans(macs, keys), believed=True)
+    directory = open_directory(database, AskingMeans(macs, keys), max_known=remembered(begin), believed=True)
     stack.callback(directory.close)
     files, applied = directory.where()
     seat = Seat(database, Identity(*files), applied, begin["gateway"])
@@ -205,5 +211,6 @@ def told_from_afar(
     feed = socket.socket(fileno=feed_file)
     feed.setblocking(False)
     directory = LeasedDirectory(word, feed, keys, begin["applied"])
+    directory.remember(remembered(begin))
     stack.callback(directory.close)
     return _FromAfar(directory, LinkBoard(send), feed)

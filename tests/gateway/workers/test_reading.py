@@ -54,12 +54,14 @@ async def test_changes_are_taken_when_they_come_and_a_lapse_ends_what_runs() -> 
     side = SideAfar(feeds, lambda: None, Tallied(unwritten), Noted(unwritten_too))
     said: list[Message] = []
     begin, files = side.begin(0)
+    begin["config"] = {"keystore": {"remembered": 2 << 20}}
     keys = AskingKeys(Asking(said.append, asyncio.get_running_loop()), b"eu")
     cutter = Cutter()
     forever = 1 << 43
     async with contextlib.AsyncExitStack() as stack:
         copies = (files[0], files[1])
         reading = told_from_afar(stack, begin, keys, said.append, copies)
+        assert reading.directory._remembered.max_known == 2 << 20  # type: ignore[attr-defined]  # of the leased one
         side._theirs.clear()  # this process is the one that inherits
         tally = Tally()
         reading.begin(stack, cast("Any", cutter), tally)
