@@ -81,6 +81,7 @@ class Relayed:
             proven(request, begun, self._engine.known(begun.claim.access_key_id, begun.claim.date), now)
         except IamError as error:
             request_id = self._exchange.request_id
+            self._exchange.stranger_refused()
             self._engine.request_log.say(request_id, f"refused: {error.code.wire_name}")
             refused = refusal(error, SERVICES[service_asked(request)], request_id.decode())
             self._answered(refused)
