@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 FUZZ ?= head canonical aws-chunked http-chunked form form-head policy copy-source control
 FUZZ_SECONDS ?= 60
 SOAK ?= 10
+SOAK_MINUTES ?= 60
 PROOFS := tests/end_to_end/test_hammer.py tests/end_to_end/test_fleet.py tests/end_to_end/test_fleet_disorder.py \
   tests/end_to_end/test_crash.py tests/end_to_end/test_attacks_generated.py tests/keystore/test_key_acts_generated.py \
   tests/keystore/test_bucket_claims.py tests/keystore/test_lease_model.py
@@ -42,7 +43,10 @@ guard: $(VENV)/.dev $(VENV)/.system $(VENV)/.native ## instructions of a request
 bench-scale: $(VENV)/.dev $(VENV)/.bench-system $(VENV)/.native ## what it costs as connections, readers, keys and requests grow: a quarter of an hour
 	@$(BIN)/python -m bench.scale $(SCALE)
 
-soak: $(VENV)/.dev $(VENV)/.system ## the proofs of revocation and scope, SOAK (10) times as long, in an order of chance
+soak: $(VENV)/.dev $(VENV)/.system ## SOAK_MINUTES (60) of mixed load, attacks and kills: nothing leaks, is lost or is half
+	@$(BIN)/python -m bench.soak --minutes $(SOAK_MINUTES) $(SOAK_OPTIONS)
+
+prove: $(VENV)/.dev $(VENV)/.system ## the proofs of revocation and scope, SOAK (10) times as long, in an order of chance
 	@SOAK=$(SOAK) $(BIN)/python -m pytest -v -n 2 --dist loadgroup -m "server or not server" $(PROOFS)
 
 fuzz: $(VENV)/.dev ## every fuzz target, FUZZ_SECONDS (60) each, led by coverage; FUZZ="form head" for some
@@ -89,4 +93,4 @@ $(VENV)/.sdks: $(BIN)/python tests/sdks/requirements.txt tests/sdks/js/package-l
 	@PATH=$(CURDIR)/$(VENV)/sdks/bin:$$PATH npm ci --prefix tests/sdks/js --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
-.PHONY: help up test check native bench bench-scale guard soak fuzz pin clean
+.PHONY: help up test check native bench bench-scale guard soak prove fuzz pin clean

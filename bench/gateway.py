@@ -41,6 +41,9 @@ secret_access_key = "the-upstream-ignores-this"
 [workers]
 count = {workers}
 
+[limits]
+refusals_per_address = 1000000  # refused requests are measured too, and all come from one address
+
 [keystore]
 url = "sqlite:///{folder}/keystore.db"
 kek_file = "{folder}/kek"

@@ -278,6 +278,41 @@ class LimitsSettings(Section):
         le=1_000_000,
         description="Open client connections; more are told SlowDown. Fewer where fewer files may be open.",
     )
+    connections_per_address: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Of these from one address, an IPv6 one being its /64; 0 = no limit but the fair one: when all are "
+        "taken, idle ones of whoever has most are closed. Thousands may share an address (NAT). What trusted_proxies "
+        "names is not counted.",
+    )
+    handshakes: int = Field(
+        1024,
+        ge=1,
+        le=65535,
+        description="TLS handshakes under way at once; when there are more, the oldest gives way.",
+    )
+    requests: int = Field(
+        1024,
+        ge=1,
+        le=1_000_000,
+        description="Requests under way at once, from when their signature held. Beyond, keys that have their share "
+        "are told SlowDown and others are let in, up to as many again. A few times upstream_connections: who waits for "
+        "one of those longer than upstream_wait_timeout has waited for nothing.",
+    )
+    requests_per_access_key: int = Field(
+        0, ge=0, le=1_000_000, description="Of these with one access key; 0 = its fair share when there are too many."
+    )
+    requests_per_address: int = Field(
+        0, ge=0, le=1_000_000, description="Of these from one address, as for connections; 0 = no limit."
+    )
+    refusals_per_address: int = Field(
+        100,
+        ge=0,
+        le=1_000_000,
+        description="Requests a second from one address that are refused before anything is proven; then, until the "
+        "second ends, SlowDown before any cryptography. Not for connections that proved something last. 0 = no limit.",
+    )
     pipelined_bytes: _Bytes = Field(
         65536, description="What a client may send ahead of being served, one head in any case; then reading pauses."
     )

@@ -10,6 +10,7 @@ from gateway.pipeline import unavailable
 from gateway.respond import error_reply
 from gateway.s3.errors import Code, S3Error
 from gateway.telemetry.request_record import End, RequestRecord, code_of
+from gateway.wire.admission import Share
 from gateway.wire.cutting import named
 from gateway.wire.engine import LOG, Engine
 from gateway.wire.heads import ParsedRequest
@@ -32,6 +33,7 @@ class Ending:
     _replying = False
     _waiting = False
     _fresh = True
+    _share: Share | None = None
     _done = False
     _asked = 0
 
@@ -44,6 +46,7 @@ class Ending:
         self.keep_alive = parsed.keep_alive
         self.in_store_of = NO_CHANGES
         self._since = engine.clock
+        self._address = client.address
         self._upload: Upload | None = None  # here, not above: compiled, a protocol's attribute gets no default
         self._sink: Sink | None = None
 
@@ -100,6 +103,8 @@ class Ending:
         head, now = self.parsed.head, time()
         if error.holder:
             self._engine.tally.denied(error, now)
+        elif self._authorized is None and error.code.status < 500:
+            self.stranger_refused()
         self._engine.refusals.keep(self.request_id, now, error, head, self.client.peer)
         self.in_store_of = NO_CHANGES  # what became of it in the store stays unknown
         self._abandon()
@@ -128,6 +133,9 @@ class Ending:
             record.access_key_id = authorized.access_key.access_key_id
             record.bucket = authorized.request.bucket
         self._engine.ended(record)
+
+    def stranger_refused(self) -> None:
+        self._engine.admission.refused(self._address, self.client)
 
     # ---- endings ----
 
@@ -207,7 +215,11 @@ class Ending:
             connection.reset()
 
     def _release(self) -> None:
-        """Give back what this exchange holds of the memory budget."""
+        """Give back what this exchange holds: its share of what may be under way, and of the memory budget."""
+        share = self._share
+        if share is not None:
+            self._share = None
+            self._engine.admission.leave(share, self._address)
         if self._upload is not None:
             self._upload.release()
         if self._sink is not None:

@@ -18,7 +18,7 @@ from gateway.pipeline import Lookups, Rules, admit, admit_again, passed_on
 from gateway.post_form import AdmittedForm, FormRequest, admit_form, open_form
 from gateway.refusals import Refusals
 from gateway.respond import ReplyRules, error_reply, reachable_buckets
-from gateway.s3.errors import S3Error
+from gateway.s3.errors import Code, S3Error
 from gateway.s3.listing import ListedBucket
 from gateway.s3.request import RequestHead
 from gateway.sigv4.signing import UpstreamSigner
@@ -27,10 +27,13 @@ from gateway.spool import Budget, SpoolRoom
 from gateway.telemetry.request_log import RequestLog
 from gateway.telemetry.request_record import OnEnded, RequestRecord
 from gateway.usage import Tally
+from gateway.wire.addresses import Address
+from gateway.wire.admission import Admission
 from gateway.wire.buffers import ReadBuffers
+from gateway.wire.crowd import giving_way
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint, UpstreamPool
-from gateway.wire.roles import Board, ControlPlane, Directory, Running
+from gateway.wire.roles import Board, Client, ControlPlane, Directory
 from gateway.wire.turn import Turn
 from keystore.access_key import KnownKey
 from keystore.bucket_claims import BucketClaim, Tenure
@@ -46,20 +49,6 @@ WATCH: Final = 0.02  # seconds between two looks whether the keystore's file is 
 MAX_SIGNERS: Final = 10_000  # accounts with a credential of their own; then all begin anew, which costs 20 µs each
 _ID_STEP: Final = 0x9E3779B97F4A7C15  # odd, so that 2**64 request ids pass before one returns
 _ID_MASK: Final = (1 << 64) - 1
-
-
-class Client(Protocol):
-    """What the engine needs of a client connection."""
-
-    transport: asyncio.Transport
-
-    @property
-    def exchange(self) -> Running | None: ...
-    @property
-    def idle(self) -> bool: ...
-    def check(self, now: float) -> None: ...
-    def close(self) -> None: ...
-    def reset(self) -> None: ...
 
 
 class Failing(Protocol):
@@ -180,12 +169,14 @@ class Engine:
         self.memory = Budget(limits.buffer_total, "the memory for bodies")
         self.spool_room = SpoolRoom(self.memory, Budget(limits.spool_total, "the spool"), limits.spool_dir)
         self.on_ended: tuple[OnEnded, ...] = ()
+        self.admission = Admission(limits, rules.trusted_proxies)
         self.draining = False
         self.changes = 0  # that were told while this loop ran
         self._directory = directory
         self._lookups = Lookups(directory.find, directory.record, directory.tenure)
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[Client] = set()
+        self._crowded_at = 0.0  # the clock when there was no room to be made
         self._request_id = secrets.randbits(64)
         self._loop = asyncio.get_running_loop()
         self.clock = self._loop.time()
@@ -238,6 +229,13 @@ class Engine:
         path, _, query = head.target.partition(b"?")
         source = source_address(peer, head.headers.get(b"x-forwarded-for"), self.rules.trusted_proxies)
         return IamRequest(head.method, path, query, list(head.headers.items()), body, source)
+
+    def address_of(self, head: RequestHead, peer: str, address: Address) -> Address:
+        """Where a request came from: `address` is that of its connection, for which a trusted proxy may speak."""
+        forwarded_for = head.headers.get(b"x-forwarded-for") if address.many else None
+        if forwarded_for is None:
+            return address
+        return self.admission.addresses.of(source_address(peer, forwarded_for, self.rules.trusted_proxies))
 
     def known(self, access_key_id: str, date: bytes) -> KnownKey | None:
         """Beside the road of objects. S3Error SERVICE_UNAVAILABLE when that cannot be answered; NotKnownYet."""
@@ -321,13 +319,34 @@ class Engine:
 
     # ---- connections and time ----
 
-    def adopt(self, client: Client) -> bool:
-        """Whether one more client connection may stay."""
+    def adopt(self, client: Client) -> None:
+        """One more client connection; S3Error SLOW_DOWN when it may not stay."""
         self._connections.add(client)
-        return len(self._connections) <= self.limits.connections and not self.draining
+        client.address.connections += 1
+        if len(self._connections) > self.limits.connections and not self._made_room():
+            raise S3Error(Code.SLOW_DOWN, "too many client connections: limits.connections", retry_after=1)
+        most = self.limits.connections_per_address
+        if most and client.address.connections > most and not client.address.many:
+            reason = "too many connections from this address: limits.connections_per_address"
+            raise S3Error(Code.SLOW_DOWN, reason, retry_after=1)
+        if self.draining:
+            raise S3Error(Code.SLOW_DOWN, "the gateway is stopping", retry_after=1)
+
+    def _made_room(self) -> bool:
+        """By closing connections that wait for a request. Where none does, nobody looks again before the next tick."""
+        if self._crowded_at == self.clock:
+            return False
+        going = giving_way(self._connections, self.limits.connections, self.clock)
+        for client in going:
+            client.close()
+        if not going:
+            self._crowded_at = self.clock
+        return bool(going)
 
     def forget(self, client: Client) -> None:
-        self._connections.discard(client)
+        if client in self._connections:
+            self._connections.discard(client)
+            client.address.connections -= 1
         if self._on_drained is not None and not self._connections:
             self._on_drained()
 
@@ -342,7 +361,7 @@ class Engine:
     def tick(self) -> None:
         """Every time limit. One that fails is logged and the others are looked at: none may die of another's bug."""
         self.clock = now = self._loop.time()
-        for check in (self.upstream.pool.tick, *[client.check for client in self._connections]):
+        for check in (self.admission.tick, self.upstream.pool.tick, *[client.check for client in self._connections]):
             try:
                 check(now)
             except Exception:

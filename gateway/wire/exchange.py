@@ -46,10 +46,15 @@ class Exchange(Ending):
 
     def _begin(self) -> None:
         engine = self._engine
-        head, peer = self.parsed.head, self.client.peer
+        head, client = self.parsed.head, self.client
+        peer = client.peer
+        if client.address.many:
+            self._address = engine.address_of(head, peer, client.address)
+        engine.admission.check(self._address, client)
         upload = self._unsigned_upload() if head.method == b"POST" else None
         if upload is None:
             self._authorized = authorized = engine.admit(head, peer)
+            self._enter(authorized)
             if self.parsed.body:
                 engine.upstream.signers.of(authorized.access_key.account)  # it must be known when the body is here
                 if self._done:  # asking reads the log, and that has just ended this one
@@ -60,6 +65,12 @@ class Exchange(Ending):
             self._begin_without_body(self.authorized)
         else:
             upload.begin()
+
+    def _enter(self, authorized: Authorized) -> None:
+        """Its signature has held: it counts, and its connection has proven something."""
+        self.client.proven = True
+        if self._share is None:  # beginning again, once the keystore was told, is the same request
+            self._share = self._engine.admission.enter(authorized.access_key, self._address)
 
     def _unsigned_upload(self) -> Upload | None:
         """Of a POST whose claim is not one for S3, or stands in its body; None for any other."""
@@ -167,6 +178,7 @@ class Exchange(Ending):
         """Of an upload form, once its fields are here: who signed it, and may it be stored?"""
         admitted = self._engine.admit_form(form, fields, filename)
         self._authorized = admitted.authorized
+        self._enter(admitted.authorized)
         self._fresh = True
         return admitted
 
@@ -180,8 +192,9 @@ class Exchange(Ending):
         upload = self._upload
         if upload is None or self._done or self._replying:
             return
-        self._since = self._engine.clock
         self.record.received += len(block)
+        if self._authorized is not None:  # before, it is head_timeout in all: see `check`
+            self._since = self._engine.clock
         try:
             upload.block(block, final=final)
         except Exception as error:
@@ -337,7 +350,8 @@ class Exchange(Ending):
         waited = now - self._since
         limits = self._engine.limits
         if client_waits:
-            if waited > limits.body_idle_timeout:
+            stranger = self._authorized is None  # what says who it is must be here as soon as a head must
+            if waited > (limits.head_timeout if stranger else limits.body_idle_timeout):
                 self.body_broken(S3Error(Code.REQUEST_TIMEOUT, "the body stalled"))
         elif self._replying:
             if waited > limits.body_idle_timeout:

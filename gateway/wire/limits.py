@@ -13,6 +13,12 @@ class Limits(NamedTuple):
     keep_alive_timeout: float
     body_idle_timeout: float
     connections: int
+    connections_per_address: int
+    handshakes: int
+    requests: int
+    requests_per_access_key: int
+    requests_per_address: int
+    refusals_per_address: int
     pipelined_bytes: int
     linger_timeout: float
     linger_bytes: int

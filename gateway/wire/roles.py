@@ -1,5 +1,6 @@
 """What the parts of the wire ask of each other: a client connection, an exchange, and the sinks of its reply."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -8,6 +9,7 @@ from gateway.forward import UpstreamRequest
 from gateway.iam.request import IamAnswer, IamRequest
 from gateway.post_form import AdmittedForm, FormRequest
 from gateway.telemetry.request_record import RequestRecord
+from gateway.wire.addresses import Address
 from gateway.wire.heads import ParsedReply, ParsedRequest
 from keystore.access_key import AccessKey, KnownKey
 from keystore.bucket_claims import BucketClaim, Tenure
@@ -30,7 +32,10 @@ class ClientSide(Writing, Protocol):
 
     paused: bool
     since: float
+    address: Address
+    proven: bool
 
+    def hold_back(self) -> None: ...
     @property
     def body_unread(self) -> bool: ...
     def pull_body(self) -> None: ...
@@ -94,6 +99,24 @@ class Running(Protocol):
     def failed(self, error: Exception) -> None: ...
 
 
+class Client(Protocol):
+    """What the engine needs of a client connection."""
+
+    transport: asyncio.Transport
+    address: Address
+    since: float
+
+    @property
+    def exchange(self) -> Running | None: ...
+    @property
+    def idle(self) -> bool: ...
+    @property
+    def expects_head(self) -> bool: ...
+    def check(self, now: float) -> None: ...
+    def close(self) -> None: ...
+    def reset(self) -> None: ...
+
+
 class Directory(Protocol):
     """What requests ask of the keystore, each answer proven fresh: `keystore.directory.Directory`, or one that is told.
     All raise KeystoreUnavailable, and NotKnownYet where somebody else has to be asked."""
@@ -140,10 +163,12 @@ class Answering(Protocol):
 
 
 class Asking(Uploading, Answering, Protocol):
-    """What an upload asks of its exchange that answers in a way of its own. `foresee`: the reply goes to this sink."""
+    """What an upload asks of its exchange that answers in a way of its own. `foresee`: the reply goes to this sink.
+    `stranger_refused`: whoever asked has proven nothing."""
 
     @property
     def client(self) -> ClientSide: ...
+    def stranger_refused(self) -> None: ...
     def foresee(self, sink: "Sink") -> None: ...
 
 

@@ -10,12 +10,13 @@ from typing import Final, cast
 
 from gateway.s3.errors import Code, S3Error
 from gateway.wire.buffers import BlockWriter
+from gateway.wire.client_writer import ClientWriter
 from gateway.wire.engine import LOG, Engine
 from gateway.wire.exchange import Exchange
 from gateway.wire.heads import ChunkedBody, ParsedRequest, parse_request_head
 from gateway.wire.peers import peer_address
 from gateway.wire.turn import SMALL_READ
-from gateway.wire.upstream import reset, tune, unacknowledged
+from gateway.wire.upstream import reset, tune
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 MAX_EMPTY: Final = 4  # bytes of CRLF before a request line
@@ -34,50 +35,42 @@ class _State(Enum):
 _HEAD, _HELD, _BODY, _ANSWERING = _State.HEAD, _State.HELD, _State.BODY, _State.ANSWERING
 
 
-class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that base it would be no compiled class
-    """`since`: the engine's clock when the present wait began; which limit applies follows from the state."""
+class ClientConnection(ClientWriter):
+    """An asyncio.BufferedProtocol by its methods: of that base it would be no compiled class. Which limit applies to
+    the present wait follows from the state. `held_back`: nothing more is read of it in this second."""
 
     __slots__ = (
         "_chunked",
         "_empty",
-        "_engine",
         "_eof",
         "_expects_continue",
         "_left",
-        "_owed",
         "_pending",
         "_reading",
         "_searched",
         "_state",
-        "_unsent",
         "_waits",
-        "_writer",
-        "exchange",
-        "paused",
+        "address",
+        "held_back",
         "peer",
-        "since",
-        "transport",
+        "proven",
     )
 
-    _writer: BlockWriter  # once there is a transport
-
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        ClientWriter.__init__(self, engine)
         self._state = _State.HEAD
         self._pending = b""
         self._left = 0
         self._chunked: ChunkedBody | None = None
-        self.exchange: Exchange | None = None
         self._expects_continue = False
         self._reading = True
         self._eof = False
         self._searched = 0
-        self._empty = self._owed = self._unsent = 0
+        self._empty = 0
         self._waits = False
-        self.paused = False
         self.peer = ""
-        self.since = engine.clock
-        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self.address = engine.admission.nowhere
+        self.proven = self.held_back = False
 
     # ---- the connection ----
 
@@ -85,8 +78,10 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
         self.transport = cast("asyncio.Transport", transport)
         self._writer = BlockWriter(self.transport, self._engine.buffers, secure=tune(self.transport))
         self.peer = peer_address(transport)
-        if not self._engine.adopt(self):
-            busy = S3Error(Code.SLOW_DOWN, "too many client connections", retry_after=1)
+        self.address = self._engine.admission.addresses.of(self.peer)
+        try:
+            self._engine.adopt(self)
+        except S3Error as busy:
             self.write(self._engine.early_error(busy, self.peer))
             self.close()
 
@@ -134,6 +129,15 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
         """Between requests, nothing begun: may be closed by a drain."""
         return self._state is _State.HEAD and not self._pending
 
+    @property
+    def expects_head(self) -> bool:
+        """Between requests, or in the middle of a head."""
+        return self._state is _HEAD and not self.paused
+
+    def hold_back(self) -> None:
+        """After the answer to its request, read nothing until another second begins."""
+        self.held_back = True
+
     # ---- reading ----
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -172,7 +176,7 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
     def take_turn(self) -> None:
         """Serve the next head, if it is here. One in a turn: heads may be many, pipelined and refused."""
         self._waits = False
-        if self._state is _HEAD and self._pending and not self.paused:
+        if self._state is _HEAD and self._pending and not self.paused and not self.held_back:
             self._take_head()
             if self._eof and self._state is _HEAD and not self._waits:
                 self.close()  # the rest of a head will not come
@@ -290,23 +294,6 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
 
     # ---- the reply ----
 
-    def write(self, message: bytes) -> None:
-        self.transport.write(message)
-
-    def write_block(self, block: bytes | memoryview, before: bytes = b"") -> None:
-        self._writer.write(block, before)
-
-    def owe(self, size: int) -> None:
-        """`size` bytes of the memory budget stand for what was just written: given back when it is sent."""
-        self._owed += size
-        if not self.transport.get_write_buffer_size():
-            self._pay_back()
-
-    def _pay_back(self) -> None:
-        if self._owed:
-            self._engine.memory.give_back(self._owed)
-            self._owed = 0
-
     def pause_writing(self) -> None:
         self.paused = True
         if self.exchange is not None:
@@ -321,7 +308,7 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
         self._pay_back()
         if self.exchange is not None:
             self.exchange.client_resumed()
-        elif self._state is _State.HEAD:
+        elif self._state is _State.HEAD and not self.held_back:
             self.resume_reading()
             self._wait_for_turn()
 
@@ -340,7 +327,7 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
         else:
             self._state = _HEAD
             self.since = self._engine.clock
-            if self.paused:
+            if self.paused or self.held_back:
                 self.pause_reading()
             elif self._pending:
                 self._wait_for_turn()
@@ -367,6 +354,10 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
         """Once a second: has the present wait lasted too long?"""
         if self.paused:
             self._note_progress(now)
+        if self.held_back and self._state is _HEAD:
+            self.held_back = False
+            self.resume_reading()
+            self._wait_for_turn()
         waited = now - self.since
         limits = self._engine.limits
         match self._state:
@@ -389,12 +380,3 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
                 self.exchange.check(now, client_waits=self._state is _State.BODY and self._reading)
             case _:
                 pass
-
-    def _note_progress(self, now: float) -> None:
-        """A slow reader is not a silent one: the transport resumes only when all is sent, so ask what is left."""
-        unsent = self.transport.get_write_buffer_size() + unacknowledged(self.transport)
-        if unsent < self._unsent:
-            self.since = now
-            if self.exchange is not None:
-                self.exchange.progress(now)
-        self._unsent = unsent

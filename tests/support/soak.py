@@ -1,4 +1,4 @@
-"""How long the proofs go on, and in which order: once and always the same in CI, longer and newly in `make soak`."""
+"""How long the proofs go on, and in which order: once and always the same in CI, longer and newly in `make prove`."""
 
 import os
 import secrets

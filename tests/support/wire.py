@@ -154,7 +154,7 @@ class RunningEngine:
         **changed: Any,
     ) -> None:
         self.directory = OneKey(scope or AllBuckets())
-        self.limits = Limits(**(LimitsSettings().model_dump() | changed))
+        self.limits = Limits(**(LimitsSettings().model_dump() | {"refusals_per_address": 0} | changed))
         self.port = 0
         self.said: list[str] = []  # of requests, in the log
         self.board = Board()

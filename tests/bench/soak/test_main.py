@@ -1,0 +1,22 @@
+"""The whole of it, short, so that it cannot rot."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.soak.__main__ import main
+
+pytestmark = pytest.mark.server
+
+
+def test_half_a_minute_of_everything_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written = tmp_path / "soak.json"
+    code = main(["--minutes", "0.34", "--json", str(written)])
+    told = capsys.readouterr()
+    assert code == 0, told.out + told.err
+    soak = json.loads(written.read_text())
+    assert soak["faults"] == []
+    assert len(soak["samples"]) > 5
+    assert {"PUT", "GET", "LIST", "DELETE"} <= soak["answers"].keys()
+    assert "| bad signatures among them |" in told.out
