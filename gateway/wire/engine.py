@@ -127,7 +127,7 @@ class Upstream:
 
     def plan_list_buckets(self, authorized: Authorized, continuation_token: str | None) -> UpstreamRequest:
         signer = self.signers.of(authorized.access_key.account)
-        return plan_list_buckets(self.target, signer, time.time(), continuation_token)
+        return plan_list_buckets(self.target, signer, time.time(), continuation_token, authorized.request.trace)
 
     def plan_head_bucket(self, authorized: Authorized, owner: str) -> UpstreamRequest:
         """Asked as the account whose the name is now: accounts with credentials of their own may see other buckets."""
