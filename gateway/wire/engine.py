@@ -25,7 +25,7 @@ from gateway.sigv4.signing import UpstreamSigner
 from gateway.source import source_address
 from gateway.spool import Budget, SpoolRoom
 from gateway.telemetry.request_log import RequestLog
-from gateway.telemetry.request_record import OnEnded, RequestRecord
+from gateway.telemetry.request_record import OnEnded, OnEndedWith, RequestRecord
 from gateway.usage import Tally
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.limits import Limits
@@ -180,6 +180,7 @@ class Engine:
         self.memory = Budget(limits.buffer_total, "the memory for bodies")
         self.spool_room = SpoolRoom(self.memory, Budget(limits.spool_total, "the spool"), limits.spool_dir)
         self.on_ended: tuple[OnEnded, ...] = ()
+        self.on_ended_with: tuple[OnEndedWith, ...] = ()
         self.draining = False
         self.changes = 0  # that were told while this loop ran
         self._directory = directory
@@ -299,11 +300,18 @@ class Engine:
         self._request_id = (self._request_id + _ID_STEP) & _ID_MASK
         return b"%016X" % self._request_id
 
-    def ended(self, record: RequestRecord) -> None:
+    def ended(
+        self, record: RequestRecord, head: RequestHead | None = None, authorized: Authorized | None = None
+    ) -> None:
         """A request is over, however it ended. Each comes here once, and is told to everybody who counts or logs."""
         for told in self.on_ended:
             try:
                 told(record)
+            except Exception:
+                LOG.exception("what is known of a request could not be told")
+        for told_with in self.on_ended_with:
+            try:
+                told_with(record, head, authorized)
             except Exception:
                 LOG.exception("what is known of a request could not be told")
 
@@ -312,7 +320,7 @@ class Engine:
         request_id = self.next_request_id()
         record = RequestRecord(request_id, b"", source, monotonic())
         record.status, record.code, record.reason = error.code.status, error.code.wire_name, error.reason
-        self.request_log.say(request_id, f"refused: {error.reason}")
+        self.request_log.refused(request_id, error.reason)
         head, body = error_reply(error, request_id, head_request=False, resource="/")
         record.sent = len(body)
         record.ended = record.began
