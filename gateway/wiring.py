@@ -19,6 +19,7 @@ from gateway.s3.profile import PROFILES
 from gateway.sigv4.claim import ClaimRules
 from gateway.sigv4.signing import UpstreamSigner
 from gateway.source import read_trusted
+from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.request_log import RequestLog
 from gateway.wire.engine import BucketWriter, Engine
 from gateway.wire.limits import Limits
@@ -93,7 +94,7 @@ def build_engine(config: Config, parts: Parts) -> Engine:
         raise SettingsError(f"upstream.ca_file: {error}") from error
     trailers = PROFILES[upstream.profile].trailers if upstream.trailers is None else upstream.trailers
     check_spool(config.limits.spool_dir)
-    return Engine(
+    engine = Engine(
         limits=fit_open_files(parts.limits),
         rules=_rules(config),
         reply_rules=ReplyRules(
@@ -110,6 +111,14 @@ def build_engine(config: Config, parts: Parts) -> Engine:
         board=parts.board,
         control=parts.control,
     )
+    if config.log.access != "off" and config.log.tells_requests:
+        engine.on_ended_with += (_access_log(config, engine.request_log).ended,)
+    return engine
+
+
+def _access_log(config: Config, request_log: RequestLog) -> AccessLog:
+    log, trusted = config.log, read_trusted(config.s3.trusted_proxies)
+    return AccessLog(request_log.add, log.format, trusted, every=log.access == "all", object_keys=log.object_keys)
 
 
 def stderr_log(config: Config) -> RequestLog:
@@ -119,7 +128,7 @@ def stderr_log(config: Config) -> RequestLog:
         sys.stderr.write(lines)
         sys.stderr.flush()
 
-    return RequestLog(write if config.log.level in ("debug", "info") else None, config.log.format)
+    return RequestLog(write if config.log.tells_requests else None, config.log.format, config.log.access)
 
 
 def check_spool(directory: Path | None) -> None:

@@ -21,6 +21,7 @@ PURE_FLOORS = [
         "keystore.accounts",
         "keystore.lease",
         "gateway.spans",
+        "gateway.trace_context",
         "gateway.unix_address",
     ],
     ["keystore.bucket_claims"],

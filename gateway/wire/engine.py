@@ -25,7 +25,7 @@ from gateway.sigv4.signing import UpstreamSigner
 from gateway.source import source_address
 from gateway.spool import Budget, SpoolRoom
 from gateway.telemetry.request_log import RequestLog
-from gateway.telemetry.request_record import OnEnded, RequestRecord
+from gateway.telemetry.request_record import OnEnded, OnEndedWith, RequestRecord
 from gateway.usage import Tally
 from gateway.wire.addresses import Address
 from gateway.wire.admission import Admission
@@ -118,7 +118,7 @@ class Upstream:
 
     def plan_list_buckets(self, authorized: Authorized, continuation_token: str | None) -> UpstreamRequest:
         signer = self.signers.of(authorized.access_key.account)
-        return plan_list_buckets(self.target, signer, time.time(), continuation_token)
+        return plan_list_buckets(self.target, signer, time.time(), continuation_token, authorized.request.trace)
 
     def plan_head_bucket(self, authorized: Authorized, owner: str) -> UpstreamRequest:
         """Asked as the account whose the name is now: accounts with credentials of their own may see other buckets."""
@@ -170,6 +170,7 @@ class Engine:
         self.spool_room = SpoolRoom(self.memory, Budget(limits.spool_total, "the spool"), limits.spool_dir)
         self.on_ended: tuple[OnEnded, ...] = ()
         self.admission = Admission(limits, rules.trusted_proxies)
+        self.on_ended_with: tuple[OnEndedWith, ...] = ()
         self.draining = False
         self.changes = 0  # that were told while this loop ran
         self._directory = directory
@@ -297,11 +298,18 @@ class Engine:
         self._request_id = (self._request_id + _ID_STEP) & _ID_MASK
         return b"%016X" % self._request_id
 
-    def ended(self, record: RequestRecord) -> None:
+    def ended(
+        self, record: RequestRecord, head: RequestHead | None = None, authorized: Authorized | None = None
+    ) -> None:
         """A request is over, however it ended. Each comes here once, and is told to everybody who counts or logs."""
         for told in self.on_ended:
             try:
                 told(record)
+            except Exception:
+                LOG.exception("what is known of a request could not be told")
+        for told_with in self.on_ended_with:
+            try:
+                told_with(record, head, authorized)
             except Exception:
                 LOG.exception("what is known of a request could not be told")
 
@@ -310,7 +318,7 @@ class Engine:
         request_id = self.next_request_id()
         record = RequestRecord(request_id, b"", source, monotonic())
         record.status, record.code, record.reason = error.code.status, error.code.wire_name, error.reason
-        self.request_log.say(request_id, f"refused: {error.reason}")
+        self.request_log.refused(request_id, error.reason)
         head, body = error_reply(error, request_id, head_request=False, resource="/")
         record.sent = len(body)
         record.ended = record.began
