@@ -33,6 +33,7 @@ class Ending:
     _fresh = True
     _done = False
     _asked = 0
+    _retried = False
 
     def __init__(self, engine: Engine, client: ClientSide, parsed: ParsedRequest) -> None:
         self._engine = engine
