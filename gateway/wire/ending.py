@@ -89,6 +89,8 @@ class Ending:
             self._die()
             return
         self._engine.request_log.say(self.request_id, f"refused: {error.reason}")
+        if error.retry_after is not None:
+            self._engine.ailing.say(error.reason, self._engine.clock)
         head, now = self.parsed.head, time.time()
         if error.holder:
             self._engine.tally.denied(error, now)
@@ -105,6 +107,8 @@ class Ending:
         self._abandon()
         if isinstance(error, KeystoreError):
             error = unavailable(error)
+        elif isinstance(error, MemoryError):  # of the process, not of [limits]: what this one held is given back now
+            error = S3Error(Code.SLOW_DOWN, "the process has no memory left", retry_after=1)
         self.refuse(error) if isinstance(error, S3Error) else self._bug()
 
     # ---- what is not known yet ----

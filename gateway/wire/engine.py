@@ -24,6 +24,7 @@ from gateway.sigv4.signing import UpstreamSigner
 from gateway.source import source_address
 from gateway.spool import Budget, SpoolRoom
 from gateway.telemetry.request_log import RequestLog
+from gateway.telemetry.seldom import Seldom
 from gateway.usage import Tally
 from gateway.wire.addresses import Endpoint
 from gateway.wire.buffers import ReadBuffers
@@ -190,6 +191,7 @@ class Engine:
         self.upstream = Upstream(target, signers, pool, [endpoint.host_header for endpoint in endpoints])
         self.writer = writer
         self.request_log = request_log
+        self.ailing = Seldom(LOG, "requests are answered 503")
         self.board = board
         self.tally = Tally()
         self.uploads = self.tally.uploads
