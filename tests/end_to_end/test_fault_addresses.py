@@ -167,7 +167,7 @@ def test_a_name_that_moves_is_followed_and_one_that_is_lost_keeps_its_last_addre
         assert two.requests[0].header(b"host") == b"store.test:%d" % port
         names.write_text("127.0.0.3 store.test\n")
         wait_until(lambda: body() == b"three")
-        two.reset()
+        two.reset(two.script)
         assert {body() for _ in range(5)} == {b"three"}
         assert two.requests == []
         names.write_text("127.0.0.1 localhost\n")
@@ -178,5 +178,5 @@ def test_a_name_that_moves_is_followed_and_one_that_is_lost_keeps_its_last_addre
         names.write_text("127.0.0.2 store.test\n127.0.0.3 store.test\n127.0.0.4 store.test\n")
         wait_until(lambda: "store.test can be looked up again" in gateway.log_text())
         wait_until(lambda: body() == b"two")
-        three.reset()
+        three.reset(three.script)
         assert {body() for _ in range(9)} == {b"two", b"three"}  # nobody listens at the fourth
