@@ -26,7 +26,7 @@ from gateway.spool import Budget, SpoolRoom
 from gateway.telemetry.request_log import RequestLog
 from gateway.telemetry.seldom import Seldom
 from gateway.usage import Tally
-from gateway.wire.addresses import Endpoint
+from gateway.wire.upstream_addresses import Endpoint
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.limits import Limits
 from gateway.wire.pool import WATCHING, UpstreamPool, Watching

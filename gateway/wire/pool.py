@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final, NamedTuple, cast
 
-from gateway.wire.addresses import FAILING, LOG, Address, Endpoint, Waited, least_busy, next_to_try
+from gateway.wire.upstream_addresses import FAILING, LOG, Address, Endpoint, Waited, least_busy, next_to_try
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.limits import Limits
 from gateway.wire.names import Name, is_name
