@@ -1,4 +1,4 @@
-"""The section of the store behind: where it is, by an address or a socket of this machine, and with what it is asked.
+"""The section of the store behind: where it is, by addresses or a socket of this machine, and with what it is asked.
 As the other sections, but that it reads the file of the secret.
 """
 
@@ -12,15 +12,47 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from gateway.config_sections import Section, SettingsError
 from gateway.unix_address import check_unix_path, unix_path
 
+MAX_ENDPOINTS: Final = 64  # each is looked at, and compared for each request
 _HOST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}(:[0-9]{1,5})?")
+
+
+def _address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be http://HOST[:PORT], https://HOST[:PORT] or unix:/PATH")
+    if parts.username or parts.password:
+        raise ValueError("must not hold a credential; use access_key_id and secret_access_key_file")
+    return value.rstrip("/")
 
 
 class UpstreamSettings(Section):
     """The object store behind."""
 
-    endpoint: str = Field(
+    endpoint: str | None = Field(
+        None,
         description="http:// or https:// address of the store, no bucket, no query; or unix:/PATH of a socket where it "
-        "speaks plain http."
+        "speaks plain http. This or endpoints is required.",
+    )
+    endpoints: tuple[str, ...] = Field(
+        (),
+        max_length=MAX_ENDPOINTS,
+        description="Several addresses of the same store, instead of endpoint: nodes of one cluster, which all hold "
+        "the same buckets, never different stores. Requests go to the one with the fewest under way; what fails is put "
+        "aside until it answers again.",
+    )
+    resolve_interval: float = Field(
+        30,
+        ge=1,
+        le=3600,
+        description="Seconds between two look-ups of the store's name, for DNS does not tell how long an answer holds; "
+        "all its addresses are used. While it cannot be looked up the last answer is.",
+    )
+    health_interval: float = Field(
+        5,
+        ge=1,
+        le=3600,
+        description="Seconds between two looks at each of several endpoints, by an unsigned HEAD /; with one there is "
+        "nothing to choose, and it is left alone.",
     )
     host: str | None = Field(
         None,
@@ -48,17 +80,28 @@ class UpstreamSettings(Section):
 
     @field_validator("endpoint")
     @classmethod
-    def _check_endpoint(cls, value: str) -> str:
-        path = unix_path(value)
+    def _check_endpoint(cls, value: str | None) -> str | None:
+        path = None if value is None else unix_path(value)
         if path is not None:
             check_unix_path(path)
             return value
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("must be http://HOST[:PORT], https://HOST[:PORT] or unix:/PATH")
-        if parts.username or parts.password:
-            raise ValueError("must not hold a credential; use access_key_id and secret_access_key_file")
-        return value.rstrip("/")
+        return None if value is None else _address(value)
+
+    @field_validator("endpoints")
+    @classmethod
+    def _check_endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        addresses = [_address(one) for one in value]
+        if len(set(addresses)) != len(addresses):
+            raise ValueError("one address stands there twice")
+        if len({urlsplit(one)[::2] for one in addresses}) > 1:
+            raise ValueError("one store is asked in one way: all http:// or all https://, and with the same path")
+        return tuple(addresses)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.endpoint is None) != bool(self.endpoints):
+            raise ValueError("give exactly one of endpoint and endpoints")
+        return self
 
     @model_validator(mode="after")
     def _one_secret(self) -> Self:
@@ -82,12 +125,29 @@ class UpstreamSettings(Section):
     @property
     def socket(self) -> str | None:
         """The path of the Unix socket where the store listens; None for an address."""
-        return unix_path(self.endpoint)
+        return None if self.endpoint is None else unix_path(self.endpoint)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """As they are written."""
+        return self.endpoints if self.endpoint is None else (self.endpoint,)
+
+    @property
+    def urls(self) -> tuple[SplitResult, ...]:
+        """What requests to the store name: its endpoints, or over a Unix socket the host it is called by there."""
+        if self.socket is not None:
+            return (urlsplit(f"http://{self.host or 'localhost'}"),)
+        return tuple([urlsplit(address) for address in self.addresses])
 
     @property
     def url(self) -> SplitResult:
-        """What requests to the store name: its endpoint, or over a Unix socket the host it is called by there."""
-        return urlsplit(self.endpoint if self.socket is None else f"http://{self.host or 'localhost'}")
+        """The first of them; scheme and path are those of all."""
+        return self.urls[0]
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """By which the store is known and the client is not to hear of it."""
+        return tuple([url.hostname or "" for url in self.urls])
 
     def secret(self) -> str:
         """The store's secret. SettingsError when its file cannot be read or others can read it."""

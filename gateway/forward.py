@@ -24,23 +24,57 @@ _DECLARING_LENGTH: Final = frozenset({b"PUT", b"POST"})  # RFC 9110, 8.6: also w
 
 class UpstreamTarget(NamedTuple):
     """Where the store is. `host_header`: host[:port]. `base_path`: encoded, without a trailing `/`; mostly b"".
-    `trailers`: whether it takes a checksum behind the body."""
+    `trailers`: whether it takes a checksum behind the body. `one_of_several`: a request for it may go to another."""
 
     host_header: bytes
     base_path: bytes
     region: bytes
     trailers: bool = False
+    one_of_several: bool = False
+
+
+class _Signing(NamedTuple):
+    """What a head was written from, for who must sign it for another host."""
+
+    path: bytes
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    payload_line: bytes
+    content_length: int | None
+    target: UpstreamTarget
+    signer: UpstreamSigner
+    trace: bytes
 
 
 class UpstreamRequest:
-    """`head`: request line, headers and the empty line, complete. A body of the declared length follows it."""
+    """`head`: request line, headers and the empty line, complete. A body of the declared length follows it. `host`: for
+    which it is signed, where there are several; else b""."""
 
-    __slots__ = ("head", "method", "path_and_query")
+    __slots__ = ("_behind", "_signing", "head", "host", "method", "path_and_query")
 
-    def __init__(self, method: bytes, path_and_query: bytes, head: bytes) -> None:
+    def __init__(self, method: bytes, path_and_query: bytes, head: bytes, signing: _Signing | None = None) -> None:
         self.method = method
         self.path_and_query = path_and_query
         self.head = head
+        self.host = b"" if signing is None else signing.target.host_header
+        self._signing = signing
+        self._behind = 0  # bytes of body that stand in `head`
+
+    def with_body(self, body: bytes | bytearray) -> "UpstreamRequest":
+        """The same, its verified body behind its head."""
+        whole = UpstreamRequest(self.method, self.path_and_query, self.head + body, self._signing)
+        whole._behind = len(body)
+        return whole
+
+    def towards(self, host: bytes, now: float) -> "UpstreamRequest":
+        """The same for another address of the store, which is called `host`. Raises KeystoreUnavailable."""
+        signing = self._signing
+        assert signing is not None
+        path, query, headers, payload_line, content_length, target, signer, trace = signing
+        target = target._replace(host_header=host)
+        signed = _sign(self.method, path, query, headers, payload_line, content_length, target, signer, now, trace)
+        behind = self._behind
+        return signed.with_body(self.head[len(self.head) - behind :]) if behind else signed
 
 
 class SentBody(NamedTuple):
@@ -172,4 +206,7 @@ def _sign(
     elif method in _DECLARING_LENGTH:
         length = b"content-length: 0\r\n"
     head = b"".join((method, b" ", path_and_query, b" HTTP/1.1\r\n", signed, _UNSIGNED, trace, length, b"\r\n"))
-    return UpstreamRequest(method, path_and_query, head)
+    if not target.one_of_several:
+        return UpstreamRequest(method, path_and_query, head)
+    signing = _Signing(path, query, headers, payload_line, content_length, target, signer, trace)
+    return UpstreamRequest(method, path_and_query, head, signing)

@@ -5,6 +5,7 @@ import socket
 import time
 from contextlib import closing
 from typing import Final
+from urllib.parse import SplitResult
 
 from gateway.config import Config, SettingsError
 from gateway.forward import UpstreamTarget, plan_list_buckets
@@ -22,14 +23,14 @@ MAX_PAGE: Final = 16 << 20  # bytes
 def store_buckets(config: Config) -> list[ListedBucket]:
     """All of them, in the store's order. Raises SettingsError when the store does not answer, or not with a list."""
     upstream = config.upstream
-    target = store_target(config)
-    signer = UpstreamSigner(UpstreamCredential(upstream.access_key_id, upstream.secret()), target.region)
-    named = upstream.url.netloc if upstream.socket is None else upstream.endpoint
+    signer = UpstreamSigner(UpstreamCredential(upstream.access_key_id, upstream.secret()), upstream.region.encode())
+    named = ", ".join([url.netloc for url in upstream.urls]) if upstream.socket is None else upstream.endpoint
     found: list[ListedBucket] = []
     token: str | None = None
     try:
         for _ in range(MAX_PAGES):
-            with closing(connected(config)) as connection:
+            connection, target = connected(config)
+            with closing(connection):
                 page, token = _page(connection, plan_list_buckets(target, signer, time.time(), token).head)
             found += page
             if not token:
@@ -39,20 +40,23 @@ def store_buckets(config: Config) -> list[ListedBucket]:
     raise SettingsError(f"upstream.endpoint: the list of buckets of {named} does not end")
 
 
-def store_target(config: Config) -> UpstreamTarget:
-    """Where the store is, for a request without a body."""
+def connected(config: Config) -> tuple[socket.socket, UpstreamTarget]:
+    """A connection to the store, whose certificate was verified where it has one, and how it is called there: at the
+    first of its endpoints that takes one. OSError of the last."""
     upstream = config.upstream
-    url = upstream.url
-    return UpstreamTarget(
-        url.netloc.rpartition("@")[2].encode(), url.path.rstrip("/").encode(), upstream.region.encode()
-    )
+    for number, url in enumerate(upstream.urls, start=1):
+        try:
+            connection = _connected_here(upstream.socket) if upstream.socket else _connected(config, url)
+        except OSError:
+            if number == len(upstream.urls):
+                raise
+        else:
+            path = url.path.rstrip("/").encode()
+            return connection, UpstreamTarget(url.netloc.encode(), path, upstream.region.encode())
+    raise AssertionError("a configuration names one endpoint at least")
 
 
-def connected(config: Config) -> socket.socket:
-    """A connection to the store, whose certificate was verified where it has one. OSError."""
-    url, path = config.upstream.url, config.upstream.socket
-    if path is not None:
-        return _connected_here(path)
+def _connected(config: Config, url: SplitResult) -> socket.socket:
     host, secure = url.hostname or "", url.scheme == "https"
     connection = socket.create_connection((host, url.port or (443 if secure else 80)), timeout=TIMEOUT)
     if not secure:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from gateway.config import Config
 from gateway.forward import plan_list_buckets
 from gateway.sigv4.signing import UpstreamSigner
-from gateway.store_buckets import connected, store_target
+from gateway.store_buckets import connected
 from gateway.store_errors import store_code
 from keystore.derived import UpstreamCredential
 
@@ -28,9 +28,9 @@ class Probe(NamedTuple):
 def probe_store(config: Config) -> Probe:
     """Ask for the list of buckets. OSError or HTTPException when the store does not answer in HTTP."""
     upstream = config.upstream
-    target = store_target(config)
-    signer = UpstreamSigner(UpstreamCredential(upstream.access_key_id, upstream.secret()), target.region)
-    with closing(connected(config)) as connection:
+    signer = UpstreamSigner(UpstreamCredential(upstream.access_key_id, upstream.secret()), upstream.region.encode())
+    connection, target = connected(config)
+    with closing(connection):
         asked = time.time()
         connection.sendall(plan_list_buckets(target, signer, asked, None).head)
         with http.client.HTTPResponse(connection, method="GET") as reply:

@@ -14,7 +14,7 @@ from gateway.s3.addressing import check_bucket, check_object_key, check_referenc
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.profile import PROFILES
 from gateway.sigv4.signing import UpstreamSigner
-from gateway.store_buckets import connected, store_target
+from gateway.store_buckets import connected
 from gateway.store_errors import store_code
 from keystore.derived import StoreCredential
 from keystore.uploads import Upload
@@ -32,7 +32,6 @@ class Aborts:
 
     def __init__(self, config: Config, credential: StoreCredential, told: Callable[[int], None]) -> None:
         self._config = config
-        self._target = store_target(config)
         self._credential = credential
         self._told = told
         self._lock = Lock()
@@ -62,10 +61,11 @@ class Aborts:
 
     def _ask(self, upload: Upload) -> str:
         self._check(upload)
-        signer = UpstreamSigner(self._credential, self._target.region)  # its own: one remembers a second, unlocked
-        request = plan_abort_upload(self._target, signer, time.time(), *upload)
-        with closing(connected(self._config)) as connection:
-            connection.sendall(request.head)
+        region = self._config.upstream.region.encode()
+        signer = UpstreamSigner(self._credential, region)  # its own: one remembers a second, unlocked
+        connection, target = connected(self._config)
+        with closing(connection):
+            connection.sendall(plan_abort_upload(target, signer, time.time(), *upload).head)
             with http.client.HTTPResponse(connection, method="DELETE") as reply:
                 reply.begin()
                 if 200 <= reply.status < 300:

@@ -23,9 +23,10 @@ from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.request_log import RequestLog
 from gateway.wire.engine import BucketWriter, Engine
 from gateway.wire.limits import Limits
-from gateway.wire.pool import Endpoint
+from gateway.wire.pool import Watching
 from gateway.wire.roles import Board, ControlPlane, Directory
 from gateway.wire.tls import listener_context, upstream_context
+from gateway.wire.upstream_addresses import Endpoint
 from keystore.derived import StoreCredential
 
 LOG: Final = logging.getLogger("nqgate")
@@ -84,14 +85,6 @@ def build_engine(config: Config, parts: Parts) -> Engine:
     """An engine on the running loop. Raises SettingsError when the upstream's settings cannot be used together."""
     upstream = config.upstream
     url = upstream.url
-    secure = url.scheme == "https"
-    host = url.hostname or ""
-    port = url.port or (443 if secure else 80)
-    host_header = url.netloc.rpartition("@")[2].encode()
-    try:
-        tls = upstream_context(upstream.ca_file) if secure else None
-    except OSError as error:
-        raise SettingsError(f"upstream.ca_file: {error}") from error
     trailers = PROFILES[upstream.profile].trailers if upstream.trailers is None else upstream.trailers
     check_spool(config.limits.spool_dir)
     engine = Engine(
@@ -100,16 +93,17 @@ def build_engine(config: Config, parts: Parts) -> Engine:
         reply_rules=ReplyRules(
             reported_region=_reported_region(config).encode(),
             scheme=b"http" if config.s3.tls_key is None else b"https",
-            hidden=tuple(word.lower() for word in (host, upstream.access_key_id, upstream.socket) if word),
+            hidden=tuple(word.lower() for word in (*upstream.hosts, upstream.access_key_id, upstream.socket) if word),
         ),
         directory=parts.directory,
-        endpoint=Endpoint(host, port, tls, host, upstream.socket),
-        target=UpstreamTarget(host_header, url.path.rstrip("/").encode(), upstream.region.encode(), trailers),
+        endpoints=configured_endpoints(config),
+        target=UpstreamTarget(url.netloc.encode(), url.path.rstrip("/").encode(), upstream.region.encode(), trailers),
         signer=UpstreamSigner(parts.credential, upstream.region.encode()),
         writer=parts.writer,
         request_log=stderr_log(config),
         board=parts.board,
         control=parts.control,
+        watching=Watching(upstream.resolve_interval, upstream.health_interval),
     )
     if config.log.access != "off" and config.log.tells_requests:
         engine.on_ended_with += (_access_log(config, engine.request_log).ended,)
@@ -119,6 +113,23 @@ def build_engine(config: Config, parts: Parts) -> Engine:
 def _access_log(config: Config, request_log: RequestLog) -> AccessLog:
     log, trusted = config.log, read_trusted(config.s3.trusted_proxies)
     return AccessLog(request_log.add, log.format, trusted, every=log.access == "all", object_keys=log.object_keys)
+
+
+def configured_endpoints(config: Config) -> list[Endpoint]:
+    """Where the store is. SettingsError for authorities that cannot be read."""
+    upstream = config.upstream
+    secure = upstream.url.scheme == "https"
+    try:
+        tls = upstream_context(upstream.ca_file) if secure else None
+    except OSError as error:
+        raise SettingsError(f"upstream.ca_file: {error}") from error
+    several = len(upstream.urls) > 1
+    found = []
+    for url in upstream.urls:
+        host, port = url.hostname or "", url.port or (443 if secure else 80)
+        called = url.netloc.encode() if several else b""
+        found.append(Endpoint(host, port, tls, host, upstream.socket, called))
+    return found
 
 
 def stderr_log(config: Config) -> RequestLog:

@@ -87,8 +87,8 @@ class Stage:
         self._client = ClientConnection(engine)
         self._client.connection_made(cast("asyncio.Transport", self._near))
         pool = engine.upstream.pool
-        made: Any = UpstreamConnection
-        self._store: UpstreamConnection = made(pool, engine.buffers, engine.turn, engine.limits)
+        [address] = pool.addresses
+        self._store: UpstreamConnection = pool.connection_to(address)
         self._store.connection_made(cast("asyncio.Transport", self._far))
         pool.release(self._store)
 

@@ -219,7 +219,7 @@ def _whoever() -> ssl.SSLContext:
 
 
 def _store(config: Config) -> Iterator[Check]:
-    endpoint = str(config.upstream.endpoint)
+    endpoint = " or ".join(config.upstream.addresses)
     try:
         probe = probe_store(config)
     except (OSError, http.client.HTTPException, SettingsError) as error:

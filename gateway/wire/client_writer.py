@@ -9,7 +9,7 @@ from typing import cast
 from gateway.wire.buffers import BlockWriter
 from gateway.wire.engine import Engine
 from gateway.wire.exchange import Exchange
-from gateway.wire.upstream import unacknowledged
+from gateway.wire.sockets import unacknowledged
 
 
 class ClientWriter:

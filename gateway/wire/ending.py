@@ -36,6 +36,7 @@ class Ending:
     _share: Share | None = None
     _done = False
     _asked = 0
+    _retried = False
 
     def __init__(self, engine: Engine, client: ClientSide, parsed: ParsedRequest) -> None:
         self._engine = engine
@@ -100,6 +101,8 @@ class Ending:
             self._die(error.reason)
             return
         self._engine.request_log.refused(self.request_id, error.reason)
+        if error.retry_after is not None:
+            self._engine.ailing.say(error.reason, self._engine.clock)
         head, now = self.parsed.head, time()
         if error.holder:
             self._engine.tally.denied(error, now)
@@ -146,6 +149,8 @@ class Ending:
         self._abandon()
         if isinstance(error, KeystoreError):
             error = unavailable(error)
+        elif isinstance(error, MemoryError):  # of the process, not of [limits]: what this one held is given back now
+            error = S3Error(Code.SLOW_DOWN, "the process has no memory left", retry_after=1)
         self.refuse(error) if isinstance(error, S3Error) else self._bug()
 
     # ---- what is not known yet ----

@@ -7,14 +7,14 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final, Protocol, TypeVar
 
 from gateway.authorize import Authorized
 from gateway.forward import SentBody, UpstreamRequest, UpstreamTarget, plan, plan_head_bucket, plan_list_buckets
 from gateway.iam.request import IamRequest
-from gateway.pipeline import Lookups, Rules, admit, admit_again, passed_on
+from gateway.pipeline import Lookups, Rules, admit, admit_again, passed_on, unavailable
 from gateway.post_form import AdmittedForm, FormRequest, admit_form, open_form
 from gateway.refusals import Refusals
 from gateway.respond import ReplyRules, error_reply, reachable_buckets
@@ -26,15 +26,17 @@ from gateway.source import source_address
 from gateway.spool import Budget, SpoolRoom
 from gateway.telemetry.request_log import RequestLog
 from gateway.telemetry.request_record import OnEnded, OnEndedWith, RequestRecord
+from gateway.telemetry.seldom import Seldom
 from gateway.usage import Tally
 from gateway.wire.addresses import Address
 from gateway.wire.admission import Admission
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.crowd import giving_way
 from gateway.wire.limits import Limits
-from gateway.wire.pool import Endpoint, UpstreamPool
+from gateway.wire.pool import WATCHING, UpstreamPool, Watching
 from gateway.wire.roles import Board, Client, ControlPlane, Directory
 from gateway.wire.turn import Turn
+from gateway.wire.upstream_addresses import Endpoint
 from keystore.access_key import KnownKey
 from keystore.bucket_claims import BucketClaim, Tenure
 from keystore.derived import StoreCredential
@@ -100,12 +102,14 @@ class Signers:
 
 
 class Upstream:
-    """The store: where it is, how requests to it are signed for which account, and the connections to it."""
+    """The store: where it is, how requests to it are signed for which account, and the connections to it. Where its
+    addresses have names of their own, `target` is the first; a request is signed for the one it most likely goes to."""
 
-    __slots__ = ("pool", "signers", "target")
+    __slots__ = ("_targets", "pool", "signers", "target")
 
-    def __init__(self, target: UpstreamTarget, signers: Signers, pool: UpstreamPool) -> None:
+    def __init__(self, target: UpstreamTarget, signers: Signers, pool: UpstreamPool, hosts: Sequence[bytes]) -> None:
         self.target = target
+        self._targets = {host: target._replace(host_header=host, one_of_several=True) for host in hosts if host}
         self.signers = signers
         self.pool = pool
 
@@ -114,15 +118,29 @@ class Upstream:
         authorized: Authorized,
         body: SentBody | None,
     ) -> UpstreamRequest:
-        return plan(authorized, self.target, self.signers.of(authorized.access_key.account), time.time(), body)
+        target = self.target if not self._targets else self._likely()
+        return plan(authorized, target, self.signers.of(authorized.access_key.account), time.time(), body)
+
+    def _likely(self) -> UpstreamTarget:
+        host = self.pool.host()
+        return self._targets[host] if host else next(iter(self._targets.values()))
+
+    def signed_for(self, request: UpstreamRequest, host: bytes) -> UpstreamRequest:
+        """For another address than the one it was planned for. S3Error SERVICE_UNAVAILABLE without a key of the day."""
+        try:
+            return request.towards(host, time.time())
+        except KeystoreError as error:
+            raise unavailable(error) from None
 
     def plan_list_buckets(self, authorized: Authorized, continuation_token: str | None) -> UpstreamRequest:
         signer = self.signers.of(authorized.access_key.account)
-        return plan_list_buckets(self.target, signer, time.time(), continuation_token, authorized.request.trace)
+        target = self.target if not self._targets else self._likely()
+        return plan_list_buckets(target, signer, time.time(), continuation_token, authorized.request.trace)
 
     def plan_head_bucket(self, authorized: Authorized, owner: str) -> UpstreamRequest:
         """Asked as the account whose the name is now: accounts with credentials of their own may see other buckets."""
-        return plan_head_bucket(authorized.request, self.target, self.signers.of(owner), time.time())
+        target = self.target if not self._targets else self._likely()
+        return plan_head_bucket(authorized.request, target, self.signers.of(owner), time.time())
 
 
 class BucketWriter(Protocol):
@@ -143,13 +161,14 @@ class Engine:
         rules: Rules,
         reply_rules: ReplyRules,
         directory: Directory,
-        endpoint: Endpoint,
+        endpoints: Sequence[Endpoint],
         target: UpstreamTarget,
         signer: UpstreamSigner,
         writer: BucketWriter,
         request_log: RequestLog,
         board: Board,
         control: ControlPlane | None = None,
+        watching: Watching = WATCHING,
     ) -> None:
         self.limits = limits
         self.control = control
@@ -159,9 +178,11 @@ class Engine:
         self.buffers = ReadBuffers(limits.read_buffer, body=limits.spool_memory)
         self.turn = Turn()
         signers = Signers(signer, directory.store_credential, target.region)
-        self.upstream = Upstream(target, signers, UpstreamPool(endpoint, self.buffers, self.turn, limits))
+        pool = UpstreamPool(endpoints, self.buffers, self.turn, limits, watching)
+        self.upstream = Upstream(target, signers, pool, [endpoint.host_header for endpoint in endpoints])
         self.writer = writer
         self.request_log = request_log
+        self.ailing = Seldom(LOG, "requests are answered 503")
         self.board = board
         self.tally = Tally()
         self.uploads = self.tally.uploads

@@ -92,7 +92,7 @@ class Exchange(Ending):
         if self._done:
             return
         if body:
-            request = UpstreamRequest(request.method, request.path_and_query, request.head + body)
+            request = request.with_body(body)
         self._request = request
         connection = self._engine.upstream.pool.acquire(self)
         if connection is None:
@@ -147,6 +147,9 @@ class Exchange(Ending):
             planned = self.authorized
             if not still_holds(planned, self.pass_gate()) or self._done:
                 raise S3Error(Code.SERVICE_UNAVAILABLE, "the access key was changed meanwhile", retry_after=1)
+        host = connection.owner.host
+        if request.host != host:
+            request = self._request = self._engine.upstream.signed_for(request, host)
         self._connection = connection
         self._since = self._engine.clock
         self.record.asked = monotonic()
@@ -299,23 +302,24 @@ class Exchange(Ending):
             self.failed(error)
 
     def upstream_lost(self, reason: str) -> None:
-        """Retry only what has no body, changes nothing and got no byte of an answer on a connection used before."""
+        """Retry only what has no body, changes nothing and got no byte of an answer: on a connection used before, for
+        it may just have grown stale, or once at another address."""
         connection, self._connection = self._connection, None
         if self._done:
             return
-        request = self._request
-        retry = (
+        request, pool = self._request, self._engine.upstream.pool
+        unanswered = (
             not self._replying
             and request is not None
             and request.method in (b"GET", b"HEAD")
             and connection is not None
-            and connection.reused
             and connection.untouched
         )
-        if retry:
+        if unanswered and connection is not None and (connection.reused or pool.elsewhere(self._retried)):
+            self._retried = True
             self._fresh = False
             self._waiting = True
-            self._engine.upstream.pool.acquire(self, fresh=True)
+            pool.acquire(self, fresh=True, avoid=connection.owner)
         elif self._started:
             self._die(reason)
         else:
@@ -357,5 +361,7 @@ class Exchange(Ending):
             if waited > limits.body_idle_timeout:
                 self._die("the reply stalled")
         elif waited > limits.upstream_reply_timeout and (self._connection is not None or not self._waiting):
+            if self._connection is not None:
+                self._connection.owner.failed("it did not answer in time")
             self._abandon()
             self.refuse(S3Error(Code.SERVICE_UNAVAILABLE, "the store did not answer in time", retry_after=1))

@@ -15,8 +15,8 @@ from gateway.wire.engine import LOG, Engine
 from gateway.wire.exchange import Exchange
 from gateway.wire.heads import ChunkedBody, ParsedRequest, parse_request_head
 from gateway.wire.peers import peer_address
+from gateway.wire.sockets import reset, tune
 from gateway.wire.turn import SMALL_READ
-from gateway.wire.upstream import reset, tune
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 MAX_EMPTY: Final = 4  # bytes of CRLF before a request line

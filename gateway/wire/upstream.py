@@ -5,66 +5,18 @@ else `reply_head`, `reply_block`, `reply_end`; `upstream_lost`, `upstream_paused
 """
 
 import asyncio
-import fcntl
-import socket
-import struct
-import sys
-import termios
 from enum import Enum
 from typing import Final, Protocol, cast
 
 from gateway.wire.buffers import BlockWriter, ReadBuffers
 from gateway.wire.heads import ChunkedBody, ParsedReply, UpstreamNonsense, parse_reply_head
 from gateway.wire.limits import Limits
+from gateway.wire.sockets import reset, tune
 from gateway.wire.turn import SMALL_READ, Turn
-
-# A reset instead of a clean end: SO_LINGER on, 0 seconds.
-RESET: Final = struct.pack("ii", 1, 0)
-# What the kernel may hold unsent before the socket counts as full: one large read fits, so an object of 1 MiB leaves in
-# one write. With 256 KiB it took some seven: 1.12 (GET) and 1.11 times (PUT) the CPU, three runs in turn. What is
-# unsent when a transfer is cut is thrown away by the reset.
-NOTSENT_LOWAT: Final = 1179648
-# A Unix socket takes what its buffer holds, by default 208 KiB: with reads of 256 KiB every MiB took 2 to 3 writes more
-# than over TCP. The kernel doubles this for its own use, up to twice net.core.wmem_max.
-UNIX_BUFFER: Final = 262144
-
 
 # Of a large read, where its head must end; the rest of the reads are small or begin with an interim reply.
 LARGE_HEAD: Final = 4096
-# Over TLS some bytes always wait: uvloop counts session tickets, and pauses at the mark, not above it.
-TLS_UNSENT: Final = 65536
-
-
-def tune(transport: asyncio.Transport) -> bool:
-    """No Nagle delay, little unsent data in the kernel, and `pause_writing` as soon as anything is left unsent.
-
-    → whether it is TLS: then what is written must not be a part of the read buffer, for it may be kept without a pause.
-    """
-    secure = transport.get_extra_info("ssl_object") is not None
-    transport.set_write_buffer_limits(high=TLS_UNSENT if secure else 0)
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family == socket.AF_UNIX:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNIX_BUFFER)
-    elif sock is not None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
-    return secure
-
-
-def unacknowledged(transport: asyncio.Transport) -> int:
-    """Bytes in the kernel that the peer has not confirmed yet; 0 where it cannot tell."""
-    sock = transport.get_extra_info("socket")
-    if sock is None or sock.fileno() < 0:
-        return 0
-    return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-
-
-def reset(transport: asyncio.Transport) -> None:
-    """End the connection so that the peer cannot take what it got for whole."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.fileno() >= 0 and sock.family != socket.AF_UNIX:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-    transport.abort()
+MAX_INTERIM: Final = 16  # before one reply: stores send one or two (100, 103), and a flood of them would never time out
 
 
 class UpstreamUser(Protocol):
@@ -88,10 +40,14 @@ class UpstreamUser(Protocol):
 
 
 class ConnectionOwner(Protocol):
-    """Where a connection goes when its reply is whole, and who must know that it is gone."""
+    """Where a connection goes when its reply is whole, and who must know that it is gone, or what the store failed in.
+    `host`: how the store is called there, where it is called differently elsewhere; else b""."""
+
+    host: bytes
 
     def release(self, connection: "UpstreamConnection") -> None: ...
     def lost(self, connection: "UpstreamConnection") -> None: ...
+    def failed(self, reason: str) -> None: ...
 
 
 class _Reading(Enum):
@@ -109,17 +65,18 @@ _CHUNKED, _UNTIL_CLOSE = _Reading.CHUNKED, _Reading.UNTIL_CLOSE
 
 
 class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `server.ClientConnection`
-    """`reused`: it has served before, so the store may close it any moment. `untouched`: no byte of this reply yet."""
+    """`reused`: it has served before, so the store may close it any moment. `untouched`: no byte of this reply yet.
+    `status`: of the last reply, until its owner has judged it."""
 
     __slots__ = (
         "_buffers",
         "_chunked",
         "_exchange",
         "_flowing",
+        "_interim",
         "_keep_alive",
         "_left",
         "_limits",
-        "_owner",
         "_pending",
         "_reading",
         "_searched",
@@ -128,8 +85,10 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
         "_waits",
         "_writer",
         "idle_since",
+        "owner",
         "paused",
         "reused",
+        "status",
         "transport",
         "untouched",
     )
@@ -137,7 +96,7 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
     _writer: BlockWriter  # once there is a transport
 
     def __init__(self, owner: ConnectionOwner, buffers: ReadBuffers, turn: Turn, limits: Limits) -> None:
-        self._owner = owner
+        self.owner = owner
         self._buffers = buffers
         self._turn = turn
         self._limits = limits
@@ -150,8 +109,10 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
         self._to_head = False
         self._keep_alive = False
         self._searched = 0
+        self._interim = 0
         self._waits = False
         self.idle_since = 0.0
+        self.status = 0
         self.paused = False
         self.reused = False
         self.untouched = True
@@ -176,6 +137,7 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
         self._exchange = exchange
         self._to_head = to_head
         self._reading = _HEAD
+        self._interim = 0
         self.untouched = True
         if body is None:
             self.transport.write(message)
@@ -284,12 +246,16 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
             if reply.head.status >= 200:
                 self._begin_reply(reply, rest)
                 return
+            self._interim += 1
+            if self._interim > MAX_INTERIM:
+                raise UpstreamNonsense("interim replies without end")
             self._pending = rest  # behind an interim reply; we never ask for one, and pass none on
 
     def _begin_reply(self, reply: ParsedReply, rest: bytes | memoryview) -> None:
         exchange = self._exchange
         if exchange is None:
             return
+        self.status = reply.head.status
         # A store that sends a body behind the head of a failed HEAD would have it taken for the next reply.
         self._keep_alive = reply.keep_alive and not (self._to_head and reply.head.status >= 400 and reply.length)
         body = reply.body
@@ -371,7 +337,7 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
         self.reused = True
         if not self._flowing:
             self.resume_reading()
-        self._owner.release(self)
+        self.owner.release(self)
 
     def eof_received(self) -> None:
         return None  # the transport closes itself; connection_lost decides what it means
@@ -381,14 +347,16 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
             self.take_turn()
         reading, self._reading = self._reading, _Reading.CLOSED
         self._writer.lost()
-        self._owner.lost(self)
+        self.owner.lost(self)
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             return
         if reading is _UNTIL_CLOSE and exc is None:
             exchange.reply_end()
-        else:
-            exchange.upstream_lost("the store closed the connection")
+            return
+        if not (self.reused and self.untouched):  # else it had grown stale, as idle connections do
+            self.owner.failed("it closed the connection in the middle")
+        exchange.upstream_lost("the store closed the connection")
 
     def give_up(self) -> None:
         self._give_up("a bug: the trace stands in the log")
@@ -397,4 +365,5 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
         exchange = self._exchange
         self.reset()
         if exchange is not None:
+            self.owner.failed(f"it answered nonsense: {reason}")
             exchange.upstream_nonsense(reason)

@@ -27,7 +27,9 @@ COMMAND: Final = [sys.executable, "-P", "-m", "gateway.workers.worker"]  # -P: n
 LOOK_EVERY: Final = 0.25  # seconds between two looks at the workers
 SILENT: Final = 10.0  # seconds without a sign of life: its loop hangs, or it was stopped
 BEHIND: Final = 2.0  # seconds that a worker may take to apply a change; it takes 0.02
-RENEW_EVERY: Final = 3600.0  # seconds; keys towards the store are handed out for yesterday, today and tomorrow
+# Seconds. Keys towards the store are handed out for yesterday, today and tomorrow; a clock that jumped further, or a
+# machine that slept for days, must not cost more than this.
+RENEW_EVERY: Final = 30.0
 START_SECONDS: Final = 30.0  # to become ready
 PAUSES: Final = (0.0, 0.2, 1.0, 5.0)  # seconds before one that ended too early is started again, longer each time
 SETTLED: Final = 10.0  # seconds a worker must have lived for its end not to be "too early"

@@ -277,3 +277,22 @@ def test_whatever_is_asked_of_the_store_for_a_request_belongs_to_its_trace() -> 
     line = b"\r\ntraceparent: " + TRACEPARENT.encode() + b"\r\n"
     assert line in plan_head_bucket(authorized.request, TARGET, SIGNER, NOW).head
     assert line in plan_list_buckets(TARGET, SIGNER, NOW, None, authorized.request.trace).head
+
+
+# ---- several addresses ----
+
+
+@pytest.mark.parametrize("body", [b"", b"its verified body"])
+def test_towards_another_address_it_is_what_would_have_been_planned_for_that(body: bytes) -> None:
+    """Signed anew, host and all; the body behind it as it was."""
+    authorized = admit("PUT", "/aaa/k", {"x-amz-meta-a": "1", "content-length": str(len(body))})
+    here, there = (TARGET._replace(host_header=host, one_of_several=True) for host in (b"a:80", b"b:80"))
+    moved = planned(authorized, len(body), here).with_body(body).towards(b"b:80", NOW)
+    meant = planned(authorized, len(body), there)
+    assert (moved.host, moved.head) == (b"b:80", meant.head + body)
+    assert moved.towards(b"a:80", NOW).head == planned(authorized, len(body), here).head + body
+
+
+def test_a_store_with_one_address_keeps_nothing_to_sign_again() -> None:
+    sent = planned(admit("GET", "/aaa/k"))
+    assert (sent.host, sent._signing) == (b"", None)

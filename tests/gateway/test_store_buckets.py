@@ -9,15 +9,17 @@ from gateway.config import Config, SettingsError
 from gateway.s3.listing import ListedBucket
 from gateway.store_buckets import store_buckets
 from tests.support.recording_upstream import RecordingUpstream, Script, canned, close_without_answer, in_turn, ok
+from tests.support.server_process import free_port
 
 PAGE = b"<ListAllMyBucketsResult><Buckets><Bucket><Name>%b</Name></Bucket></Buckets>%b</ListAllMyBucketsResult>"
 
 
-def config(endpoint: str) -> Config:
+def config(*endpoints: str) -> Config:
+    where = {"endpoint": endpoints[0]} if len(endpoints) == 1 else {"endpoints": endpoints}
     try:
         return Config.model_validate(
             {
-                "upstream": {"endpoint": endpoint, "access_key_id": "STOREKEY", "secret_access_key": "store-secret"},
+                "upstream": {**where, "access_key_id": "STOREKEY", "secret_access_key": "store-secret"},
                 "keystore": {"url": "sqlite:///keys.db", "kek_file": "kek"},
             }
         )
@@ -59,3 +61,12 @@ def test_a_store_on_a_unix_socket_is_asked_over_it_and_named_by_it(tmp_path: Pat
     assert upstream.only_request().header(b"host") == b"localhost"
     with pytest.raises(SettingsError, match=r"upstream\.endpoint: unix:/.*store\.sock did not list"):
         store_buckets(config(f"unix:{path}"))
+
+
+def test_the_first_endpoint_that_takes_a_connection_is_asked_and_called_by_its_name() -> None:
+    with RecordingUpstream(canned(ok(PAGE % (b"aaa", b"")))) as upstream:
+        dead = f"http://127.0.0.1:{free_port()}"
+        assert store_buckets(config(dead, upstream.endpoint)) == [ListedBucket("aaa", "")]
+        assert upstream.only_request().header(b"host") == b"127.0.0.1:%d" % upstream.port
+        with pytest.raises(SettingsError, match="did not list"):
+            store_buckets(config(dead, f"http://127.0.0.1:{free_port()}"))

@@ -59,6 +59,7 @@ class Gateway:
         self.keystore = folder / "keystore.db"
         self.config.write_text(_toml(_merged(self._configuration(), settings or {})))
         self.server: Sequence[str] = (COMMAND,)  # what serves; commands are always the real one
+        self.within: Sequence[str] = ()  # what goes before a command's words
         self._process: ServerProcess | None = None
 
     # ---- life ----
@@ -127,7 +128,7 @@ class Gateway:
 
     def try_command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [COMMAND, *arguments],
+            [*self.within, COMMAND, *arguments],
             env={"NQGATE_CONFIG": str(self.config), "PATH": "/usr/bin:/bin", "NO_COLOR": "1"},
             cwd=self.folder,
             stdin=subprocess.DEVNULL,

@@ -90,17 +90,22 @@ Script = Callable[[Exchange], None]
 
 
 class RecordingUpstream:
-    """Listens on a free loopback port, or on a Unix socket at `path`. `script` answers each request; the next test sets
-    its own after `reset()`."""
+    """Listens on a free loopback port, `at` an address, or on a Unix socket at `path`. `script` answers each request;
+    the next test sets its own after `reset()`."""
 
     def __init__(
-        self, script: Script | None = None, *, tls: ssl.SSLContext | None = None, path: Path | None = None
+        self,
+        script: Script | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        path: Path | None = None,
+        at: tuple[str, int] = (LOOPBACK, 0),
     ) -> None:
         self._tls = tls
         if path is None:
-            self._listener = socket.create_server((LOOPBACK, 0))
+            self._listener = socket.create_server(at)
             self.port: int = self._listener.getsockname()[1]
-            self.endpoint = f"http://{LOOPBACK}:{self.port}"
+            self.endpoint = f"http://{at[0]}:{self.port}"
         else:
             self._listener = socket.socket(socket.AF_UNIX)
             self._listener.bind(str(path))

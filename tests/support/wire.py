@@ -30,8 +30,8 @@ from gateway.source import read_trusted
 from gateway.telemetry.request_log import RequestLog
 from gateway.wire.engine import Engine
 from gateway.wire.limits import Limits
-from gateway.wire.pool import Endpoint
 from gateway.wire.server import ClientConnection
+from gateway.wire.upstream_addresses import Endpoint
 from keystore.access_key import NO_DATE, AccessKey, KnownKey, Status
 from keystore.bucket_claims import BucketClaim, Tenure, claimed, released, tenure, undone
 from keystore.derived import StoreCredential, UpstreamCredential
@@ -151,6 +151,7 @@ class RunningEngine:
         upstream_path: Path | None = None,
         path: Path | None = None,
         trusted: Sequence[str] = (),
+        endpoints: Sequence[Endpoint] = (),
         **changed: Any,
     ) -> None:
         self.directory = OneKey(scope or AllBuckets())
@@ -167,6 +168,7 @@ class RunningEngine:
         self._upstream_path = None if upstream_path is None else str(upstream_path)
         self._path = path
         self._trusted = read_trusted(trusted)
+        self._endpoints = endpoints  # several, instead of `upstream_port`
         self._loop = uvloop.new_event_loop()
         self._stop = asyncio.Event()
         self._ready = threading.Event()
@@ -220,7 +222,8 @@ class RunningEngine:
             ),
             reply_rules=ReplyRules(reported_region=b"us-east-1"),
             directory=self.directory,  # type: ignore[arg-type]
-            endpoint=Endpoint("127.0.0.1", port, self._upstream_tls, "127.0.0.1", self._upstream_path),
+            endpoints=self._endpoints
+            or [Endpoint("127.0.0.1", port, self._upstream_tls, "127.0.0.1", self._upstream_path)],
             target=UpstreamTarget(b"127.0.0.1:%d" % port, b"", b"us-east-1", self._trailers),
             signer=UpstreamSigner(UpstreamCredential("upstream", "upstream-secret"), b"us-east-1"),
             writer=self.directory,

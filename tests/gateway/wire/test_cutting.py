@@ -122,7 +122,7 @@ def test_an_upload_whose_body_flows_is_never_whole(gateway: RunningEngine, upstr
         upstream.wait_for_requests(1)
         revoke(gateway)
         assert client.reply().code == "InvalidAccessKeyId"
-    wait_until(lambda: gateway.call(lambda: len(gateway.engine.upstream.pool._connections)) == 0)
+    wait_until(lambda: gateway.call(lambda: gateway.engine.upstream.pool.open) == 0)
     assert not upstream.requests[0].complete
     assert gateway.board.told == [(7, 1, [])]
 

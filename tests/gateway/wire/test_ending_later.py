@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gateway.wire.upstream import RESET
+from gateway.wire.sockets import RESET
 from keystore.access_key import KnownKey
 from keystore.errors import KeystoreError, KeystoreUnavailable, NotKnownYet
 from tests.support.posted import posted_form

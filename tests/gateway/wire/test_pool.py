@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from gateway.wire.exchange import Exchange
 from gateway.wire.upstream import UpstreamConnection
+from gateway.wire.upstream_addresses import Endpoint
 from tests.support.recording_upstream import RecordingUpstream, never_answers, ok
 from tests.support.wire import RunningEngine, wait_until
 
@@ -128,9 +129,8 @@ def test_a_revoke_answers_everybody_who_waits_for_a_connection(upstream: Recordi
             client.close()
 
 
-def test_an_endpoint_that_no_resolver_takes_is_503(gateway: RunningEngine) -> None:
-    pool = gateway.engine.upstream.pool
-    pool._endpoint = pool._endpoint._replace(host="a..b")
-    with gateway.connect() as client:
+def test_an_endpoint_that_no_resolver_takes_is_503() -> None:
+    nowhere = Endpoint("a..b", 80, None, None)
+    with RunningEngine(0, endpoints=[nowhere]) as gateway, gateway.connect() as client:
         client.send(gateway.signer.head("GET", "/bucket/k"))
         assert client.reply().status == 503

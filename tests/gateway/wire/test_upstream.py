@@ -1,14 +1,10 @@
 """The store's side of the wire."""
 
-import asyncio
 import random
-import socket
 
 import pytest
-import uvloop
 
-from gateway.wire.upstream import UNIX_BUFFER, tune
-from tests.support.recording_upstream import RecordingUpstream, canned, in_pieces, ok
+from tests.support.recording_upstream import RecordingUpstream, canned, in_pieces, in_turn, ok
 from tests.support.wire import RunningEngine
 
 
@@ -44,6 +40,16 @@ def test_a_reply_in_single_bytes_is_the_same_reply(gateway: RunningEngine, upstr
         assert client.reply().body == b"body"
 
 
+def test_interim_replies_without_end_are_nonsense(gateway: RunningEngine, upstream: RecordingUpstream) -> None:
+    """Each would put the time for an answer off for ever, had it been counted as one."""
+    upstream.script = in_turn(canned(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100 + ok(b"late")), canned(ok(b"sound")))
+    with gateway.connect() as client:
+        client.send(gateway.signer.head("GET", "/bucket/k"))
+        assert client.reply().status == 500
+        client.send(gateway.signer.head("GET", "/bucket/k"))
+        assert client.reply().body == b"sound"
+
+
 def test_connection_close_of_the_store_is_obeyed(gateway: RunningEngine, upstream: RecordingUpstream) -> None:
     upstream.script = canned(ok(b"x", b"Connection: close"))
     with gateway.connect() as client:
@@ -67,24 +73,6 @@ def test_a_body_behind_a_failed_head_is_not_taken_for_the_next_reply(
         client.send(gateway.signer.head("GET", "/bucket/k"))
         assert client.reply().body == b"second"
     assert upstream.connections == 2
-
-
-def test_a_unix_socket_takes_256_kib_at_once() -> None:
-    """With the kernel's own buffer it takes 208 KiB: a piece more of every large block."""
-
-    async def left_of_one_block() -> int:
-        near, far = socket.socketpair()
-        with far:
-            loop = asyncio.get_running_loop()
-            transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, near)
-            tune(transport)
-            transport.write(bytes(UNIX_BUFFER))
-            left = transport.get_write_buffer_size()
-            transport.abort()
-            await asyncio.sleep(0)
-            return left
-
-    assert uvloop.run(left_of_one_block()) == 0
 
 
 LARGE = random.Random(5).randbytes(700_001)  # more than one read, and its head comes in the first of them
