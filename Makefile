@@ -21,12 +21,13 @@ help: ## this list
 up: $(VENV)/.first-run ## install, then run the embedded store and the gateway in the foreground
 	@$(BIN)/nqgate up
 
-test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native $(VENV)/.sdks ## everything: format, lint, types, units, end to end against real stores
+test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native $(VENV)/.sdks $(VENV)/.supply ## everything: format, lint, types, units, end to end against real stores
 	@tools/check
 	@$(BIN)/python -m pytest -q -n auto --dist loadgroup -m "server or not server"
 	@echo "once more, on what is compiled:"
 	@PYTHONPATH=$(CURDIR)/$(VENV)/native:$(CURDIR) $(BIN)/pytest -q -n auto -o pythonpath= -m "not interpreted" $(COMPILED)
 	@$(BIN)/python -m bench.guard
+	@tools/audit
 
 check: $(VENV)/.dev ## format, lint, types and the tests that need no server, about a minute
 	@tools/check
@@ -53,7 +54,16 @@ fuzz: $(VENV)/.dev ## every fuzz target, FUZZ_SECONDS (60) each, led by coverage
 	@for target in $(FUZZ); do echo "$$target …"; \
 	  $(BIN)/python -m tests.fuzz.run $$target -max_total_time=$(FUZZ_SECONDS) -verbosity=0 || exit 1; done
 
-pin: ## rewrite the two pinned requirement files from the ranges in pyproject.toml
+dist: $(VENV)/.supply ## the source archive and the wheel into dist/, the same bytes wherever they are built
+	@tools/dist
+
+sbom: dist ## what an installation of that wheel consists of, as CycloneDX, into dist/
+	@tools/sbom
+
+audit: $(VENV)/.supply ## known vulnerabilities of what is pinned; says so where the service cannot be asked
+	@tools/audit
+
+pin: ## rewrite the pinned requirement files from the ranges in pyproject.toml
 	@tools/pin
 
 clean: ## remove the virtual environment and caches, never ./data
@@ -86,6 +96,12 @@ $(VENV)/.native: $(VENV)/.dev tools/native setup.py $(wildcard gateway/*.py gate
 	@tools/native $(VENV)
 	@touch $@
 
+$(VENV)/.supply: $(BIN)/python requirements-supply.txt
+	@echo "installing what builds and checks the things that are shipped into $(VENV)/supply (once) …"
+	@tools/venv $(PYTHON) $(VENV)/supply
+	@$(VENV)/supply/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-supply.txt
+	@touch $@
+
 $(VENV)/.sdks: $(BIN)/python tests/sdks/requirements.txt tests/sdks/js/package-lock.json
 	@echo "installing the clients of the SDK matrix into $(VENV)/sdks (once) …"
 	@tools/venv $(PYTHON) $(VENV)/sdks
@@ -93,4 +109,4 @@ $(VENV)/.sdks: $(BIN)/python tests/sdks/requirements.txt tests/sdks/js/package-l
 	@PATH=$(CURDIR)/$(VENV)/sdks/bin:$$PATH npm ci --prefix tests/sdks/js --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
-.PHONY: help up test check native bench bench-scale guard soak prove fuzz pin clean
+.PHONY: help up test check native bench bench-scale guard soak prove fuzz dist sbom audit pin clean

@@ -2,6 +2,7 @@
 As the other sections, but that it reads the file of the secret.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -11,6 +12,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.config_sections import Section, SettingsError
 from gateway.unix_address import check_unix_path, unix_path
+from keystore.secret_mode import open_to_others
 
 MAX_ENDPOINTS: Final = 64  # each is looked at, and compared for each request
 _HOST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}(:[0-9]{1,5})?")
@@ -66,7 +68,7 @@ class UpstreamSettings(Section):
     access_key_id: str = Field(description="The store's own access key id.")
     secret_access_key: SecretStr | None = Field(None, description="Its secret; better in a file of its own.")
     secret_access_key_file: Path | None = Field(
-        None, description="File that holds only the secret; refused if group or others can read it."
+        None, description="File that holds only the secret; refused if others can read it: 0600, or 0640 of root's."
     )
     dot_segments: Literal["refuse", "pass"] = Field(
         "refuse", description="Object keys with '.' or '..' segments: 'pass' only for stores that keep keys opaque."
@@ -156,7 +158,8 @@ class UpstreamSettings(Section):
         path = self.secret_access_key_file
         assert path is not None
         try:
-            if path.stat().st_mode & 0o077:
+            state = path.stat()
+            if open_to_others(state.st_mode, state.st_uid, os.geteuid()):
                 raise SettingsError(f"upstream.secret_access_key_file: others can read {path}; run: chmod 600 {path}")
             return path.read_text().strip()
         except OSError as error:

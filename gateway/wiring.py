@@ -1,6 +1,7 @@
 """An engine and its listener, put together from the configuration: in each worker the same."""
 
 import logging
+import os
 import resource
 import secrets
 import ssl
@@ -28,6 +29,7 @@ from gateway.wire.roles import Board, ControlPlane, Directory
 from gateway.wire.tls import listener_context, upstream_context
 from gateway.wire.upstream_addresses import Endpoint
 from keystore.derived import StoreCredential
+from keystore.secret_mode import open_to_others
 
 LOG: Final = logging.getLogger("nqgate")
 SPARE_FILES: Final = 64  # keystore, log, control plane, resolver, and clients that are told to slow down
@@ -187,7 +189,8 @@ def _listener_context(section: str, certificate: Path | None, private_key: Path 
     if certificate is None or private_key is None:
         return None
     try:
-        if private_key.stat().st_mode & 0o077:
+        state = private_key.stat()
+        if open_to_others(state.st_mode, state.st_uid, os.geteuid()):
             raise SettingsError(f"{section}.tls_key: others can read {private_key}; run: chmod 600 {private_key}")
         return listener_context(certificate, private_key)
     except OSError as error:  # ssl.SSLError is one

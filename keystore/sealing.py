@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from keystore.errors import Conflict, KeystoreUnavailable, RecordRefused, WrongKek
 from keystore.record import length_prefixed
+from keystore.secret_mode import open_to_others
 from keystore.verified_rows import HandedMac
 
 SEAL_FORMAT: Final = 1
@@ -263,8 +264,7 @@ def read_kek_file(path: Path) -> bytes:
     """Its text. Raises as `load_kek_ring`."""
     try:
         with open(path, "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            _check_mode(path, mode)
+            _check_mode(path, os.fstat(file.fileno()))
             text = file.read(MAX_KEK_FILE + 1)
     except OSError as error:
         raise KeystoreUnavailable(
@@ -290,10 +290,11 @@ def is_retired(line: bytes) -> bool:
     return line.strip().startswith(RETIRED_LINE.encode())
 
 
-def _check_mode(path: Path, mode: int) -> None:
+def _check_mode(path: Path, state: os.stat_result) -> None:
+    mode = state.st_mode
     if not stat.S_ISREG(mode):
         raise KeystoreUnavailable(f"{path} is not a regular file")
-    if mode & 0o077:
+    if open_to_others(mode, state.st_uid, os.geteuid()):
         raise KeystoreUnavailable(
             f"the KEK file {path} can be read by group or others (mode {mode & 0o777:04o}): chmod 600 {path}"
         )

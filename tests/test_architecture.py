@@ -13,7 +13,7 @@ PACKAGES = ("gateway", "keystore")
 
 # Lowest floor first. A module imports lower floors, or its own sub-package (gateway.s3.*, gateway.wire.*, …).
 PURE_FLOORS = [
-    ["keystore.errors", "keystore.statements"],
+    ["keystore.errors", "keystore.secret_mode", "keystore.statements"],
     ["keystore.derived"],
     [
         "keystore.scope",
