@@ -180,6 +180,8 @@ class Engine:
         self.memory = Budget(limits.buffer_total, "the memory for bodies")
         self.spool_room = SpoolRoom(self.memory, Budget(limits.spool_total, "the spool"), limits.spool_dir)
         self.on_ended: tuple[OnEnded, ...] = ()
+        self.running = 0  # requests that have begun and not ended
+        self.transfers_cut = self.transfers_past_recall = 0
         self.draining = False
         self.changes = 0  # that were told while this loop ran
         self._directory = directory
