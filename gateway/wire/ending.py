@@ -48,6 +48,7 @@ class Ending:
         self.in_store_of = NO_CHANGES
         self._since = engine.clock
         self._address = client.address
+        engine.running += 1
         self._upload: Upload | None = None  # here, not above: compiled, a protocol's attribute gets no default
         self._sink: Sink | None = None
 
@@ -137,6 +138,7 @@ class Ending:
             record.operation = authorized.operation.name
             record.access_key_id = authorized.access_key.access_key_id
             record.bucket = authorized.request.bucket
+        self._engine.running -= 1
         self._engine.ended(record, self.parsed.head, authorized)
 
     def stranger_refused(self) -> None:

@@ -192,6 +192,8 @@ class Engine:
         self.on_ended: tuple[OnEnded, ...] = ()
         self.admission = Admission(limits, rules.trusted_proxies)
         self.on_ended_with: tuple[OnEndedWith, ...] = ()
+        self.running = 0  # requests that have begun and not ended
+        self.transfers_cut = self.transfers_past_recall = 0
         self.draining = False
         self.changes = 0  # that were told while this loop ran
         self._directory = directory

@@ -56,6 +56,7 @@ class UpstreamPool(Waited):
         self._look_at = self.clock + watching.health
         self._next = 0
         self.last_error: str | None = None
+        self.opened = self.failures = 0  # connections that were made, and that could not be
         self._fixed = [Address(self, endpoint) for endpoint in endpoints if not is_name(endpoint)]
         self._names = [Name(one, watching.resolve, self._renamed) for one in endpoints if is_name(one)]
         self._named: dict[Name, list[Address]] = {}
@@ -71,6 +72,14 @@ class UpstreamPool(Waited):
     @property
     def idle(self) -> int:
         return sum([len(address.idle) for address in self.addresses])
+
+    @property
+    def busy(self) -> int:
+        return sum([len(address.connections) - len(address.idle) for address in [*self.addresses, *self._gone]])
+
+    @property
+    def opening(self) -> int:
+        return sum([address.opening for address in self.addresses])
 
     @property
     def waiting(self) -> int:
@@ -185,6 +194,7 @@ class UpstreamPool(Waited):
                 async with asyncio.timeout((ends - self._loop.time()) / (1 + max(0, left))):
                     connection = await self._connect(chosen)
                 self.last_error = None
+                self.opened += 1
                 return connection
             except Exception as error:  # a host name that cannot be encoded, too: nobody may wait for ever
                 self._unreached(chosen, f"{type(error).__name__}: {error}")
@@ -289,6 +299,7 @@ class UpstreamPool(Waited):
 
     def _unreached(self, address: Address, reason: str) -> None:
         self.last_error = reason
+        self.failures += 1
         for name in self._names:
             name.doubt(self._loop.time())
         self.ailing(address, f"no connection: {reason}")
