@@ -81,7 +81,7 @@ DEEP_FLOORS = [
     ["gateway.console.acts"],
     ["gateway.iam"],
     ["gateway.wire"],
-    ["gateway.wiring", "gateway.store_buckets", "gateway.unix_listener"],
+    ["gateway.wiring", "gateway.store_buckets", "gateway.unix_listener", "gateway.health"],
     ["gateway.store_probe", "gateway.store_uploads", "gateway.console"],
     ["gateway.workers"],
     ["gateway.control_plane"],
