@@ -7,6 +7,7 @@ import secrets
 import ssl
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,6 +23,7 @@ from gateway.sigv4.signing import UpstreamSigner
 from gateway.source import read_trusted
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.request_log import RequestLog
+from gateway.telemetry.tracing import Tracing
 from gateway.wire.engine import BucketWriter, Engine
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Watching
@@ -109,7 +111,22 @@ def build_engine(config: Config, parts: Parts) -> Engine:
     )
     if config.log.access != "off" and config.log.tells_requests:
         engine.on_ended_with += (_access_log(config, engine.request_log).ended,)
+    if config.telemetry.otlp_endpoint is not None:
+        tracing = _tracing(config, config.telemetry.otlp_endpoint)
+        engine.begin_span = tracing.begin
+        engine.on_ended_with += (tracing.ended,)
     return engine
+
+
+def _tracing(config: Config, endpoint: str) -> Tracing:
+    """SettingsError where the extra is not installed."""
+    try:
+        from gateway.telemetry.otlp import open_exporter
+    except ImportError:
+        raise SettingsError("telemetry.otlp_endpoint needs an extra: pip install 'nqgate[otel]'") from None
+    trusted = read_trusted(config.s3.trusted_proxies)
+    export = open_exporter(endpoint, version("nqgate"))
+    return Tracing(export, config.telemetry.sample_ratio, trusted, object_keys=config.log.object_keys)
 
 
 def _access_log(config: Config, request_log: RequestLog) -> AccessLog:

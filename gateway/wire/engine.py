@@ -20,7 +20,7 @@ from gateway.refusals import Refusals
 from gateway.respond import ReplyRules, error_reply, reachable_buckets
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.listing import ListedBucket
-from gateway.s3.request import RequestHead
+from gateway.s3.request import RequestHead, S3Request
 from gateway.sigv4.signing import UpstreamSigner
 from gateway.source import source_address
 from gateway.spool import Budget, SpoolRoom
@@ -194,6 +194,7 @@ class Engine:
         self.on_ended_with: tuple[OnEndedWith, ...] = ()
         self.running = 0  # requests that have begun and not ended
         self.transfers_cut = self.transfers_past_recall = 0
+        self.begin_span: Callable[[S3Request], None] | None = None
         self.draining = False
         self.changes = 0  # that were told while this loop ran
         self._directory = directory
@@ -217,6 +218,8 @@ class Engine:
                 self.upstream.signers.of(account)
         authorized = self._judged(authorized, seen)
         self.tally.used(authorized, now)
+        if self.begin_span is not None:
+            self.begin_span(authorized.request)
         return authorized
 
     def open_form(self, head: RequestHead, peer: str) -> FormRequest | None:
@@ -229,6 +232,8 @@ class Engine:
         self.upstream.signers.of(admitted.authorized.access_key.account)  # as for any request with a body
         admitted = admitted._replace(authorized=self._judged(admitted.authorized, seen))
         self.tally.used(admitted.authorized, now)
+        if self.begin_span is not None:
+            self.begin_span(admitted.authorized.request)
         return admitted
 
     def _judged(self, authorized: Authorized, seen: int) -> Authorized:

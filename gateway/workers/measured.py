@@ -168,7 +168,7 @@ class SupervisorMeasures:
         put(_FRESH, int(keystore.fresh()))
         put(_KEYSTORE_CHANGE, keystore.applied())
         if keystore.lease_left is not None:
-            put(_LEASE, round(keystore.lease_left() / MICROSECOND))
+            put(_LEASE, round(max(0.0, keystore.lease_left()) / MICROSECOND))
         put(_READY, gang.ready)
         put(_STARTING, gang.places - gang.ready)
         put(_MEASURED_AT, int(time()))
