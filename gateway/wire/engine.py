@@ -29,6 +29,7 @@ from gateway.wire.addresses import Address
 from gateway.wire.admission import Admission
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.crowd import giving_way
+from gateway.wire.descriptors import Descriptors
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint, UpstreamPool
 from gateway.wire.roles import Board, Client, ControlPlane, Directory
@@ -166,6 +167,7 @@ class Engine:
         self.refusals = Refusals()
         self.memory = Budget(limits.buffer_total, "the memory for bodies")
         self.spool_room = SpoolRoom(self.memory, Budget(limits.spool_total, "the spool"), limits.spool_dir)
+        self._descriptors = Descriptors()
         self.admission = Admission(limits, rules.trusted_proxies)
         self.draining = False
         self.changes = 0  # that were told while this loop ran
@@ -345,7 +347,12 @@ class Engine:
     def tick(self) -> None:
         """Every time limit. One that fails is logged and the others are looked at: none may die of another's bug."""
         self.clock = now = self._loop.time()
-        for check in (self.admission.tick, self.upstream.pool.tick, *[client.check for client in self._connections]):
+        for check in (
+            self.admission.tick,
+            self._descriptors.tick,
+            self.upstream.pool.tick,
+            *[client.check for client in self._connections],
+        ):
             try:
                 check(now)
             except Exception:
