@@ -179,8 +179,10 @@ def fit_open_files(limits: Limits) -> Limits:
     if hard == resource.RLIM_INFINITY:
         return limits
     room = hard - limits.upstream_connections - SPARE_FILES
-    if room < 1:
+    if room < 2:
         raise SettingsError(f"limits.upstream_connections: the process may open {hard} files in all (ulimit -n)")
+    fitted = limits._replace(handshakes=min(limits.handshakes, max(1, room // 8)))
+    room -= fitted.handshakes
     if limits.connections > room:
         LOG.warning(
             "limits.connections is %d, but only %d files may be open in all (ulimit -n): %d connections are accepted",
@@ -188,8 +190,8 @@ def fit_open_files(limits: Limits) -> Limits:
             hard,
             room,
         )
-        return limits._replace(connections=room)
-    return limits
+        return fitted._replace(connections=room)
+    return fitted
 
 
 def s3_listener_context(config: Config) -> ssl.SSLContext | None:

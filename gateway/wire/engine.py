@@ -32,6 +32,7 @@ from gateway.wire.addresses import Address
 from gateway.wire.admission import Admission
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.crowd import giving_way
+from gateway.wire.descriptors import Descriptors
 from gateway.wire.limits import Limits
 from gateway.wire.pool import WATCHING, UpstreamPool, Watching
 from gateway.wire.roles import Board, Client, ControlPlane, Directory
@@ -190,6 +191,7 @@ class Engine:
         self.memory = Budget(limits.buffer_total, "the memory for bodies")
         self.spool_room = SpoolRoom(self.memory, Budget(limits.spool_total, "the spool"), limits.spool_dir)
         self.on_ended: tuple[OnEnded, ...] = ()
+        self._descriptors = Descriptors()
         self.admission = Admission(limits, rules.trusted_proxies)
         self.on_ended_with: tuple[OnEndedWith, ...] = ()
         self.running = 0  # requests that have begun and not ended
@@ -397,7 +399,12 @@ class Engine:
     def tick(self) -> None:
         """Every time limit. One that fails is logged and the others are looked at: none may die of another's bug."""
         self.clock = now = self._loop.time()
-        for check in (self.admission.tick, self.upstream.pool.tick, *[client.check for client in self._connections]):
+        for check in (
+            self.admission.tick,
+            self._descriptors.tick,
+            self.upstream.pool.tick,
+            *[client.check for client in self._connections],
+        ):
             try:
                 check(now)
             except Exception:

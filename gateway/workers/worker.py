@@ -156,14 +156,10 @@ class Worker:
 
         if listener.family == socket.AF_UNIX:
             return Accepting(listener, made)
-        timeout = None if tls is None else engine.limits.head_timeout
-        return await self._loop.create_server(
-            made,
-            sock=listener,
-            backlog=BACKLOG,
-            ssl=tls,
-            ssl_handshake_timeout=timeout,
-        )
+        if tls is not None:
+            listener.listen(BACKLOG)
+            return Accepting(listener, made, (tls, engine.limits.head_timeout, engine.limits.handshakes))
+        return await self._loop.create_server(made, sock=listener, backlog=BACKLOG)
 
     async def _beat(self, engine: Engine, reading: Reading) -> None:
         while True:

@@ -31,7 +31,8 @@ def test_all_files_that_may_be_open_are_asked_for(open_files: list[tuple[int, in
 
 def test_strangers_cannot_take_the_descriptors_that_the_store_needs(open_files: list[tuple[int, int]]) -> None:
     fitted = fit_open_files(limits(connections=10_000, upstream_connections=256))
-    assert fitted.connections + fitted.upstream_connections < 4096
+    assert fitted.connections + fitted.upstream_connections + fitted.handshakes < 4096
+    assert fitted.handshakes > 100
     assert fit_open_files(limits(connections=100, upstream_connections=256)).connections == 100
 
 
