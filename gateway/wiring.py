@@ -24,12 +24,12 @@ from gateway.source import read_trusted
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.request_log import RequestLog
 from gateway.telemetry.tracing import Tracing
+from gateway.wire.endpoints import Endpoint
 from gateway.wire.engine import BucketWriter, Engine
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Watching
 from gateway.wire.roles import Board, ControlPlane, Directory
 from gateway.wire.tls import listener_context, upstream_context
-from gateway.wire.upstream_addresses import Endpoint
 from keystore.derived import StoreCredential
 from keystore.secret_mode import open_to_others
 

@@ -33,11 +33,11 @@ from gateway.wire.admission import Admission
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.crowd import giving_way
 from gateway.wire.descriptors import Descriptors
+from gateway.wire.endpoints import Endpoint
 from gateway.wire.limits import Limits
 from gateway.wire.pool import WATCHING, UpstreamPool, Watching
 from gateway.wire.roles import Board, Client, ControlPlane, Directory
 from gateway.wire.turn import Turn
-from gateway.wire.upstream_addresses import Endpoint
 from keystore.access_key import KnownKey
 from keystore.bucket_claims import BucketClaim, Tenure
 from keystore.derived import StoreCredential

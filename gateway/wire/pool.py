@@ -11,12 +11,12 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 from gateway.wire.buffers import ReadBuffers
+from gateway.wire.endpoints import FAILING, LOG, Address, Endpoint, Waited, least_busy, next_to_try
 from gateway.wire.limits import Limits
 from gateway.wire.names import Name, is_name
 from gateway.wire.probe import Probe
 from gateway.wire.turn import Turn
 from gateway.wire.upstream import ConnectionOwner, UpstreamConnection, UpstreamUser
-from gateway.wire.upstream_addresses import FAILING, LOG, Address, Endpoint, Waited, least_busy, next_to_try
 
 BACKLOG_PAUSE: Final = 0.01  # seconds
 MAX_TRIES: Final = 3  # addresses that one connection is tried at: together they share the time for it

@@ -28,10 +28,10 @@ from gateway.sigv4.claim import ClaimRules
 from gateway.sigv4.signing import UpstreamSigner
 from gateway.source import read_trusted
 from gateway.telemetry.request_log import RequestLog
+from gateway.wire.endpoints import Endpoint
 from gateway.wire.engine import Engine
 from gateway.wire.limits import Limits
 from gateway.wire.server import ClientConnection
-from gateway.wire.upstream_addresses import Endpoint
 from keystore.access_key import NO_DATE, AccessKey, KnownKey, Status
 from keystore.bucket_claims import BucketClaim, Tenure, claimed, released, tenure, undone
 from keystore.derived import StoreCredential, UpstreamCredential

@@ -6,8 +6,8 @@ from typing import Any, cast
 import pytest
 import uvloop
 
+from gateway.wire.endpoints import Endpoint
 from gateway.wire.names import MAX_ADDRESSES, Name, is_name
-from gateway.wire.upstream_addresses import Endpoint
 
 STORE = Endpoint("store.test", 8333, None, "store.test")
 

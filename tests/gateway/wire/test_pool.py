@@ -5,9 +5,9 @@ import threading
 import time
 from unittest.mock import patch
 
+from gateway.wire.endpoints import Endpoint
 from gateway.wire.exchange import Exchange
 from gateway.wire.upstream import UpstreamConnection
-from gateway.wire.upstream_addresses import Endpoint
 from tests.support.recording_upstream import RecordingUpstream, never_answers, ok
 from tests.support.wire import RunningEngine, wait_until
 

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from gateway.wire.endpoints import Address, Endpoint
 from gateway.wire.pool import UpstreamPool
-from gateway.wire.upstream_addresses import Address, Endpoint
 from tests.support.raw_client import RawReply
 from tests.support.recording_upstream import (
     Exchange,

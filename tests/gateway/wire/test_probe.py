@@ -2,8 +2,8 @@
 
 import time
 
+from gateway.wire.endpoints import Endpoint
 from gateway.wire.pool import WATCHING
-from gateway.wire.upstream_addresses import Endpoint
 from tests.support.recording_upstream import RecordingUpstream, canned, ok
 from tests.support.wire import RunningEngine
 

@@ -2,8 +2,8 @@
 
 from typing import Any, cast
 
+from gateway.wire.endpoints import FAILURES, LONGEST_PAUSE, Address, Endpoint, Waited, least_busy, next_to_try
 from gateway.wire.upstream import UpstreamConnection
-from gateway.wire.upstream_addresses import FAILURES, LONGEST_PAUSE, Address, Endpoint, Waited, least_busy, next_to_try
 
 
 class Pool(Waited):
