@@ -20,7 +20,7 @@ from gateway.sigv4.claim import ClaimRules
 from gateway.sigv4.signing import UpstreamSigner
 from gateway.source import read_trusted
 from gateway.telemetry.request_log import RequestLog
-from gateway.wire.addresses import Endpoint
+from gateway.wire.endpoints import Endpoint
 from gateway.wire.engine import BucketWriter, Engine
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Watching

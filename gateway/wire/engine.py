@@ -26,8 +26,8 @@ from gateway.spool import Budget, SpoolRoom
 from gateway.telemetry.request_log import RequestLog
 from gateway.telemetry.seldom import Seldom
 from gateway.usage import Tally
-from gateway.wire.addresses import Endpoint
 from gateway.wire.buffers import ReadBuffers
+from gateway.wire.endpoints import Endpoint
 from gateway.wire.limits import Limits
 from gateway.wire.pool import WATCHING, UpstreamPool, Watching
 from gateway.wire.roles import Board, ControlPlane, Directory, Running

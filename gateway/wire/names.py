@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from gateway.wire.addresses import Endpoint
+from gateway.wire.endpoints import Endpoint
 
 LOG: Final = logging.getLogger("nqgate.upstream")
 MAX_ADDRESSES: Final = 32  # of one name: what a reply of DNS over UDP holds, and more than anybody needs

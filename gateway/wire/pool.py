@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final, NamedTuple, cast
 
-from gateway.wire.addresses import FAILING, LOG, Address, Endpoint, Waited, least_busy, next_to_try
 from gateway.wire.buffers import ReadBuffers
+from gateway.wire.endpoints import FAILING, LOG, Address, Endpoint, Waited, least_busy, next_to_try
 from gateway.wire.limits import Limits
 from gateway.wire.names import Name, is_name
 from gateway.wire.probe import Probe

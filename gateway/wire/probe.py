@@ -4,7 +4,7 @@ about nothing, so that any answer is one. What the answer means is the pool's to
 
 import asyncio
 
-from gateway.wire.addresses import Endpoint
+from gateway.wire.endpoints import Endpoint
 from gateway.wire.heads import ParsedReply
 from gateway.wire.upstream import UpstreamConnection
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 import uvloop
 
-from gateway.wire.addresses import Endpoint
+from gateway.wire.endpoints import Endpoint
 from gateway.wire.names import MAX_ADDRESSES, Name, is_name
 
 STORE = Endpoint("store.test", 8333, None, "store.test")

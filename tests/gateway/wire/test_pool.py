@@ -5,7 +5,7 @@ import threading
 import time
 from unittest.mock import patch
 
-from gateway.wire.addresses import Endpoint
+from gateway.wire.endpoints import Endpoint
 from gateway.wire.exchange import Exchange
 from gateway.wire.upstream import UpstreamConnection
 from tests.support.recording_upstream import RecordingUpstream, never_answers, ok

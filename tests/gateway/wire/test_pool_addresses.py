@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from gateway.wire.addresses import Address, Endpoint
+from gateway.wire.endpoints import Address, Endpoint
 from gateway.wire.pool import UpstreamPool
 from tests.support.raw_client import RawReply
 from tests.support.recording_upstream import (

@@ -2,7 +2,7 @@
 
 import time
 
-from gateway.wire.addresses import Endpoint
+from gateway.wire.endpoints import Endpoint
 from gateway.wire.pool import WATCHING
 from tests.support.recording_upstream import RecordingUpstream, canned, ok
 from tests.support.wire import RunningEngine

@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from gateway.wire.addresses import FAILURES, LONGEST_PAUSE, Address, Endpoint, Waited, least_busy, next_to_try
+from gateway.wire.endpoints import FAILURES, LONGEST_PAUSE, Address, Endpoint, Waited, least_busy, next_to_try
 from gateway.wire.upstream import UpstreamConnection
 
 
