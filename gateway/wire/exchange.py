@@ -148,9 +148,8 @@ class Exchange(Ending):
             planned = self.authorized
             if not still_holds(planned, self.pass_gate()) or self._done:
                 raise S3Error(Code.SERVICE_UNAVAILABLE, "the access key was changed meanwhile", retry_after=1)
-        host = connection.owner.host
-        if request.host != host:
-            request = self._request = self._engine.upstream.signed_for(request, host)
+        if request.host != connection.host:
+            request = self._request = self._engine.upstream.signed_for(request, connection.host)
         self._connection = connection
         self._since = self._engine.clock
         self.record.asked = monotonic()

@@ -55,6 +55,7 @@ class UpstreamPool(Waited):
         self._watched = len(endpoints) > 1
         self._look_at = self.clock + watching.health
         self._next = 0
+        self._looking = 0  # connections that will be opened once it is known where
         self.last_error: str | None = None
         self.opened = self.failures = 0  # connections that were made, and that could not be
         self._fixed = [Address(self, endpoint) for endpoint in endpoints if not is_name(endpoint)]
@@ -67,7 +68,7 @@ class UpstreamPool(Waited):
 
     @property
     def open(self) -> int:
-        return sum([address.open for address in self.addresses]) + sum([address.open for address in self._gone])
+        return self._looking + sum([address.open for address in [*self.addresses, *self._gone]])
 
     @property
     def idle(self) -> int:
@@ -141,7 +142,9 @@ class UpstreamPool(Waited):
     # ---- opening ----
 
     def _open_for(self, exchange: UpstreamUser, address: Address | None) -> None:
-        if address is not None:
+        if address is None:
+            self._looking += 1
+        else:
             address.opening += 1
         self._run(self._open(exchange, address))
 
@@ -174,6 +177,8 @@ class UpstreamPool(Waited):
                     await name.looked_up()
         except TimeoutError:
             self.last_error = "its name was not looked up in time"
+        finally:
+            self._looking -= 1
         address = least_busy(self.addresses, self._next)
         if address is None:
             self.last_error = next((name.error for name in self._names if name.error), self.last_error)

@@ -84,6 +84,7 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
         "_turn",
         "_waits",
         "_writer",
+        "host",
         "idle_since",
         "owner",
         "paused",
@@ -97,6 +98,7 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
 
     def __init__(self, owner: ConnectionOwner, buffers: ReadBuffers, turn: Turn, limits: Limits) -> None:
         self.owner = owner
+        self.host = owner.host
         self._buffers = buffers
         self._turn = turn
         self._limits = limits

@@ -75,7 +75,7 @@ class Gateway:
             self.command("kek", "create", str(kek_file))
         command = [*self.server, "--config", str(self.config), "serve"]
         self._process = ServerProcess("the gateway", command, self.folder / "gateway.log")
-        self._process.wait_until(self.is_ready, timeout=20.0)
+        self._process.wait_until(self.is_ready, timeout=60.0)
 
     def stop(self) -> int:
         return self.process.stop()

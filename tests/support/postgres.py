@@ -8,13 +8,14 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from tests.support.server_process import LOOPBACK, ServerProcess, free_port
+from tests.support.sockets import family
 
 ADMIN = "keeper"
 MISSING = "PostgreSQL's programs are missing: install Debian's package postgresql (tools/system-packages test)."
@@ -59,6 +60,39 @@ def programs(debian: Path = Path("/usr/lib/postgresql"), path: str | None = None
 @contextmanager
 def running(*settings: str, standby: bool = False) -> Iterator[Postgres]:
     """`settings`: NAME=VALUE, beside those that keep it small. `standby`: of a primary that never speaks."""
+    with killable(*settings, standby=standby) as (server, _):
+        yield server
+
+
+class Killable:
+    """A server that a test kills with all its processes, as a power cut does, and starts again on the same files."""
+
+    def __init__(self, server: Postgres, command: list[str], log: Path) -> None:
+        self._server = server
+        self._command = command
+        self._log = log
+        self.start()
+
+    def start(self) -> None:
+        self._process = ServerProcess("PostgreSQL", self._command, self._log)
+        self._process.wait_until(lambda: _answers(self._server))
+
+    def kill(self) -> None:
+        for pid in family(self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(20)
+
+    def stop(self) -> None:
+        """The fast end: it does not wait for clients."""
+        if self._process.exit_code is None:
+            self._process.send(signal.SIGINT)
+        self._process.wait(20)
+
+
+@contextmanager
+def killable(*settings: str, standby: bool = False) -> Iterator[tuple[Postgres, Killable]]:
+    """As `running`, with a hand on its processes."""
     server = Postgres(programs(), free_port(), secrets.token_hex(12) + "-w0rd")
     root = os.geteuid() == 0
     user = UNPRIVILEGED if root else getpass.getuser()
@@ -85,11 +119,11 @@ def running(*settings: str, standby: bool = False) -> Iterator[Postgres]:
         for setting in (f"port={server.port}", f"listen_addresses={LOOPBACK}", "unix_socket_directories=",
                         "shared_buffers=16MB", "autovacuum=off", *settings):  # fmt: skip
             command += ["-c", setting]
-        with ServerProcess("PostgreSQL", command, folder / "postgres.log") as process:
-            process.wait_until(lambda: _answers(server))
-            yield server
-            process.send(signal.SIGINT)  # the fast end: it does not wait for clients
-            process.wait(20)
+        processes = Killable(server, command, folder / "postgres.log")
+        try:
+            yield server, processes
+        finally:
+            processes.stop()
 
 
 def _fast_disk() -> Path | None:

@@ -351,3 +351,24 @@ def test_a_name_that_was_never_looked_up_is_503_and_served_as_soon_as_it_is(host
         assert (reply.status, reply.code, reply.header(b"retry-after")) == (503, "ServiceUnavailable", b"1")
         hosts[:] = ["127.0.0.2"]
         assert ask(gateway).status == 200
+
+
+def test_what_waits_for_a_name_to_be_looked_up_counts_as_a_connection(hosts: list[str]) -> None:
+    """All at once they would have opened more connections than there may be."""
+    port = free_port()
+    hosts.clear()
+    endpoints = [Endpoint("store.test", port, None, None)]
+    with RunningEngine(0, endpoints=endpoints, upstream_connections=2) as gateway:
+        clients = [gateway.connect() for _ in range(6)]
+        for client in clients:
+            client.send(gateway.signer.head("GET", "/bucket/k"))
+        assert [client.reply().status for client in clients] == [503] * 6
+        assert gateway.call(lambda: pool_of(gateway).open) == 0
+        with RecordingUpstream(canned(ok(b"hello")), at=("127.0.0.2", port)) as store:
+            hosts[:] = ["127.0.0.2"]
+            for client in clients:
+                client.send(gateway.signer.head("GET", "/bucket/k"))
+            assert [client.reply().status for client in clients] == [200] * 6
+            assert store.connections <= 2
+        for client in clients:
+            client.close()
