@@ -17,19 +17,7 @@ release = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["versi
 
 extensions = ["myst_parser", "sphinx_copybutton", "sphinx_design"]
 include_patterns = ["docs/**", "*.md"]
-exclude_patterns = [
-    ".*",
-    "bench",
-    "build",
-    "config",
-    "data",
-    "docs/site",
-    "gateway",
-    "keystore",
-    "tests",
-    "tools",
-    "dist",
-]
+exclude_patterns = [".*", "docs/site", *"bench build config data dist gateway keystore tests tools".split()]
 root_doc = "docs/index"
 myst_enable_extensions = ["colon_fence", "attrs_block", "deflist"]
 myst_heading_anchors = 4
@@ -84,8 +72,9 @@ DECISIONS = "\n\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
 
 
 def _with_its_pages(_app: Any, page: str, source: list[str]) -> None:
-    """The list of decisions is prose where it is read as a file; here it is also what the navigation opens. In the front
-    page's lists `how-to/*` stands for the pages that no line of it names.
+    """The list of decisions is prose where it is read as a file; here it is also what the navigation opens.
+
+    In the front page's lists `how-to/*` stands for the pages that no line of it names.
     """
     if page == "docs/decisions/README":
         source[0] += DECISIONS

@@ -1,4 +1,4 @@
-"""What the papers say of this repository is so: files they name are there, decisions are listed, the steps are the code's."""
+"""What the papers say of this repository is so: named files are there, decisions listed, steps the code's."""
 
 import re
 from pathlib import Path

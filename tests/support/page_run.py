@@ -1,8 +1,9 @@
 """A page's commands, typed as they stand, in a folder of their own before a gateway of their own.
 
-What differs from a reader's machine, and nothing else: ports and the store's address are those that were free; `NQAK…` is
-the id that was printed last, `…` behind the word secret, or SECRET, is its secret; `make up` is what that runs once it has
-installed; and what asks whether you mean it is told `--yes`. A line that ends with `# 403 WORDS` must fail and say these words.
+What differs from a reader's machine, and nothing else: ports and the store's address are those that were free; `NQAK…`
+is the id that was printed last, `…` behind the word secret, or SECRET, its secret; `make up` is what that runs once it
+has installed; and what asks whether you mean it is told `--yes`. A line that ends with `# 403 WORDS` must fail, and say
+these words.
 """
 
 import os
@@ -25,7 +26,8 @@ SECRET = re.compile(r"(?<![0-9A-Za-z/+_])[0-9A-Za-z]{40}(?![0-9A-Za-z/+_])")
 _REFUSED = re.compile(r"^(?P<command>.*\S)\s+# (?:4|5)\d\d\b[: ]*(?P<words>.*)$")
 _SECRET_PLACE = re.compile(r"(?i)(secret(?:_access)?_?(?:key)?[\"']?\s*[=: ]\s*[\"']?)…")
 _ASKS = re.compile(
-    r"nqgate (?:keys (?:revoke|delete)|keystore adopt|kek rotate|admin token revoke|buckets assign)\b(?:[^\n#;|]*[^\s#;|])?"
+    r"nqgate (?:keys (?:revoke|delete)|keystore adopt|kek rotate|admin token revoke|buckets assign)\b"
+    r"(?:[^\n#;|]*[^\s#;|])?"
 )
 STATE = ".typed-so-far"  # variables, functions and aliases, for the next block
 _BLOCK_SECONDS = 180
@@ -154,9 +156,10 @@ def _expected(line: str) -> str:
     if refused is None:
         return line
     command, words = refused["command"], refused["words"].strip()
+    passed, silent = shlex.quote(f"not refused: {command}"), shlex.quote(f"not said: {words}")
     return (
-        f'if told=$({command} 2>&1); then echo "$told"; echo {shlex.quote("not refused: " + command)}; exit 99; fi; '
-        f'echo "$told"; [[ $told == *{shlex.quote(words)}* ]] || {{ echo {shlex.quote("not said: " + words)}; exit 98; }}'
+        f'if told=$({command} 2>&1); then echo "$told"; echo {passed}; exit 99; fi; echo "$told"; '
+        f"[[ $told == *{shlex.quote(words)}* ]] || {{ echo {silent}; exit 98; }}"
     )
 
 
