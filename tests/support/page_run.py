@@ -30,6 +30,7 @@ _ASKS = re.compile(
     r"(?:[^\n#;|]*[^\s#;|])?"
 )
 STATE = ".typed-so-far"  # variables, functions and aliases, for the next block
+_SO_FAR = f"set -aeuo pipefail; shopt -s expand_aliases; [ ! -e {STATE} ] || . ./{STATE}"
 _BLOCK_SECONDS = 180
 _READY_SECONDS = 60
 
@@ -37,16 +38,23 @@ _READY_SECONDS = 60
 class PageRun:
     """Blocks of one page, one after the other. A block begins with the variables, functions and aliases of the last."""
 
-    def __init__(self, folder: Path, replaced: Mapping[str, str], variables: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, replaced: Mapping[str, str], variables: Mapping[str, str], beside: "PageRun | None" = None
+    ) -> None:
+        """`beside`: whose gateway is used too; its folder `data` is this one's."""
         self.folder = folder
-        self.s3, self.console = (f"{LOOPBACK}:{free_port()}" for _ in range(2))
+        self.s3, self.console = (beside.s3, beside.console) if beside else [f"{LOOPBACK}:{free_port()}" for _ in "ab"]
         self._replaced = {"127.0.0.1:9000": self.s3, "127.0.0.1:9001": self.console, **replaced}
         self._replaced["https://s3.example.com"] = f"http://{self.s3}"
-        self._export({"NQGATE_S3__LISTEN": self.s3, "NQGATE_CONSOLE__LISTEN": self.console, **variables})
         self._access_key_id = self._secret = ""
         self._servers: list[subprocess.Popen[bytes]] = []
+        self._pasted: dict[str, str] = {}
         for name in (".venv", "README.md", "config"):
             (folder / name).symlink_to(ROOT / name)
+        self._export({"NQGATE_S3__LISTEN": self.s3, "NQGATE_CONSOLE__LISTEN": self.console, **variables})
+        if beside:
+            (folder / "data").symlink_to(beside.folder / "data")
+            self._export(beside._pasted)
 
     def run(self, block: Block) -> None:
         """AssertionError with what was printed when it does not do what it says."""
@@ -84,7 +92,7 @@ class PageRun:
         with log.open("wb") as sink:
             # what it starts hears of the end too
             server = subprocess.Popen(
-                ["bash", "-euc", f"exec {text}"],
+                ["bash", "-c", f"{_SO_FAR}; exec {text}"],
                 cwd=self.folder,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
@@ -100,7 +108,8 @@ class PageRun:
         self._notice(log.read_text())
         if self._secret:  # what `nqgate up` prints to be pasted
             pasted = {"AWS_ACCESS_KEY_ID": self._access_key_id, "AWS_SECRET_ACCESS_KEY": self._secret}
-            self._export({**pasted, "AWS_DEFAULT_REGION": "us-east-1"})
+            self._pasted = {**pasted, "AWS_DEFAULT_REGION": "us-east-1"}
+            self._export(self._pasted)
 
     def close(self) -> None:
         while self._servers:
@@ -143,8 +152,7 @@ def _script(text: str) -> str:
     lines = [_expected(line) for line in text.splitlines()]
     return "\n".join(
         [
-            "set -aeuo pipefail; shopt -s expand_aliases",
-            f"[ ! -e {STATE} ] || . ./{STATE}",
+            _SO_FAR,
             *lines,
             f"{{ declare -px | grep -v '^declare -xr'; declare -f; alias -p; }} > {STATE}",
         ]
