@@ -21,7 +21,7 @@ help: ## this list
 up: $(VENV)/.first-run ## install, then run the embedded store and the gateway in the foreground
 	@$(BIN)/nqgate up
 
-test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native $(VENV)/.sdks $(VENV)/.supply ## everything: format, lint, types, units, end to end against real stores
+test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native $(VENV)/.sdks $(VENV)/.supply $(VENV)/.docs ## everything: format, lint, types, units, end to end against real stores
 	@tools/check
 	@$(BIN)/python -m pytest -q -n auto --dist loadgroup -m "server or not server"
 	@echo "once more, on what is compiled:"
@@ -63,6 +63,12 @@ sbom: dist ## what an installation of that wheel consists of, as CycloneDX, into
 audit: $(VENV)/.supply ## known vulnerabilities of what is pinned; says so where the service cannot be asked
 	@tools/audit
 
+docs: $(VENV)/.docs ## the papers as a site, in build/site; a link or anchor that leads nowhere is an error
+	@tools/site build/site
+
+screenshots: $(VENV)/.dev $(VENV)/.system ## the pictures of the console, anew, from the real one
+	@SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -q -m server tests/browser/test_pictures.py
+
 pin: ## rewrite the pinned requirement files from the ranges in pyproject.toml
 	@tools/pin
 
@@ -102,6 +108,12 @@ $(VENV)/.supply: $(BIN)/python requirements-supply.txt
 	@$(VENV)/supply/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-supply.txt
 	@touch $@
 
+$(VENV)/.docs: $(BIN)/python docs/site/requirements.txt
+	@echo "installing what builds the site into $(VENV)/docs (once) …"
+	@tools/venv $(PYTHON) $(VENV)/docs
+	@$(VENV)/docs/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r docs/site/requirements.txt
+	@touch $@
+
 $(VENV)/.sdks: $(BIN)/python tests/sdks/requirements.txt tests/sdks/js/package-lock.json
 	@echo "installing the clients of the SDK matrix into $(VENV)/sdks (once) …"
 	@tools/venv $(PYTHON) $(VENV)/sdks
@@ -109,4 +121,4 @@ $(VENV)/.sdks: $(BIN)/python tests/sdks/requirements.txt tests/sdks/js/package-l
 	@PATH=$(CURDIR)/$(VENV)/sdks/bin:$$PATH npm ci --prefix tests/sdks/js --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
-.PHONY: help up test check native bench bench-scale guard soak prove fuzz dist sbom audit pin clean
+.PHONY: help up test check native bench bench-scale guard soak prove fuzz docs screenshots dist sbom audit pin clean
