@@ -329,6 +329,18 @@ class LimitsSettings(Section):
         30, description="Idle connections to the store are closed after this, before the store does it."
     )
     drain_timeout: _Seconds = Field(30, description="How long a stop waits for running requests.")
+    drain_delay: float = Field(
+        0,
+        ge=0,
+        le=300,
+        description="How long a stop goes on serving before the listeners close, while /readyz says 503 and replies "
+        "end their connections: balancers hear of it late, the endpoints of Kubernetes by some seconds.",
+    )
+    replace_timeout: _Seconds = Field(
+        3600,
+        description="How long workers that were replaced, by a reload or by a gateway that took over, may go on with "
+        "what they had under way. Nobody waits for them.",
+    )
 
 
 class WorkersSettings(Section):

@@ -16,6 +16,7 @@ INTERRUPTED: Final = 130
 COMMANDS: Final = {
     "up": ("serving", "up"),
     "serve": ("serving", "serve"),
+    "reload": ("reloading", "reload"),
     "doctor": ("doctor", "doctor"),
     "keys": ("key_commands", "keys"),
     "explain": ("explain", "explain"),

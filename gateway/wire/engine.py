@@ -50,11 +50,14 @@ class Client(Protocol):
     """What the engine needs of a client connection."""
 
     transport: asyncio.Transport
+    since: float
 
     @property
     def exchange(self) -> Running | None: ...
     @property
     def idle(self) -> bool: ...
+    @property
+    def body_left(self) -> int: ...
     def check(self, now: float) -> None: ...
     def close(self) -> None: ...
     def reset(self) -> None: ...
@@ -143,7 +146,7 @@ class BucketWriter(Protocol):
 
 
 class Engine:
-    """One per event loop. `clock`: monotonic seconds, renewed every tick; `draining`: no reply keeps its connection."""
+    """One per event loop. `clock`: monotonic seconds, renewed every tick; `draining`: replies end their connection."""
 
     def __init__(
         self,
@@ -186,7 +189,6 @@ class Engine:
         self._request_id = secrets.randbits(64)
         self._loop = asyncio.get_running_loop()
         self.clock = self._loop.time()
-        self._on_drained: Callable[[], None] | None = None
 
     # ---- the road ----
 
@@ -308,12 +310,10 @@ class Engine:
     def adopt(self, client: Client) -> bool:
         """Whether one more client connection may stay."""
         self._connections.add(client)
-        return len(self._connections) <= self.limits.connections and not self.draining
+        return len(self._connections) <= self.limits.connections
 
     def forget(self, client: Client) -> None:
         self._connections.discard(client)
-        if self._on_drained is not None and not self._connections:
-            self._on_drained()
 
     @property
     def clients(self) -> list[Client]:
@@ -344,24 +344,3 @@ class Engine:
                     LOG.exception("watching the keystore failed")
                 self.request_log.write_out()
             self.tick()
-
-    async def drain(self) -> int:
-        """Let running requests finish, at most `drain_timeout`; returns how many had to be cut."""
-        self.draining = True
-        drained = asyncio.Event()
-        self._on_drained = drained.set
-        for client in list(self._connections):
-            if client.idle:
-                client.close()
-        if self._connections:
-            try:
-                async with asyncio.timeout(self.limits.drain_timeout):
-                    await drained.wait()
-            except TimeoutError:
-                pass
-        cut = len(self._connections)
-        for client in list(self._connections):
-            client.transport.abort()
-        await self.upstream.pool.close()
-        self.request_log.write_out()
-        return cut

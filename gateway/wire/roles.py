@@ -82,7 +82,13 @@ class Running(Protocol):
     too late for it."""
 
     in_store_of: tuple[int, ...]
+    begun: float
 
+    @property
+    def operation(self) -> str: ...
+    @property
+    def reply_left(self) -> int: ...
+    def leave(self) -> None: ...
     @property
     def admitted(self) -> Authorized | None: ...
     @property

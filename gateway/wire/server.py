@@ -68,11 +68,9 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
         self._left = 0
         self._chunked: ChunkedBody | None = None
         self.exchange: Exchange | None = None
-        self._expects_continue = False
+        self._expects_continue = self._eof = False
         self._reading = True
-        self._eof = False
-        self._searched = 0
-        self._empty = self._owed = self._unsent = 0
+        self._searched = self._empty = self._owed = self._unsent = 0
         self._waits = False
         self.paused = False
         self.peer = ""
@@ -233,10 +231,7 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
 
     def _announce(self, parsed: ParsedRequest, body: int | ChunkedBody) -> None:
         self._state = _HELD
-        if isinstance(body, int):
-            self._left, self._chunked = body, None
-        else:
-            self._left, self._chunked = -1, body
+        self._left, self._chunked = (body, None) if isinstance(body, int) else (-1, body)
         self._expects_continue = parsed.head.http_minor == 1 and b"expect" in parsed.head.headers
 
     def _refuse_head(self, error: S3Error) -> None:
@@ -329,13 +324,18 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
     def body_unread(self) -> bool:
         return self._state is _HELD or self._state is _BODY
 
+    @property
+    def body_left(self) -> int:
+        """Bytes; below 0 where its length is not announced."""
+        return self._left if self.body_unread else 0
+
     def finished(self, *, keep_alive: bool) -> None:
         """The reply is written. Next head, or close; a body that was refused unread is thrown away for a moment."""
         self.exchange = None
         if self._state is not _ANSWERING:
             if self.body_unread:
                 self._linger()
-        elif not keep_alive or self._engine.draining or (self._eof and not self._pending):
+        elif not keep_alive or (self._eof and not self._pending):
             self.close()
         else:
             self._state = _HEAD

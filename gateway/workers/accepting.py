@@ -1,12 +1,14 @@
 """Connections taken from a Unix socket that all workers share: one in a turn of the loop, so that whoever has least to
 do takes most. libuv empties the backlog in one go: of 200 connections that came at once one of two workers got 195.
 
-Of a TCP port each worker has a socket of its own, and the kernel deals.
+Of a TCP port each worker has a socket of its own, and the kernel deals; unless systemd made it, and then there is one.
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -15,9 +17,16 @@ PAUSE: Final = 1.0  # seconds without accepting when no file can be opened
 
 
 class Accepting:
-    """From when it is made until `close`. `made`: the protocol of a new connection."""
+    """From when it is made until `close`. `made`: the protocol of a new connection. `tls`: spoken on it, with a
+    handshake of so many seconds at most."""
 
-    def __init__(self, listener: socket.socket, made: Callable[[], asyncio.BaseProtocol]) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        made: Callable[[], asyncio.BaseProtocol],
+        tls: tuple[ssl.SSLContext, float] | None = None,
+    ) -> None:
+        self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._made = made
@@ -51,4 +60,9 @@ class Accepting:
 
     async def _connect(self, connection: socket.socket) -> None:
         connection.setblocking(False)
-        await self._loop.connect_accepted_socket(self._made, connection)
+        if self._tls is None:
+            await self._loop.connect_accepted_socket(self._made, connection)
+            return
+        context, seconds = self._tls
+        with contextlib.suppress(OSError):  # a handshake that fails is the client's own; ssl.SSLError is one
+            await self._loop.connect_accepted_socket(self._made, connection, ssl=context, ssl_handshake_timeout=seconds)

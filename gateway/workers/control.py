@@ -1,4 +1,5 @@
-"""The process of the control plane, seen from the supervisor: started, replaced when it ends, answered, asked.
+"""The process of the control plane, seen from the supervisor: started, replaced when it ends or is to have other
+settings, answered, asked.
 
 A process of its own, so that neither a long list nor a flood of sign-ins can keep the supervisor from proving that the
 keystore is fresh. It opens the keystore as a command does, and has the same secrets as the supervisor.
@@ -14,31 +15,28 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.config import Config, SettingsError
+from gateway.workers.hand import LAST_MESSAGES, PAUSES, SETTLED, START_SECONDS, inherited_environment
 from gateway.workers.link import Link, Message
-from gateway.workers.supervisor import LAST_MESSAGES, PAUSES, SETTLED, START_SECONDS, inherited_environment
 from keystore.errors import KeystoreUnavailable
 
 LOG: Final = logging.getLogger("nqgate")
 COMMAND: Final = [sys.executable, "-P", "-m", "gateway.control_plane"]
-LAST_WORDS: Final = 3.0  # seconds for it to end by itself
+LAST_WORDS: Final = 6.0  # seconds for it to end by itself: what it is answering may take some
 
 
-class ControlPlane:
-    """One for each gateway, on the supervisor's loop. `readiness`: what /readyz tells, asked each time."""
+class _Plane:
+    """One control plane with its settings, and the processes that are it, one after the other."""
 
-    def __init__(self, config: Config, readiness: Callable[[], Message]) -> None:
+    def __init__(self, config: Config, files: list[socket.socket], readiness: Callable[[], Message]) -> None:
         self._config = config
+        self._files = files
         self._readiness = readiness
         self._loop = asyncio.get_running_loop()
         self._link: Link | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._failed: Message | None = None
-        self._living: asyncio.Task[None] | None = None
-
-    def begin(self, relay: socket.socket, listeners: list[socket.socket]) -> None:
-        """Start it; it serves on `listeners`, and answers what workers send it on `relay`."""
-        self._living = self._loop.create_task(self._keep_alive([relay, *listeners]))
+        self._living = self._loop.create_task(self._keep_alive())
 
     async def ready(self) -> None:
         """Once it serves. SettingsError or KeystoreUnavailable with what it said when it could not."""
@@ -50,9 +48,8 @@ class ControlPlane:
 
     async def stop(self) -> None:
         """Harmless when called again."""
-        if self._living is not None:
-            self._living.cancel()
-            await asyncio.gather(self._living, return_exceptions=True)
+        self._living.cancel()
+        await asyncio.gather(self._living, return_exceptions=True)
         if self._link is not None:
             self._link.close()  # which tells it to end
         process = self._process
@@ -69,11 +66,11 @@ class ControlPlane:
 
     # ---- its life ----
 
-    async def _keep_alive(self, listeners: list[socket.socket]) -> None:
+    async def _keep_alive(self) -> None:
         early_ends = 0
         while True:
             born = self._loop.time()
-            await self._run_one(listeners)
+            await self._run_one()
             if not self._ready.done():
                 said = self._failed or {"failed": "the control plane ended before it was ready; its words stand above"}
                 self._ready.set_exception(
@@ -85,17 +82,23 @@ class ControlPlane:
             LOG.error("the control plane ended; it is started again%s", f" in {pause:g} s" if pause else "")
             await asyncio.sleep(pause)
 
-    async def _run_one(self, listeners: list[socket.socket]) -> None:
+    async def _run_one(self) -> None:
         ours, theirs = socket.socketpair()
-        files = [theirs.fileno(), *(listener.fileno() for listener in listeners)]
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                *COMMAND,
-                *map(str, files),
-                pass_fds=files,
-                stdin=asyncio.subprocess.DEVNULL,
-                env=inherited_environment(),
-            )
+        files = [theirs.fileno(), *(file.fileno() for file in self._files)]
+        try:
+            with theirs:
+                self._process = await asyncio.create_subprocess_exec(
+                    *COMMAND,
+                    *map(str, files),
+                    pass_fds=files,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    env=inherited_environment(),
+                )
+        except OSError as error:  # no memory, no files, no more processes: it may be better in a moment
+            ours.close()
+            self._failed = {"failed": f"the control plane cannot be started: {error.strerror or error}"}
+            LOG.error("%s", self._failed["failed"])
+            return
         silent = asyncio.Event()
         link = self._link = Link(self._take, silent.set)
         await self._loop.create_connection(lambda: link, sock=ours)
@@ -123,8 +126,44 @@ class ControlPlane:
             LOG.error("the control plane cannot serve: %s", message["failed"])
 
 
+class ControlPlane:
+    """One for each gateway, on the supervisor's loop. It serves on `listeners`, and answers what workers send it on
+    `relay`. `readiness`: what /readyz tells, asked each time."""
+
+    def __init__(self, relay: socket.socket, listeners: list[socket.socket], readiness: Callable[[], Message]) -> None:
+        self._files = [relay, *listeners]
+        self._readiness = readiness
+        self._plane: _Plane | None = None
+
+    async def start(self, config: Config) -> None:
+        """Serving. SettingsError or KeystoreUnavailable with what it said when it could not."""
+        plane = self._plane = _Plane(config, self._files, self._readiness)
+        await plane.ready()
+
+    async def prepare(self, config: Config) -> _Plane:
+        """Another one with these settings, which serves beside the present one. Raises as `start`, and none stays."""
+        plane = _Plane(config, self._files, self._readiness)
+        try:
+            await plane.ready()
+        except BaseException:
+            await plane.stop()
+            raise
+        return plane
+
+    async def commit(self, plane: _Plane) -> None:
+        """That is the one from here on; who signed in to the other signs in again."""
+        before, self._plane = self._plane, plane
+        if before is not None:
+            await before.stop()
+
+    async def stop(self) -> None:
+        """Harmless when called again."""
+        if self._plane is not None:
+            await self._plane.stop()
+
+
 def with_secrets(config: Config) -> Message:
-    """The whole of it, what pydantic masks too: for the link only."""
+    """The whole of it, what pydantic masks too: for a link, or to be read as a configuration again."""
     told: Message = config.model_dump(mode="json")
     told["keystore"]["url"] = config.keystore.url.get_secret_value()
     secret = config.upstream.secret_access_key
