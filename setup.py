@@ -19,7 +19,7 @@ gateway/telemetry/access_log.py gateway/trace_context.py
 gateway/sigv4/canonical.py gateway/sigv4/chunk_signing.py gateway/sigv4/claim.py
 gateway/sigv4/signing.py gateway/sigv4/terms.py gateway/sigv4/verify.py gateway/wire/addresses.py
 gateway/wire/admission.py gateway/wire/bucket.py gateway/wire/buffers.py gateway/wire/client_writer.py
-gateway/wire/crowd.py gateway/wire/sockets.py gateway/wire/endpoints.py
+gateway/wire/crowd.py gateway/wire/sockets.py gateway/wire/endpoints.py gateway/wire/store_requests.py
 gateway/wire/document.py gateway/wire/cutting.py gateway/wire/ending.py gateway/wire/engine.py
 gateway/wire/exchange.py gateway/wire/form_upload.py gateway/wire/gathered.py gateway/wire/heads.py
 gateway/wire/multipart.py gateway/wire/pool.py gateway/wire/relayed.py gateway/wire/reply.py gateway/wire/roles.py

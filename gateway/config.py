@@ -13,11 +13,11 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway.config_limits import LimitsSettings as LimitsSettings
 from gateway.config_sections import ConsoleSettings, KeysSettings, LogSettings, WorkersSettings
 
 # What reads a configuration finds its sections here.
 from gateway.config_sections import KeystoreSettings as KeystoreSettings
-from gateway.config_sections import LimitsSettings as LimitsSettings
 from gateway.config_sections import S3Settings as S3Settings
 from gateway.config_sections import SettingsError as SettingsError
 from gateway.config_telemetry import TelemetrySettings

@@ -54,6 +54,10 @@ class UnixListener:
         self._path = path
         self._mine: os.stat_result | None = os.lstat(path)
 
+    def keep(self) -> None:
+        """The path is another gateway's from here on."""
+        self._mine = None
+
     def remove(self) -> None:
         """From here on nobody finds it. Only if it is the one that was bound, and harmless when called again. Before
         the socket is closed: until then its inode is no other file's."""

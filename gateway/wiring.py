@@ -213,4 +213,7 @@ def _listener_context(section: str, certificate: Path | None, private_key: Path 
             raise SettingsError(f"{section}.tls_key: others can read {private_key}; run: chmod 600 {private_key}")
         return listener_context(certificate, private_key)
     except OSError as error:  # ssl.SSLError is one
-        raise SettingsError(f"{section}.tls_certificate, {section}.tls_key: {error.strerror or error}") from error
+        why = error.strerror or str(error)
+        if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+            why = f"the key {private_key} does not belong to the certificate {certificate}"
+        raise SettingsError(f"{section}.tls_certificate, {section}.tls_key: {why}") from error

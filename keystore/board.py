@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from keystore.errors import KeystoreUnavailable
 from keystore.sqlite_file import answering
 
-SLOTS: Final = 64  # workers of all gateways of one keystore on one machine
+SLOTS: Final = 128  # workers of all gateways of one keystore on one machine, and those that they replace
 SLOT_SIZE: Final = 4096
 RING: Final = 32  # changes that cut something and are still remembered; who revokes reads his within seconds
 IDENTITY_PERIOD: Final = 1.0  # seconds between two looks whether the file is still the one others open

@@ -51,7 +51,7 @@ PURE_FLOORS = [
 # ---- the waterline: everything above is pure, everything below does IO, reads clocks or draws randomness ----
 DEEP_FLOORS = [
     ["keystore.minting", "keystore.sealing", "gateway.config_sections", "gateway.telemetry", "gateway.spool"],
-    ["gateway.config_upstream", "gateway.config_telemetry"],
+    ["gateway.config_limits", "gateway.config_upstream", "gateway.config_telemetry"],
     ["gateway.config", "keystore.sealed_rows", "keystore.store", "keystore.kek_use"],
     ["keystore.lineage"],
     ["keystore.sqlite_file", "keystore.sqlite_rows", "keystore.postgres_rows", "keystore.means", "keystore.remembered"],
@@ -84,7 +84,9 @@ DEEP_FLOORS = [
     ["gateway.wiring", "gateway.store_buckets", "gateway.unix_listener", "gateway.health"],
     ["gateway.store_probe", "gateway.store_uploads", "gateway.console"],
     ["gateway.workers"],
-    ["gateway.control_plane"],
+    ["gateway.control_plane", "gateway.listening", "gateway.opened_keystore", "gateway.sd_notify", "gateway.settled"],
+    ["gateway.orders"],
+    ["gateway.reloading"],
     ["gateway.serve"],
     ["gateway.embedded"],
     ["gateway.cli"],

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "up": ("serving", "up"),
     "serve": ("serving", "serve"),
     "ready": ("ready", "ready"),
+    "reload": ("reloading", "reload"),
     "doctor": ("doctor", "doctor"),
     "keys": ("key_commands", "keys"),
     "explain": ("explain", "explain"),

@@ -18,7 +18,7 @@ from typing import Final
 from gateway.config import Config, load_config
 from gateway.console.links import make_link, sign_in_address
 from gateway.embedded.seaweedfs import EmbeddedStore, StoreError, find_weed
-from gateway.serve import BoundAddresses, serve
+from gateway.serve import BoundAddresses, Started, serve
 from gateway.telemetry.logs import configure_logs
 from gateway.unix_address import check_unix_path, unix_path
 from gateway.unix_listener import Found, look_at
@@ -100,9 +100,10 @@ async def _run(data: Path, s3: str | None, console: str | None) -> None:
         configure_logs(config.log.level, config.log.format)
         first = await _first_key(config)
         watching = asyncio.create_task(_stop_when_store_ends(store))
-        await serve(
-            config, on_ready=lambda bound: print(_welcome(bound, first, data, _link(config, bound)), flush=True)
+        started = Started(
+            file, on_ready=lambda bound: print(_welcome(bound, first, data, _link(config, bound)), flush=True)
         )
+        await serve(config, started)
         watching.cancel()
         if not store.running():
             raise FirstRunError(f"The embedded store ended by itself; its words are in {data}/store/store.log.")

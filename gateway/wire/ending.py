@@ -24,7 +24,8 @@ MAX_ASKED: Final = 8  # questions to the keeper for one request: kDate, a SigV2 
 
 
 class Ending:
-    """`in_store_of`: sequence numbers of the changes that would have cut it, had the store not had it in full."""
+    """`in_store_of`: sequence numbers of the changes that would have cut it, had the store not had it in full. `begun`:
+    the engine's clock when its head was read."""
 
     # How every exchange begins; set on the instance when it changes, which most never do.
     _authorized: Authorized | None = None
@@ -44,9 +45,9 @@ class Ending:
         self.parsed = parsed
         self.request_id = request_id = engine.next_request_id()
         self.record = RequestRecord(request_id, parsed.head.method, client.peer, monotonic())
-        self.keep_alive = parsed.keep_alive
+        self.keep_alive = parsed.keep_alive and not engine.draining
         self.in_store_of = NO_CHANGES
-        self._since = engine.clock
+        self.begun = self._since = engine.clock
         self._address = client.address
         engine.running += 1
         self._upload: Upload | None = None  # here, not above: compiled, a protocol's attribute gets no default
@@ -74,6 +75,23 @@ class Ending:
         """S3Error when it would be refused now; nothing is remembered of it: every release asks for itself."""
         if self._authorized is not None:
             self._engine.admit_again(self._authorized)
+
+    # ---- while the gateway drains ----
+
+    def leave(self) -> None:
+        """A reply that has not begun says that its connection ends."""
+        if not self._started:
+            self.keep_alive = False
+
+    @property
+    def operation(self) -> str:
+        """Its name in S3; "" before it is admitted."""
+        return "" if self._authorized is None else self._authorized.operation.name
+
+    @property
+    def reply_left(self) -> int:
+        """Bytes that the store has not sent yet; below 0 where it did not say how many."""
+        return 0 if self._connection is None else self._connection.reply_left
 
     # ---- answers of ours ----
 

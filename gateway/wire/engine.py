@@ -12,9 +12,9 @@ from time import monotonic
 from typing import Any, Final, Protocol, TypeVar
 
 from gateway.authorize import Authorized
-from gateway.forward import SentBody, UpstreamRequest, UpstreamTarget, plan, plan_head_bucket, plan_list_buckets
+from gateway.forward import UpstreamTarget
 from gateway.iam.request import IamRequest
-from gateway.pipeline import Lookups, Rules, admit, admit_again, passed_on, unavailable
+from gateway.pipeline import Lookups, Rules, admit, admit_again, passed_on
 from gateway.post_form import AdmittedForm, FormRequest, admit_form, open_form
 from gateway.refusals import Refusals
 from gateway.respond import ReplyRules, error_reply, reachable_buckets
@@ -37,10 +37,10 @@ from gateway.wire.endpoints import Endpoint
 from gateway.wire.limits import Limits
 from gateway.wire.pool import WATCHING, UpstreamPool, Watching
 from gateway.wire.roles import Board, Client, ControlPlane, Directory
+from gateway.wire.store_requests import Signers, Upstream
 from gateway.wire.turn import Turn
 from keystore.access_key import KnownKey
 from keystore.bucket_claims import BucketClaim, Tenure
-from keystore.derived import StoreCredential
 from keystore.errors import KeystoreError
 from keystore.store import Claimed
 
@@ -49,7 +49,6 @@ T = TypeVar("T")
 LOG: Final = logging.getLogger("nqgate.s3")
 TICK: Final = 1.0  # seconds between two looks at the waits; every time limit is exact to this
 WATCH: Final = 0.02  # seconds between two looks whether the keystore's file is still the one that was opened
-MAX_SIGNERS: Final = 10_000  # accounts with a credential of their own; then all begin anew, which costs 20 µs each
 _ID_STEP: Final = 0x9E3779B97F4A7C15  # odd, so that 2**64 request ids pass before one returns
 _ID_MASK: Final = (1 << 64) - 1
 
@@ -58,90 +57,6 @@ class Failing(Protocol):
     """An exchange, as far as work beside it can end it."""
 
     def failed(self, error: Exception) -> None: ...
-
-
-class Signers:
-    """Who signs for an account: the gateway's own credential, or one that the account brought."""
-
-    __slots__ = ("_credential_of", "_gateways", "_own", "_region")
-
-    def __init__(
-        self,
-        gateways: UpstreamSigner,
-        credential_of: Callable[[str], StoreCredential | None],
-        region: bytes,
-    ) -> None:
-        self._gateways = gateways
-        self._credential_of = credential_of
-        self._region = region
-        self._own: dict[str, tuple[StoreCredential, UpstreamSigner]] = {}
-
-    def of(self, account: str) -> UpstreamSigner:
-        """S3Error SERVICE_UNAVAILABLE when the keystore cannot answer; NotKnownYet."""
-        try:
-            own = self._credential_of(account)
-        except KeystoreError as error:
-            raise passed_on(error) from None
-        if own is None:
-            return self._gateways
-        kept = self._own.get(account)
-        if kept is not None and kept[0] is own:
-            return kept[1]
-        return self._remember(account, own)
-
-    def own_id_of(self, account: str) -> str:
-        """The access key id of the credential it brought, as it was last used; "" for the gateway's."""
-        kept = self._own.get(account)
-        return "" if kept is None else kept[0].access_key_id
-
-    def _remember(self, account: str, own: StoreCredential) -> UpstreamSigner:
-        if len(self._own) >= MAX_SIGNERS:
-            self._own.clear()
-        signer = UpstreamSigner(own, self._region)
-        self._own[account] = (own, signer)
-        return signer
-
-
-class Upstream:
-    """The store: where it is, how requests to it are signed for which account, and the connections to it. Where its
-    addresses have names of their own, `target` is the first; a request is signed for the one it most likely goes to."""
-
-    __slots__ = ("_targets", "pool", "signers", "target")
-
-    def __init__(self, target: UpstreamTarget, signers: Signers, pool: UpstreamPool, hosts: Sequence[bytes]) -> None:
-        self.target = target
-        self._targets = {host: target._replace(host_header=host, one_of_several=True) for host in hosts if host}
-        self.signers = signers
-        self.pool = pool
-
-    def plan(
-        self,
-        authorized: Authorized,
-        body: SentBody | None,
-    ) -> UpstreamRequest:
-        target = self.target if not self._targets else self._likely()
-        return plan(authorized, target, self.signers.of(authorized.access_key.account), time.time(), body)
-
-    def _likely(self) -> UpstreamTarget:
-        host = self.pool.host()
-        return self._targets[host] if host else next(iter(self._targets.values()))
-
-    def signed_for(self, request: UpstreamRequest, host: bytes) -> UpstreamRequest:
-        """For another address than the one it was planned for. S3Error SERVICE_UNAVAILABLE without a key of the day."""
-        try:
-            return request.towards(host, time.time())
-        except KeystoreError as error:
-            raise unavailable(error) from None
-
-    def plan_list_buckets(self, authorized: Authorized, continuation_token: str | None) -> UpstreamRequest:
-        signer = self.signers.of(authorized.access_key.account)
-        target = self.target if not self._targets else self._likely()
-        return plan_list_buckets(target, signer, time.time(), continuation_token, authorized.request.trace)
-
-    def plan_head_bucket(self, authorized: Authorized, owner: str) -> UpstreamRequest:
-        """Asked as the account whose the name is now: accounts with credentials of their own may see other buckets."""
-        target = self.target if not self._targets else self._likely()
-        return plan_head_bucket(authorized.request, target, self.signers.of(owner), time.time())
 
 
 class BucketWriter(Protocol):
@@ -153,7 +68,7 @@ class BucketWriter(Protocol):
 
 
 class Engine:
-    """One per event loop. `clock`: monotonic seconds, renewed every tick; `draining`: no reply keeps its connection."""
+    """One per event loop. `clock`: monotonic seconds, renewed every tick; `draining`: replies end their connection."""
 
     def __init__(
         self,
@@ -207,7 +122,6 @@ class Engine:
         self._request_id = secrets.randbits(64)
         self._loop = asyncio.get_running_loop()
         self.clock = self._loop.time()
-        self._on_drained: Callable[[], None] | None = None
 
     # ---- the road ----
 
@@ -367,8 +281,6 @@ class Engine:
         if most and client.address.connections > most and not client.address.many:
             reason = "too many connections from this address: limits.connections_per_address"
             raise S3Error(Code.SLOW_DOWN, reason, retry_after=1)
-        if self.draining:
-            raise S3Error(Code.SLOW_DOWN, "the gateway is stopping", retry_after=1)
 
     def _made_room(self) -> bool:
         """By closing connections that wait for a request. Where none does, nobody looks again before the next tick."""
@@ -385,8 +297,6 @@ class Engine:
         if client in self._connections:
             self._connections.discard(client)
             client.address.connections -= 1
-        if self._on_drained is not None and not self._connections:
-            self._on_drained()
 
     @property
     def clients(self) -> list[Client]:
@@ -422,24 +332,3 @@ class Engine:
                     LOG.exception("watching the keystore failed")
                 self.request_log.write_out()
             self.tick()
-
-    async def drain(self) -> int:
-        """Let running requests finish, at most `drain_timeout`; returns how many had to be cut."""
-        self.draining = True
-        drained = asyncio.Event()
-        self._on_drained = drained.set
-        for client in list(self._connections):
-            if client.idle:
-                client.close()
-        if self._connections:
-            try:
-                async with asyncio.timeout(self.limits.drain_timeout):
-                    await drained.wait()
-            except TimeoutError:
-                pass
-        cut = len(self._connections)
-        for client in list(self._connections):
-            client.transport.abort()
-        await self.upstream.pool.close()
-        self.request_log.write_out()
-        return cut

@@ -39,3 +39,5 @@ class Limits(NamedTuple):
     upstream_reply_timeout: float
     upstream_idle: float
     drain_timeout: float
+    drain_delay: float
+    replace_timeout: float

@@ -62,11 +62,9 @@ class ClientConnection(ClientWriter):
         self._pending = b""
         self._left = 0
         self._chunked: ChunkedBody | None = None
-        self._expects_continue = False
+        self._expects_continue = self._eof = False
         self._reading = True
-        self._eof = False
-        self._searched = 0
-        self._empty = 0
+        self._searched = self._empty = 0
         self._waits = False
         self.peer = ""
         self.address = engine.admission.nowhere
@@ -237,10 +235,7 @@ class ClientConnection(ClientWriter):
 
     def _announce(self, parsed: ParsedRequest, body: int | ChunkedBody) -> None:
         self._state = _HELD
-        if isinstance(body, int):
-            self._left, self._chunked = body, None
-        else:
-            self._left, self._chunked = -1, body
+        self._left, self._chunked = (body, None) if isinstance(body, int) else (-1, body)
         self._expects_continue = parsed.head.http_minor == 1 and b"expect" in parsed.head.headers
 
     def _refuse_head(self, error: S3Error) -> None:
@@ -316,13 +311,18 @@ class ClientConnection(ClientWriter):
     def body_unread(self) -> bool:
         return self._state is _HELD or self._state is _BODY
 
+    @property
+    def body_left(self) -> int:
+        """Bytes; below 0 where its length is not announced."""
+        return self._left if self.body_unread else 0
+
     def finished(self, *, keep_alive: bool) -> None:
         """The reply is written. Next head, or close; a body that was refused unread is thrown away for a moment."""
         self.exchange = None
         if self._state is not _ANSWERING:
             if self.body_unread:
                 self._linger()
-        elif not keep_alive or self._engine.draining or (self._eof and not self._pending):
+        elif not keep_alive or (self._eof and not self._pending):
             self.close()
         else:
             self._state = _HEAD

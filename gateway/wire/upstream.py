@@ -104,19 +104,15 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
         self._limits = limits
         self._reading = _IDLE
         self._pending = b""
-        self._left = 0
+        self._left = self._searched = 0
         self._chunked: ChunkedBody | None = None
         self._exchange: UpstreamUser | None = None
         self._flowing = True
-        self._to_head = False
-        self._keep_alive = False
-        self._searched = 0
-        self._interim = 0
-        self._waits = False
+        self._to_head = self._keep_alive = self._waits = False
+        self._searched = self._interim = 0
         self.idle_since = 0.0
         self.status = 0
-        self.paused = False
-        self.reused = False
+        self.paused = self.reused = False
         self.untouched = True
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
 
@@ -287,6 +283,10 @@ class UpstreamConnection:  # an asyncio.BufferedProtocol by its methods: see `se
             self._take_chunked(rest)
         elif len(rest) and self._exchange is not None:
             self._exchange.reply_block(rest)
+
+    @property
+    def reply_left(self) -> int:
+        return self._left if self._reading is _LENGTH else -1
 
     def _take_length(self, block: bytes | memoryview) -> None:
         exchange = self._exchange

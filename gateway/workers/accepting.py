@@ -6,7 +6,8 @@ counts from its first moment: whoever begins many and ends none would otherwise 
 limits of connections, which are made when the handshake is over. When there are too many the oldest gives way: an
 honest one takes two round trips and is done.
 
-Of a plain TCP port each worker has a socket of its own, and the kernel deals.
+Of a plain TCP port each worker has a socket of its own, and the kernel deals; unless
+systemd made it, and then there is one for all.
 """
 
 import asyncio

@@ -1,4 +1,5 @@
-"""The process of the control plane, seen from the supervisor: started, replaced when it ends, answered, asked.
+"""The process of the control plane, seen from the supervisor: started, replaced when it ends or is to have other
+settings, answered, asked.
 
 A process of its own, so that neither a long list nor a flood of sign-ins can keep the supervisor from proving that the
 keystore is fresh. It opens the keystore as a command does, and has the same secrets as the supervisor.
@@ -11,37 +12,41 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.config import Config, SettingsError
-from gateway.telemetry.slots import CONTROL, Slots
+from gateway.telemetry.slots import Slots
+from gateway.workers.hand import LAST_MESSAGES, PAUSES, SETTLED, START_SECONDS, inherited_environment
 from gateway.workers.link import Link, Message
-from gateway.workers.supervisor import LAST_MESSAGES, PAUSES, SETTLED, START_SECONDS, inherited_environment
 from keystore.errors import KeystoreUnavailable
 
 LOG: Final = logging.getLogger("nqgate")
 COMMAND: Final = [sys.executable, "-P", "-m", "gateway.control_plane"]
-LAST_WORDS: Final = 3.0  # seconds for it to end by itself
+LAST_WORDS: Final = 6.0  # seconds for it to end by itself: what it is answering may take some
 
 
-class ControlPlane:
-    """One for each gateway, on the supervisor's loop. `readiness`: what /readyz tells, asked each time."""
+class _Given(NamedTuple):
+    """What every control plane of a gateway gets. `files`: the relay and the listeners. `replaced`: hears that another
+    process takes its place."""
 
-    def __init__(self, config: Config, readiness: Callable[[], Message], slots: Slots) -> None:
-        self.restarts = 0
-        self._slots = slots
+    files: list[socket.socket]
+    readiness: Callable[[], Message]
+    slots: Slots
+    replaced: Callable[[], None]
+
+
+class _Plane:
+    """One control plane with its settings, and the processes that are it, one after the other."""
+
+    def __init__(self, config: Config, given: _Given) -> None:
         self._config = config
-        self._readiness = readiness
+        self._given = given
         self._loop = asyncio.get_running_loop()
         self._link: Link | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._failed: Message | None = None
-        self._living: asyncio.Task[None] | None = None
-
-    def begin(self, relay: socket.socket, listeners: list[socket.socket]) -> None:
-        """Start it; it serves on `listeners`, and answers what workers send it on `relay`."""
-        self._living = self._loop.create_task(self._keep_alive([relay, *listeners]))
+        self._living = self._loop.create_task(self._keep_alive())
 
     async def ready(self) -> None:
         """Once it serves. SettingsError or KeystoreUnavailable with what it said when it could not."""
@@ -53,9 +58,8 @@ class ControlPlane:
 
     async def stop(self) -> None:
         """Harmless when called again."""
-        if self._living is not None:
-            self._living.cancel()
-            await asyncio.gather(self._living, return_exceptions=True)
+        self._living.cancel()
+        await asyncio.gather(self._living, return_exceptions=True)
         if self._link is not None:
             self._link.close()  # which tells it to end
         process = self._process
@@ -72,11 +76,11 @@ class ControlPlane:
 
     # ---- its life ----
 
-    async def _keep_alive(self, listeners: list[socket.socket]) -> None:
+    async def _keep_alive(self) -> None:
         early_ends = 0
         while True:
             born = self._loop.time()
-            await self._run_one(listeners)
+            await self._run_one()
             if not self._ready.done():
                 said = self._failed or {"failed": "the control plane ended before it was ready; its words stand above"}
                 self._ready.set_exception(
@@ -85,27 +89,36 @@ class ControlPlane:
                 return
             early_ends = 0 if self._loop.time() - born > SETTLED else early_ends + 1
             pause = PAUSES[min(early_ends, len(PAUSES) - 1)]
-            self.restarts += 1
+            self._given.replaced()
             LOG.error("the control plane ended; it is started again%s", f" in {pause:g} s" if pause else "")
             await asyncio.sleep(pause)
 
-    async def _run_one(self, listeners: list[socket.socket]) -> None:
+    async def _run_one(self) -> None:
         ours, theirs = socket.socketpair()
-        files = [theirs.fileno(), *(listener.fileno() for listener in listeners)]
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                *COMMAND,
-                *map(str, files),
-                pass_fds=[*files, self._slots.file],
-                stdin=asyncio.subprocess.DEVNULL,
-                env=inherited_environment(),
-            )
+        slots = self._given.slots
+        files = [theirs.fileno(), *(file.fileno() for file in self._given.files)]
+        slot = slots.take()
+        try:
+            with theirs:
+                self._process = await asyncio.create_subprocess_exec(
+                    *COMMAND,
+                    *map(str, files),
+                    pass_fds=[*files, slots.file],
+                    stdin=asyncio.subprocess.DEVNULL,
+                    env=inherited_environment(),
+                )
+        except OSError as error:  # no memory, no files, no more processes: it may be better in a moment
+            ours.close()
+            slots.give_back(slot)
+            self._failed = {"failed": f"the control plane cannot be started: {error.strerror or error}"}
+            LOG.error("%s", self._failed["failed"])
+            return
         silent = asyncio.Event()
         link = self._link = Link(self._take, silent.set)
         await self._loop.create_connection(lambda: link, sock=ours)
-        self._send({"begin": True, "config": with_secrets(self._config), "slots": self._slots.file})
+        self._send({"begin": True, "config": with_secrets(self._config), "slots": slots.file, "slot": slot})
         await self._process.wait()
-        self._slots.give_back(CONTROL)
+        slots.give_back(slot)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_MESSAGES):
                 await silent.wait()
@@ -120,7 +133,7 @@ class ControlPlane:
 
     def _take(self, message: Message) -> None:
         if "number" in message:
-            self._send({"number": message["number"], **self._readiness()})
+            self._send({"number": message["number"], **self._given.readiness()})
         elif "ready" in message and not self._ready.done():
             self._ready.set_result(None)
         elif "failed" in message:
@@ -128,8 +141,49 @@ class ControlPlane:
             LOG.error("the control plane cannot serve: %s", message["failed"])
 
 
+class ControlPlane:
+    """One for each gateway, on the supervisor's loop. It serves on `listeners`, and answers what workers send it on
+    `relay`. `readiness`: what /readyz tells, asked each time."""
+
+    def __init__(
+        self, relay: socket.socket, listeners: list[socket.socket], readiness: Callable[[], Message], slots: Slots
+    ) -> None:
+        self.restarts = 0
+        self._given = _Given([relay, *listeners], readiness, slots, self._replaced)
+        self._plane: _Plane | None = None
+
+    async def start(self, config: Config) -> None:
+        """Serving. SettingsError or KeystoreUnavailable with what it said when it could not."""
+        plane = self._plane = _Plane(config, self._given)
+        await plane.ready()
+
+    async def prepare(self, config: Config) -> _Plane:
+        """Another one with these settings, which serves beside the present one. Raises as `start`, and none stays."""
+        plane = _Plane(config, self._given)
+        try:
+            await plane.ready()
+        except BaseException:
+            await plane.stop()
+            raise
+        return plane
+
+    async def commit(self, plane: _Plane) -> None:
+        """That is the one from here on; who signed in to the other signs in again."""
+        before, self._plane = self._plane, plane
+        if before is not None:
+            await before.stop()
+
+    def _replaced(self) -> None:
+        self.restarts += 1
+
+    async def stop(self) -> None:
+        """Harmless when called again."""
+        if self._plane is not None:
+            await self._plane.stop()
+
+
 def with_secrets(config: Config) -> Message:
-    """The whole of it, what pydantic masks too: for the link only."""
+    """The whole of it, what pydantic masks too: for a link, or to be read as a configuration again."""
     told: Message = config.model_dump(mode="json")
     told["keystore"]["url"] = config.keystore.url.get_secret_value()
     secret = config.upstream.secret_access_key

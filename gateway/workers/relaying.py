@@ -22,6 +22,7 @@ PATIENCE: Final = 15.0  # seconds for an answer: an act waits up to 7 for the ga
 ASK_SECONDS: Final = 2.0  # for a worker to say what it wants
 AT_ONCE: Final = 32  # relayed requests that are answered at the same time; others wait
 BACKLOG: Final = 128  # that wait; more are told that the control plane does not answer
+LAST_ANSWERS: Final = 2.0  # seconds for those that run when the control plane ends
 READ: Final = 65_536
 _PEER: Final = struct.Struct("3i")  # pid, uid, gid
 
@@ -66,7 +67,7 @@ class Relay:
 
 @asynccontextmanager
 async def answering_relays(listener: socket.socket, answer: Answer) -> AsyncIterator[None]:
-    """The control plane's side, until the body is left."""
+    """The control plane's side, until the body is left: then no more are taken, and those that run may finish."""
     loop = asyncio.get_running_loop()
     room = asyncio.Semaphore(AT_ONCE)
     running: set[asyncio.Task[None]] = set()
@@ -89,6 +90,8 @@ async def answering_relays(listener: socket.socket, answer: Answer) -> AsyncIter
         yield
     finally:
         serving.cancel()
+        if running:
+            await asyncio.wait(running, timeout=LAST_ANSWERS)
         for task in (*running, serving):
             task.cancel()
         await asyncio.gather(serving, *running, return_exceptions=True)

@@ -1,30 +1,32 @@
-"""Starts the workers, watches them, replaces one that died or hangs, and tells all of them what has changed.
+"""Has workers in every place, watches them, kills one that hangs, replaces a whole generation by the next, and tells
+all of them what has changed.
 
-The listening sockets are made before and inherited, one for each worker: a connection that waits in that of a worker
-which ended is served by the one that takes its place, so none is lost. Of a Unix socket there is only one, for all of
-them (`gateway.workers.accepting`).
+The listening sockets are made before and inherited: a connection that waits in that of a worker which ended, or was
+replaced, is served by whoever has the place then, so none is lost. Of a Unix socket, or one that systemd made, there
+is only one, for all of them (`gateway.workers.accepting`).
+
+A generation is replaced so: the next one serves, on the same sockets, before the old one is told to leave. What the
+old one has under way it finishes; both are told of every change, and a change is confirmed when both have applied it.
 """
 
 import asyncio
 import contextlib
-import functools
 import itertools
 import logging
-import os
 import signal
 import socket
-import sys
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
-from gateway.config import Config, SettingsError
 from gateway.telemetry.slots import Slots
-from gateway.workers.keeper import Keeper, answer
-from gateway.workers.link import Link, Message
-from keystore.errors import KeystoreUnavailable
+from gateway.workers.hand import LAST_MESSAGES, Generation, Hand, House, Side
+from gateway.workers.keeper import answer
+from gateway.workers.link import Message
+from gateway.workers.remaining import Remaining, said
+from keystore.board import SLOTS
+from keystore.errors import Conflict
 
 LOG: Final = logging.getLogger("nqgate")
-COMMAND: Final = [sys.executable, "-P", "-m", "gateway.workers.worker"]  # -P: not from the folder it is started in
 LOOK_EVERY: Final = 0.25  # seconds between two looks at the workers
 SILENT: Final = 10.0  # seconds without a sign of life: its loop hangs, or it was stopped
 QUIET: Final = 3.0  # seconds without one after which it is not counted among those that serve; they come four a second
@@ -32,66 +34,29 @@ BEHIND: Final = 2.0  # seconds that a worker may take to apply a change; it take
 # Seconds. Keys towards the store are handed out for yesterday, today and tomorrow; a clock that jumped further, or a
 # machine that slept for days, must not cost more than this.
 RENEW_EVERY: Final = 30.0
-START_SECONDS: Final = 30.0  # to become ready
-PAUSES: Final = (0.0, 0.2, 1.0, 5.0)  # seconds before one that ended too early is started again, longer each time
-SETTLED: Final = 10.0  # seconds a worker must have lived for its end not to be "too early"
-LAST_MESSAGES: Final = 1.0  # seconds for what a worker that has ended said before
 LAST_WORDS: Final = 5.0  # seconds beyond the drain for a worker to end by itself
-# What the environment may hold that a worker must not; PG… are those of PostgreSQL's own clients, PGPASSWORD too.
-SECRET_SETTINGS: Final = ("NQGATE_UPSTREAM__SECRET_ACCESS_KEY", "NQGATE_KEYSTORE__URL", "PG")
-
-
-class Side(Protocol):
-    """How workers know the keystore. `begin`: what a new one is told, and the files it inherits beside its link and the
-    listeners. `begun`: it has them. `heard`: a message of a worker. `ended`: it is gone.
-    """
-
-    def begin(self, number: int) -> tuple[Message, list[int]]: ...
-    def begun(self, number: int) -> None: ...
-    def heard(self, number: int, message: Message) -> None: ...
-    def ended(self, number: int) -> None: ...
-    def applied(self) -> int:
-        """The last change that the supervisor knows of."""
-
-
-class _Hand:
-    """One place for a worker, and whoever has it now."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.link: Link | None = None
-        self.process: asyncio.subprocess.Process | None = None
-        self.ready = False
-        self.failed: Message | None = None
-        self.upstream_error: str | None = None
-        self.applied = 0
-        self.heard_at = 0.0
-        self.due = 0  # the change that it should apply next
-        self.due_since = 0.0
-        self.early_ends = 0
-        self.cut: int | None = None
+GRACE: Final = 5.0  # seconds for which a replaced worker keeps idle connections: their next reply says that they end
+SAY_EVERY: Final = 5.0  # seconds between two lines on what a drain waits for
+SPARE_SLOTS: Final = 8  # of the board, for other gateways of this keystore on this machine
 
 
 class Supervisor:
     """One for each gateway, on its event loop. `refused`: hears why workers refused requests. `control`: the name under
     which workers find the control plane."""
 
-    def __init__(
-        self, config: Config, keeper: Keeper, side: Side, refused: Callable[[Message], None], control: str
-    ) -> None:
-        self._config = config
-        self._control = control
-        self._keeper = keeper
+    def __init__(self, side: Side, refused: Callable[[Message], None], control: str) -> None:
+        self.slots = Slots()
+        self.restarts = 0
+        self._house = House(side, control, self.slots, self._take, self._replaced)
         self._side = side
         self._refused = refused
         self._loop = asyncio.get_running_loop()
-        self._listeners: list[list[socket.socket]] = []
-        self._hands: list[_Hand] = []
-        self._living: list[asyncio.Task[None]] = []
+        self._numbers = itertools.count()
+        self._hands: list[Hand] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._chores: list[asyncio.Task[None]] = []
+        self._remaining = Remaining()
         self._ending = False
-        self.slots = Slots()
-        self.restarts = 0
 
     # ---- what others ask ----
 
@@ -102,109 +67,105 @@ class Supervisor:
     @property
     def alive(self) -> tuple[int, int]:
         """How many serve and have just given a sign of life, and of how many."""
-        since = self._loop.time() - QUIET
-        return sum(hand.ready and hand.heard_at > since for hand in self._hands), len(self._hands)
+        since, present = self._loop.time() - QUIET, self._present
+        return sum(hand.ready and hand.heard_at > since for hand in present), len(present)
 
     @property
     def ready(self) -> int:
-        return sum(hand.ready for hand in self._hands)
+        return sum(hand.ready for hand in self._present)
 
     @property
     def places(self) -> int:
-        return len(self._hands)
+        return len(self._present)
 
     @property
     def upstream_error(self) -> str | None:
         return next((hand.upstream_error for hand in self._hands if hand.upstream_error), None)
 
+    @property
+    def _present(self) -> list[Hand]:
+        return [hand for hand in self._hands if not hand.retired]
+
     def tell(self, message: Message) -> None:
         """Every worker."""
         for hand in self._hands:
-            if hand.link is not None:
-                hand.link.send(message)
+            hand.tell(message)
 
-    # ---- starting ----
+    # ---- starting and replacing ----
 
-    async def start(self, listeners: list[list[socket.socket]]) -> None:
+    async def start(self, generation: Generation, places: Sequence[Sequence[socket.socket]]) -> None:
         """A worker for each list of sockets, ready. SettingsError or KeystoreUnavailable with what the first that
         failed said."""
-        self._listeners = listeners
-        self._hands = [_Hand(number) for number in range(len(listeners))]
-        started = [self._loop.create_future() for _ in self._hands]
-        pairs = zip(self._hands, started, strict=True)
-        self._living = [self._loop.create_task(self._keep_alive(hand, ready)) for hand, ready in pairs]
-        self._living.append(self._loop.create_task(self._watch()))
-        self._living.append(self._loop.create_task(self._renew()))
+        self._chores = [self._loop.create_task(self._watch()), self._loop.create_task(self._renew())]
+        hands = self._begin(generation, places)
+        await asyncio.gather(*(hand.started() for hand in hands))
+
+    def _begin(self, generation: Generation, places: Sequence[Sequence[socket.socket]]) -> list[Hand]:
+        hands = [Hand(next(self._numbers), generation, listeners) for listeners in places]
+        for hand in hands:
+            self._hands.append(hand)
+            hand.begin(self._house)
+        return hands
+
+    async def prepare(self, generation: Generation, places: Sequence[Sequence[socket.socket]]) -> list[Hand]:
+        """The next generation, which serves beside the present one. When one of it cannot, none of it stays, and what
+        it said is raised as by `start`. Conflict where too many that were replaced have not finished yet."""
+        self._check_room(len(places))
+        fresh: list[Hand] = []
         try:
-            async with asyncio.timeout(START_SECONDS):
-                await asyncio.gather(*started)
-        except TimeoutError:
-            raise KeystoreUnavailable(f"the workers were not ready after {START_SECONDS:.0f} seconds") from None
+            for listeners in places:  # one after the other: starting takes a processor half a second
+                fresh += self._begin(generation, [listeners])
+                await fresh[-1].started()
+        except BaseException:
+            await self.abandon(fresh)
+            raise
+        return fresh
 
-    async def _keep_alive(self, hand: _Hand, started: "asyncio.Future[None]") -> None:
-        """A worker in this place, until the end; `started`: once the first is ready, or has failed."""
-        while True:
-            born = self._loop.time()
-            await self._run_one(hand, started)
-            if self._ending:
-                return
-            if not started.done():
-                started.set_exception(_why(hand))
-                return
-            hand.early_ends = 0 if self._loop.time() - born > SETTLED else hand.early_ends + 1
-            pause = PAUSES[min(hand.early_ends, len(PAUSES) - 1)]
-            self.restarts += 1
-            LOG.error("worker %d ended; another takes its place%s", hand.number, f" in {pause:g} s" if pause else "")
-            await asyncio.sleep(pause)
-
-    async def _run_one(self, hand: _Hand, started: "asyncio.Future[None]") -> None:
-        ours, theirs = socket.socketpair()
-        begin, files = self._side.begin(hand.number)
-        listeners = [listener.fileno() for listener in self._listeners[hand.number]]
-        words = [",".join(map(str, [theirs.fileno(), *files])), *map(str, listeners)]
-        slot = self.slots.take()
-        with theirs:
-            hand.process = await asyncio.create_subprocess_exec(
-                *COMMAND,
-                *words,
-                pass_fds=[theirs.fileno(), self.slots.file, *files, *listeners],
-                stdin=asyncio.subprocess.DEVNULL,
-                env=inherited_environment(),
+    def _check_room(self, places: int) -> None:
+        leaving = sum(hand.retired for hand in self._hands)
+        if leaving > min(2 * places, SLOTS - SPARE_SLOTS - 2 * places):
+            raise Conflict(
+                f"{leaving} workers that were replaced before still finish what they had under way:"
+                f" {said(self._remaining.running)}; try again when they have"
             )
-        self._side.begun(hand.number)
-        hand.failed, hand.ready, hand.applied = None, False, 0
-        hand.heard_at = self._loop.time() + START_SECONDS  # it may take that long to speak
-        silent = asyncio.Event()
-        link = Link(functools.partial(self._take, hand, started), silent.set)
-        await self._loop.create_connection(lambda: link, sock=ours)
-        hand.link = link
-        link.send(
-            {
-                "begin": True,
-                "config": _without_secrets(self._config),
-                "gateway": os.getpid(),
-                "workers": len(self._hands),
-                "store_keys": self._keeper.store_keys(),
-                "control": self._control,
-                "slots": self.slots.file,
-                "slot": slot,
-                **begin,
-            }
-        )
-        await hand.process.wait()
-        self.slots.give_back(slot)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_MESSAGES):
-                await silent.wait()
-        hand.link, hand.ready = None, False
-        link.close()
-        self._side.ended(hand.number)
+
+    async def abandon(self, fresh: list[Hand]) -> None:
+        for hand in fresh:
+            self._retire(hand, grace=0.0, patience=0.0)
+        await asyncio.gather(*(hand.living for hand in fresh if hand.living is not None), return_exceptions=True)
+
+    def commit(self, fresh: list[Hand], patience: float) -> int:
+        """Those that were there before leave: what they have under way may take `patience` seconds. → how many."""
+        old = [hand for hand in self._present if hand not in fresh]
+        for hand in old:
+            self._retire(hand, grace=GRACE, patience=patience)
+        return len(old)
+
+    def _retire(self, hand: Hand, *, grace: float, patience: float) -> None:
+        hand.retire()
+        if hand.running:
+            hand.tell(_drain(grace, patience))
+        if hand.living is not None:
+            hand.living.add_done_callback(lambda _: self._gone(hand))
+        late = self._loop.call_later(patience + grace + LAST_WORDS, self._end, hand, "did not end by itself")
+        if hand.living is not None:
+            hand.living.add_done_callback(lambda _: late.cancel())
+
+    def _gone(self, hand: Hand) -> None:
+        with contextlib.suppress(ValueError):
+            self._hands.remove(hand)
+        cut = self._remaining.forget(hand.number)
+        if cut:
+            LOG.warning("worker %d, which was replaced, has ended; cut were: %s", hand.number, said(cut))
+
+    def _replaced(self) -> None:
+        self.restarts += 1
 
     # ---- what workers say ----
 
-    def _take(self, hand: _Hand, started: "asyncio.Future[None]", message: Message) -> None:
+    def _take(self, hand: Hand, message: Message) -> None:
         if "number" in message and hand.link is not None:
-            task = self._loop.create_task(answer(self._keeper, message, hand.link.send))
+            task = self._loop.create_task(answer(hand.generation.keeper, message, hand.link.send))
             self._tasks.add(task)
             task.add_done_callback(self._answered)
         elif "applied" in message:
@@ -212,16 +173,14 @@ class Supervisor:
             hand.applied = message["applied"]
             hand.upstream_error = message["upstream"]
         elif "ready" in message:
-            hand.ready = True
-            if not started.done():
-                started.set_result(None)
+            hand.is_ready()
         elif "failed" in message:
             hand.failed = message
             LOG.error("worker %d cannot serve: %s", hand.number, message["failed"])
         elif "refusals" in message:
             self._refused(message)
-        elif "drained" in message:
-            hand.cut = message["drained"]
+        elif "running" in message or "drained" in message:
+            self._remaining.hear(hand.number, message)
         else:
             self._side.heard(hand.number, message)
 
@@ -245,66 +204,87 @@ class Supervisor:
                     self._end(hand, f"has not applied a change for {BEHIND:.0f} s")
 
     def kill(self, number: int, why: str) -> None:
-        """The worker in that place, who is then replaced."""
-        self._end(self._hands[number], why)
+        """The worker of that number, who is then replaced."""
+        for hand in self._hands:
+            if hand.number == number:
+                self._end(hand, why)
 
-    def _end(self, hand: _Hand, why: str) -> None:
+    def _end(self, hand: Hand, why: str) -> None:
         """What it had under way is reset. That is how it confirms: a dead worker accepts nothing."""
-        if hand.process is None or hand.process.returncode is not None:
+        if hand.process is None or not hand.running:
             return
         LOG.error("worker %d (process %d) %s and is killed", hand.number, hand.process.pid, why)
-        with contextlib.suppress(ProcessLookupError):
-            hand.process.kill()
+        hand.signal(signal.SIGKILL)
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(RENEW_EVERY)
-            self.tell({"store_keys": self._keeper.store_keys()})
+            for hand in self._present:  # the others finish what they have, as whoever the gateway was at the store
+                hand.tell({"store_keys": hand.generation.keeper.store_keys()})
 
     # ---- the end ----
 
-    async def drain(self) -> int:
-        """Let running requests finish; returns how many had to be cut."""
+    def leave(self) -> None:
+        """Not ready any more, and every reply says that its connection ends; new ones are still served."""
         self._ending = True
-        for listener in itertools.chain(*self._listeners):
-            listener.close()
-        self.tell({"drain": True})
+        self.tell({"leaving": True})
+
+    async def drain(self, grace: float, patience: float) -> int:
+        """Let running requests finish; returns how many had to be cut. The listeners may be closed as soon as this has
+        been called: workers have sockets of their own, and close them now."""
+        self.leave()
         for hand in self._hands:
-            if hand.process is not None and hand.process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    hand.process.send_signal(signal.SIGCONT)
-        waiting = [hand.process.wait() for hand in self._hands if hand.process is not None]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._config.limits.drain_timeout + LAST_WORDS):
-                await asyncio.gather(*waiting)
+            hand.retire()
+            hand.tell(_drain(grace, patience))
+            hand.signal(signal.SIGCONT)
+        saying = self._loop.create_task(self._say())
+        await _ended(self._hands, max(grace, patience) + LAST_WORDS)
+        saying.cancel()
         await self.stop()
-        return sum(hand.cut or 0 for hand in self._hands)
+        cut = self._remaining.cut
+        if cut:
+            LOG.warning("cut after %g s: %s", patience, said(cut))
+        return self._remaining.requests_cut
+
+    def hurry(self, patience: float) -> None:
+        """A drain that runs: what is left has only so many seconds from now."""
+        self.tell(_drain(0.0, patience))
+
+    async def _say(self) -> None:
+        await asyncio.sleep(LOOK_EVERY)  # workers tell at once
+        while self._remaining.running:
+            LOG.info("draining; still running: %s", said(self._remaining.running))
+            await asyncio.sleep(SAY_EVERY)
 
     async def stop(self) -> None:
         """At once. Harmless when called again."""
         self._ending = True
-        for hand in self._hands:
+        hands = list(self._hands)
+        for hand in hands:
+            hand.retire()
             self._end(hand, "did not end by itself")
-        for task in self._living:
+        for task in self._chores:
             task.cancel()
-        await asyncio.gather(*self._living, return_exceptions=True)
-        for hand in self._hands:
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        living = [hand.living for hand in hands if hand.living is not None]
+        if living:
+            await asyncio.wait(living, timeout=2 * LAST_MESSAGES)
+        for task in living:
+            task.cancel()
+        await asyncio.gather(*living, return_exceptions=True)
+        for hand in hands:
+            self._remaining.ended(hand.number)
             if hand.process is not None:
                 await hand.process.wait()
 
 
-def inherited_environment() -> dict[str, str]:
-    """What a process that the supervisor starts may see of ours."""
-    return {name: value for name, value in os.environ.items() if not name.upper().startswith(SECRET_SETTINGS)}
+def _drain(grace: float, patience: float) -> Message:
+    return {"drain": True, "grace": grace, "patience": patience}
 
 
-def _without_secrets(config: Config) -> Message:
-    """What pydantic masks stays masked; where the keystore lies is no worker's business."""
-    told: Message = config.model_dump(mode="json")
-    told["keystore"]["url"] = "sqlite:///not-told"
-    return told
-
-
-def _why(hand: _Hand) -> Exception:
-    said = hand.failed or {"failed": f"worker {hand.number} ended before it was ready; its words stand above"}
-    return (SettingsError if said.get("settings") else KeystoreUnavailable)(said["failed"])
+async def _ended(hands: Iterable[Hand], seconds: float) -> None:
+    """Once all of them have, or the time is over."""
+    waiting = [hand.process.wait() for hand in hands if hand.process is not None]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asyncio.gather(*waiting)

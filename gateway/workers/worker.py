@@ -19,6 +19,7 @@ from gateway.config import Config, SettingsError
 from gateway.telemetry.logs import configure_logs
 from gateway.telemetry.slots import Slot
 from gateway.wire.cutting import Cutter
+from gateway.wire.draining import Leaving, drain, say_close
 from gateway.wire.engine import Engine
 from gateway.wire.server import ClientConnection
 from gateway.wiring import Parts, build_engine, configured_limits, s3_listener_context
@@ -35,6 +36,8 @@ from keystore.errors import KeystoreError
 
 BEAT: Final = 0.25  # seconds between two signs of life to the supervisor
 BACKLOG: Final = 1024  # connections the kernel may hold while the loop is busy
+GRACE: Final = 5.0  # seconds for which idle connections are kept when this process alone is told to end
+DRAIN: Final = 30.0  # seconds; as the configuration says, once there is one
 
 
 class Closing(Protocol):
@@ -64,10 +67,13 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._listeners = listeners
         self._told = told
+        self._patience = DRAIN
         self._link = Link(self._take, self._alone)
         self._asking = Asking(self._link.send, self._loop)
         self._begun: asyncio.Future[Message] = self._loop.create_future()
-        self.stop = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._leaving = Leaving(GRACE, DRAIN, self._loop.time())
+        self._engine: Engine | None = None
         self._own: RenewedKeys | None = None
         self._reading: Reading | None = None
 
@@ -93,7 +99,9 @@ class Worker:
         elif "begin" in message:
             self._begun.set_result(message)
         elif "drain" in message:
-            self.stop.set()
+            self.end(message["grace"], message["patience"])
+        elif "leaving" in message and self._engine is not None:
+            say_close(self._engine)
         elif "store_keys" in message and self._own is not None:  # another day has begun
             self._own.keys = days_keys(message["store_keys"], self._own.keys.region)
         elif "condemned" in message and self._reading is not None:
@@ -105,12 +113,18 @@ class Worker:
         """The supervisor is gone: nobody answers, and nobody would end this process. What runs here may finish."""
         if not self._begun.done():
             self._begun.set_exception(OSError("the supervisor is gone"))
-        self.stop.set()
+        self.end(0.0, self._patience)
+
+    def end(self, grace: float = GRACE, patience: float | None = None) -> None:
+        """As `Leaving` says; when this process alone is told to end, as long as the configuration says."""
+        self._leaving.say(grace, self._patience if patience is None else patience, self._loop.time())
+        self._stop.set()
 
     # ---- serving ----
 
     async def _serve(self, begin: Message) -> None:
         config = Config.model_validate(begin["config"])
+        self._patience = config.limits.drain_timeout
         configure_logs(config.log.level, config.log.format)
         region = config.upstream.region.encode()
         keys = AskingKeys(self._asking, region)
@@ -126,18 +140,20 @@ class Worker:
             limits = share(configured_limits(config), begin["workers"])
             writer, control = AskingWriter(self._asking), Relay(begin["control"])
             parts = Parts(reading.directory, own, writer, reading.board, limits, control)
-            engine = build_engine(config, parts)
+            engine = self._engine = build_engine(config, parts)
             reading.begin(stack, Cutter(engine), engine.tally)
             measures = self._measures(stack, begin, engine, reading)
             tls = s3_listener_context(config)
-            servers = [await self._listen(engine, listener, tls) for listener in self._listeners]
+            servers = [
+                await self._listen(engine, listener, tls, shared=begin["shared"]) for listener in self._listeners
+            ]
             for work in (engine.run(), self._beat(engine, reading), measures.run()):
                 stack.callback(self._loop.create_task(work).cancel)
             self._link.send({"ready": os.getpid()})
-            await self.stop.wait()
+            await self._stop.wait()
             for server in servers:
                 server.close()
-            cut = await engine.drain()
+            cut = await drain(engine, self._leaving, lambda running: self._link.send({"running": running}))
             self._tell_refusals(engine)
             measures.write()
             self._link.send({"drained": cut})
@@ -149,16 +165,18 @@ class Worker:
         stack.callback(slot.close)
         return WorkerMeasures(slot, engine, reading.applied)
 
-    async def _listen(self, engine: Engine, listener: socket.socket, tls: ssl.SSLContext | None) -> Closing:
+    async def _listen(
+        self, engine: Engine, listener: socket.socket, tls: ssl.SSLContext | None, *, shared: bool
+    ) -> Closing:
 
         def made() -> asyncio.BaseProtocol:
             return cast("asyncio.BaseProtocol", ClientConnection(engine))
 
-        if listener.family == socket.AF_UNIX:
-            return Accepting(listener, made)
         if tls is not None:
             listener.listen(BACKLOG)
             return Accepting(listener, made, (tls, engine.limits.head_timeout, engine.limits.handshakes))
+        if shared:
+            return Accepting(listener, made)
         return await self._loop.create_server(made, sock=listener, backlog=BACKLOG)
 
     async def _beat(self, engine: Engine, reading: Reading) -> None:
@@ -174,7 +192,7 @@ class Worker:
 
 async def _run(link: int, told: tuple[int, ...], listeners: list[int]) -> int:
     worker = Worker([socket.socket(fileno=number) for number in listeners], told)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.end)
     return await worker.run(socket.socket(fileno=link))
 
 

@@ -28,6 +28,7 @@ from gateway.sigv4.claim import ClaimRules
 from gateway.sigv4.signing import UpstreamSigner
 from gateway.source import read_trusted
 from gateway.telemetry.request_log import RequestLog
+from gateway.wire.draining import Leaving, drain
 from gateway.wire.endpoints import Endpoint
 from gateway.wire.engine import Engine
 from gateway.wire.limits import Limits
@@ -195,7 +196,10 @@ class RunningEngine:
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
 
     def drain(self) -> int:
-        return asyncio.run_coroutine_threadsafe(self.engine.drain(), self._loop).result(20)
+        """→ how many connections were cut."""
+        leaving = Leaving(0.0, self.limits.drain_timeout, self._loop.time())
+        draining = drain(self.engine, leaving, lambda running: None)
+        return sum(one.requests for one in asyncio.run_coroutine_threadsafe(draining, self._loop).result(20))
 
     def __enter__(self) -> Self:
         self._thread.start()
