@@ -1,5 +1,5 @@
 """The configuration, found and read once, at start. What each setting is: `gateway.config_sections`,
-`gateway.config_upstream`.
+`gateway.config_upstream`, `gateway.config_telemetry`.
 
 Order of precedence: environment (`NQGATE_SECTION__NAME`), then the one file that was found. An unknown setting is an
 error, and all errors are told at once, by path.
@@ -20,6 +20,7 @@ from gateway.config_sections import KeystoreSettings as KeystoreSettings
 from gateway.config_sections import LimitsSettings as LimitsSettings
 from gateway.config_sections import S3Settings as S3Settings
 from gateway.config_sections import SettingsError as SettingsError
+from gateway.config_telemetry import TelemetrySettings
 from gateway.config_upstream import UpstreamSettings as UpstreamSettings
 
 PREFIX: Final = "NQGATE_"
@@ -41,6 +42,7 @@ class Config(BaseSettings):
     workers: WorkersSettings = WorkersSettings()
     limits: LimitsSettings = LimitsSettings()
     log: LogSettings = LogSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @classmethod
     def settings_customise_sources(

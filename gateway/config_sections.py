@@ -363,3 +363,16 @@ class LogSettings(Section):
         "info", description="From which level on lines are written."
     )
     format: Literal["json", "text"] = Field("text", description="json: one object a line, for machines.")
+    access: Literal["off", "refused", "all"] = Field(
+        "refused",
+        description="Of which requests there is a line with key, operation, bucket, bytes and times: of all, of those "
+        "that the gateway refused or cut, or of none; then a refusal says its reason alone. Of level info.",
+    )
+    object_keys: bool = Field(
+        False, description="Name the object in these lines: object keys are often people's data, and logs live long."
+    )
+
+    @property
+    def tells_requests(self) -> bool:
+        """Whether lines of single requests, which are of level info, are written."""
+        return self.level in ("debug", "info")

@@ -14,6 +14,7 @@ from gateway.s3.operation import Body
 from gateway.s3.request import S3Request
 from gateway.s3.uri import encode
 from gateway.sigv4.signing import UpstreamSigner
+from gateway.trace_context import NO_LINES
 
 UNSIGNED_PAYLOAD: Final = b"UNSIGNED-PAYLOAD"
 # Ours in every request: compressed answers would not be the object's bytes.
@@ -83,22 +84,24 @@ def plan(
         target,
         signer,
         now,
+        request.trace,
     )
 
 
 def plan_list_buckets(
-    target: UpstreamTarget, signer: UpstreamSigner, now: float, continuation_token: str | None
+    target: UpstreamTarget, signer: UpstreamSigner, now: float, continuation_token: str | None, trace: bytes = NO_LINES
 ) -> UpstreamRequest:
     """One page of the store's own list of buckets; `continuation_token` as the page before named it."""
     query = b""
     if continuation_token is not None:
         query = b"continuation-token=" + encode(continuation_token.encode(), keep_slash=False)
-    return _sign(b"GET", target.base_path + b"/", query, [], EMPTY_SHA256, None, target, signer, now)
+    return _sign(b"GET", target.base_path + b"/", query, [], EMPTY_SHA256, None, target, signer, now, trace)
 
 
 def plan_head_bucket(request: S3Request, target: UpstreamTarget, signer: UpstreamSigner, now: float) -> UpstreamRequest:
     """Is the bucket of this request there?"""
-    return _sign(b"HEAD", bucket_path(target, request), b"", [], EMPTY_SHA256, None, target, signer, now)
+    path = bucket_path(target, request)
+    return _sign(b"HEAD", path, b"", [], EMPTY_SHA256, None, target, signer, now, request.trace)
 
 
 def plan_abort_upload(
@@ -154,8 +157,10 @@ def _sign(
     target: UpstreamTarget,
     signer: UpstreamSigner,
     now: float,
+    trace: bytes = NO_LINES,
 ) -> UpstreamRequest:
-    """The one place where a head is written. Every header in it is signed but accept-encoding, user-agent, length.
+    """The one place where a head is written. Every header in it is signed but accept-encoding, user-agent, length and
+    the trace, which what stands in between may write anew: botocore leaves it unsigned too.
 
     `payload_line`: the value of x-amz-content-sha256. `content_length`: None where no body follows.
     """
@@ -166,5 +171,5 @@ def _sign(
         length = b"content-length: %d\r\n" % content_length
     elif method in _DECLARING_LENGTH:
         length = b"content-length: 0\r\n"
-    head = b"".join((method, b" ", path_and_query, b" HTTP/1.1\r\n", signed, _UNSIGNED, length, b"\r\n"))
+    head = b"".join((method, b" ", path_and_query, b" HTTP/1.1\r\n", signed, _UNSIGNED, trace, length, b"\r\n"))
     return UpstreamRequest(method, path_and_query, head)

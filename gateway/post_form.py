@@ -153,6 +153,7 @@ def _upload(form: S3Request, object_key: bytes, headers: Mapping[bytes, bytes]) 
     upload.object_key = object_key
     upload.virtual_hosted = form.virtual_hosted
     upload.source = form.source
+    upload.trace = form.trace
     return upload
 
 

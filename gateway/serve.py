@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from gateway.config import Config
+from gateway.health import OK, Health, Seen
 from gateway.telemetry.slots import SUPERVISOR, Slot, Slots
 from gateway.unix_listener import unix_listener
 from gateway.wiring import console_listener_context, s3_listener_context
@@ -158,7 +159,7 @@ class _Keystore(NamedTuple):
     scanned: Scanned
     condemn: Callable[[Condemned], None]
     refused: Gathered
-    lease_left: Callable[[], float] | None = None
+    lease_left: Callable[[], float | None]
 
 
 def _verifying(directory: Directory) -> Callable[[KekRing], None]:
@@ -188,7 +189,9 @@ async def _open_here(stack: contextlib.AsyncExitStack, config: Config, ring: Kek
     scanned = Scanned(None, str(path), str(config.keystore.kek_file), str(water.path))
     source = DirectorySource(directory)
     refused = Gathered(lambda told, now: asyncio.to_thread(write_refused, keystore_path(path), told, now))
-    return _Keystore(source, writer, side, users, directory.fresh_or_refreshed, scanned, side.condemn, refused)
+    return _Keystore(
+        source, writer, side, users, directory.fresh_or_refreshed, scanned, side.condemn, refused, lambda: None
+    )
 
 
 async def _open_afar(
@@ -219,8 +222,8 @@ async def _open_afar(
     scanned = Scanned(url, "", str(config.keystore.kek_file), str(config.keystore.host_state_file))
     users = (keeper.use, writer.use, water.use)
     refused = Gathered(lambda told, now: write_refused_postgres(Secret(url), told, now))
-    source, left = RemoteSource(keeper), keeper.lease_left
-    return _Keystore(source, writer, side, users, keeper.fresh, scanned, _already_refused, refused, left)
+    source = RemoteSource(keeper)
+    return _Keystore(source, writer, side, users, keeper.fresh, scanned, _already_refused, refused, keeper.lease_left)
 
 
 def _already_refused(condemned: Condemned) -> None:
@@ -232,17 +235,10 @@ async def _cancelled(task: "asyncio.Task[None]") -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _readiness(keystore: _Keystore, workers: Supervisor, scan: Scan) -> Message:
-    """What /readyz tells. The last two stand in the body only: a store that is down must not take the gateway out of
-    service."""
-    fresh, serving = keystore.fresh(), workers.serving
-    return {
-        "ready": fresh and serving,
-        "keystore": "fresh" if fresh else "not answering",
-        "listeners": "serving" if serving else "not serving",
-        "whole_keystore": scan.state,
-        "upstream": workers.upstream_error or "ok",
-    }
+def _seen(keystore: _Keystore, workers: Supervisor, scan: Scan) -> Seen:
+    serving, of = workers.alive
+    store = workers.upstream_error or OK
+    return Seen(keystore.fresh(), keystore.lease_left(), serving, of, workers.draining, scan.state, store)
 
 
 def _measured(
@@ -290,9 +286,9 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
         await stack.enter_async_context(kek_watched(watch))
         listening = _listening(stack, config, secure=secure)
         scan = Scan(keystore.scanned, keystore.condemn)
-        control, console = _control_plane(
-            stack, config, lambda: _readiness(keystore, workers, scan), relay, workers.slots
-        )
+        health = Health(lambda: _seen(keystore, workers, scan))
+        stack.callback(loop.create_task(health.run()).cancel)
+        control, console = _control_plane(stack, config, health.tell, relay, workers.slots)
         _measured(stack, keystore, workers, control)
         await workers.start(listening.listeners)
         await control.ready()

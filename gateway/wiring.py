@@ -6,6 +6,7 @@ import secrets
 import ssl
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,7 +20,9 @@ from gateway.s3.profile import PROFILES
 from gateway.sigv4.claim import ClaimRules
 from gateway.sigv4.signing import UpstreamSigner
 from gateway.source import read_trusted
+from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.request_log import RequestLog
+from gateway.telemetry.tracing import Tracing
 from gateway.wire.engine import BucketWriter, Engine
 from gateway.wire.limits import Limits
 from gateway.wire.pool import Endpoint
@@ -93,7 +96,7 @@ def build_engine(config: Config, parts: Parts) -> Engine:
         raise SettingsError(f"upstream.ca_file: {error}") from error
     trailers = PROFILES[upstream.profile].trailers if upstream.trailers is None else upstream.trailers
     check_spool(config.limits.spool_dir)
-    return Engine(
+    engine = Engine(
         limits=fit_open_files(parts.limits),
         rules=_rules(config),
         reply_rules=ReplyRules(
@@ -110,6 +113,29 @@ def build_engine(config: Config, parts: Parts) -> Engine:
         board=parts.board,
         control=parts.control,
     )
+    if config.log.access != "off" and config.log.tells_requests:
+        engine.on_ended_with += (_access_log(config, engine.request_log).ended,)
+    if config.telemetry.otlp_endpoint is not None:
+        tracing = configured_tracing(config, config.telemetry.otlp_endpoint)
+        engine.begin_span = tracing.begin
+        engine.on_ended_with += (tracing.ended,)
+    return engine
+
+
+def configured_tracing(config: Config, endpoint: str) -> Tracing:
+    """SettingsError where the extra is not installed."""
+    try:
+        from gateway.telemetry.otlp import open_exporter
+    except ImportError:
+        raise SettingsError("telemetry.otlp_endpoint needs an extra: pip install 'nqgate[otel]'") from None
+    trusted = read_trusted(config.s3.trusted_proxies)
+    export = open_exporter(endpoint, version("nqgate"))
+    return Tracing(export, config.telemetry.sample_ratio, trusted, object_keys=config.log.object_keys)
+
+
+def _access_log(config: Config, request_log: RequestLog) -> AccessLog:
+    log, trusted = config.log, read_trusted(config.s3.trusted_proxies)
+    return AccessLog(request_log.add, log.format, trusted, every=log.access == "all", object_keys=log.object_keys)
 
 
 def stderr_log(config: Config) -> RequestLog:
@@ -119,7 +145,7 @@ def stderr_log(config: Config) -> RequestLog:
         sys.stderr.write(lines)
         sys.stderr.flush()
 
-    return RequestLog(write if config.log.level in ("debug", "info") else None, config.log.format)
+    return RequestLog(write if config.log.tells_requests else None, config.log.format, config.log.access)
 
 
 def check_spool(directory: Path | None) -> None:

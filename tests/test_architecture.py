@@ -21,6 +21,7 @@ PURE_FLOORS = [
         "keystore.accounts",
         "keystore.lease",
         "gateway.spans",
+        "gateway.trace_context",
         "gateway.unix_address",
     ],
     ["keystore.bucket_claims"],
@@ -50,7 +51,7 @@ PURE_FLOORS = [
 # ---- the waterline: everything above is pure, everything below does IO, reads clocks or draws randomness ----
 DEEP_FLOORS = [
     ["keystore.minting", "keystore.sealing", "gateway.config_sections", "gateway.telemetry", "gateway.spool"],
-    ["gateway.config_upstream"],
+    ["gateway.config_upstream", "gateway.config_telemetry"],
     ["gateway.config", "keystore.sealed_rows", "keystore.store", "keystore.kek_use"],
     ["keystore.lineage"],
     ["keystore.sqlite_file", "keystore.sqlite_rows", "keystore.postgres_rows", "keystore.means", "keystore.remembered"],
@@ -80,7 +81,7 @@ DEEP_FLOORS = [
     ["gateway.console.acts"],
     ["gateway.iam"],
     ["gateway.wire"],
-    ["gateway.wiring", "gateway.store_buckets", "gateway.unix_listener"],
+    ["gateway.wiring", "gateway.store_buckets", "gateway.unix_listener", "gateway.health"],
     ["gateway.store_probe", "gateway.store_uploads", "gateway.console"],
     ["gateway.workers"],
     ["gateway.control_plane"],

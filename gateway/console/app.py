@@ -25,6 +25,10 @@ from keystore.store import Store
 DAY: Final = 86_400
 MAX_BODY: Final = 1 << 20  # bytes: a scope of 1,000 buckets, each with a long prefix
 Ask = Callable[[], Awaitable[dict[str, Any] | None]]
+SUPERVISOR_SILENT: Final = (
+    "supervisor: it does not answer, so nobody can say whether the gateway serves. It was stopped, or hangs: restart "
+    "the gateway if that lasts."
+)
 READINESS: Final[web.AppKey[Ask]] = web.AppKey("readiness")
 
 
@@ -42,8 +46,8 @@ class Door(NamedTuple):
 
 
 def build_app(door: Door) -> web.Application:
-    """GET /healthz: 200 while the process answers. GET /readyz: 200 or 503, and what is not ready. /api/v1: REST.
-    GET /metrics: for Prometheus. POST /: IAM and STS.
+    """GET /healthz: 200 while the gateway can mend itself. GET /readyz: 200 or 503, and what is not ready.
+    /api/v1: REST. GET /metrics: for Prometheus. POST /: IAM and STS.
     """
     app = web.Application(client_max_size=MAX_BODY)
     app[READINESS] = door.readiness
@@ -91,11 +95,17 @@ async def _nothing_said_of_us(request: web.Request, answer: web.StreamResponse) 
 
 
 async def _healthz(request: web.Request) -> web.Response:
-    return web.json_response({"alive": True})
+    """Whoever restarts by it should do so only where nothing else helps: of all processes the supervisor alone is
+    replaced by nobody."""
+    if await request.app[READINESS]() is None:
+        return web.json_response({"alive": False, "supervisor": "not answering"}, status=503)
+    return web.json_response({"alive": True, "supervisor": "answering"})
 
 
 async def _readyz(request: web.Request) -> web.Response:
     state = await request.app[READINESS]()
     if state is None:
-        return web.json_response({"ready": False, "supervisor": "not answering"}, status=503)
+        return web.json_response(
+            {"ready": False, "not_ready": [SUPERVISOR_SILENT], "supervisor": "not answering"}, status=503
+        )
     return web.json_response(state, status=200 if state["ready"] else 503)

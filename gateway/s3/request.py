@@ -11,6 +11,7 @@ from gateway.s3.addressing import Addressing, check_reference, locate
 from gateway.s3.errors import Code, S3Error
 from gateway.s3.header_names import HeaderNames
 from gateway.s3.uri import decode, decode_query, encode
+from gateway.trace_context import NO_LINES, trace_lines
 
 METHODS: Final = frozenset({b"GET", b"HEAD", b"PUT", b"POST", b"DELETE", b"OPTIONS"})
 _TARGET: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*\Z")  # origin-form, visible ASCII, no `#`
@@ -61,7 +62,7 @@ class S3Request:
     `all_headers`: every header as received, for canonicalization only. `bucket`: "" on service level, else a valid
     bucket name. `object_key`: decoded bytes, b"" on bucket and service level, valid UTF-8 without NUL. `hoisted`: names
     of `query` that are headers instead, and stand in `headers`; none until the signature held. `source`: the address it
-    came from, "" while nobody has said.
+    came from, "" while nobody has said. `trace`: the header lines that tell the store which trace it belongs to.
     """
 
     __slots__ = (
@@ -78,6 +79,7 @@ class S3Request:
         "raw_path",
         "raw_query",
         "source",
+        "trace",
         "virtual_hosted",
     )
 
@@ -95,6 +97,7 @@ class S3Request:
     object_key: bytes
     virtual_hosted: bool
     source: str
+    trace: bytes
 
 
 def parse_request(head: RequestHead, addressing: Addressing) -> S3Request:
@@ -129,6 +132,7 @@ def parse_request(head: RequestHead, addressing: Addressing) -> S3Request:
     request.names = names
     request.http_minor = head.http_minor
     request.source = ""
+    request.trace = trace_lines(headers) if b"traceparent" in headers else NO_LINES
     return request
 
 

@@ -18,18 +18,42 @@ _LOGGER: Final = "nqgate.s3"
 
 class RequestLog:
     """Lines of level info. `write` takes whole lines, several in PIPE_BUF bytes or one that is longer; None drops them.
-    `form` as in `configure_logs`."""
+    `form` as in `configure_logs`. `access`: of which requests the access log has a line, which says the same."""
 
-    def __init__(self, write: Callable[[str], object] | None, form: Literal["json", "text"] = "text") -> None:
+    def __init__(
+        self,
+        write: Callable[[str], object] | None,
+        form: Literal["json", "text"] = "text",
+        access: Literal["off", "refused", "all"] = "off",
+    ) -> None:
         self._write = write
+        self._refused = access == "off"
+        self._of_store = access != "all"
         self._written = _as_json if form == "json" else _as_text
         self._lines: list[tuple[float, bytes, str]] = []
 
+    def refused(self, request_id: bytes, reason: str) -> None:
+        """Why the gateway refused a request."""
+        if self._refused:
+            self.say(request_id, f"refused: {reason}")
+
+    def of_store(self, request_id: bytes, words: str) -> None:
+        """What the store refused."""
+        if self._of_store:
+            self.say(request_id, words)
+
+    def add(self, line: str) -> None:
+        """One that is written already, with its end."""
+        if self._write is not None:
+            self._gather((0.0, b"", line))
+
     def say(self, request_id: bytes, words: str) -> None:
         """Gathered until `write_out`, which somebody calls soon."""
-        if self._write is None:
-            return
-        self._lines.append((time.time(), request_id, words))
+        if self._write is not None:
+            self._gather((time.time(), request_id, words))
+
+    def _gather(self, line: tuple[float, bytes, str]) -> None:
+        self._lines.append(line)
         if len(self._lines) >= MAX_GATHERED:
             self.write_out()
 
@@ -42,7 +66,7 @@ class RequestLog:
         block: list[str] = []
         size = 0
         for at, request_id, words in gathered:
-            line = written(at, f"{request_id.decode()} {words}")
+            line = written(at, f"{request_id.decode()} {words}") if request_id else words
             octets = len(line) if line.isascii() else len(line.encode(errors="backslashreplace"))
             size += octets
             if size > PIPE_BUF and block:

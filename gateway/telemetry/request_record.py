@@ -9,6 +9,9 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
+from gateway.authorize import Authorized
+from gateway.s3.request import RequestHead
+
 CODE_WITHIN: Final = 512  # bytes of an error document; its code is the first thing in it
 _CODE: Final = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _CODE_IN_HEAD: Final = re.compile(rb"\r\nx-amz-error-code: ([A-Za-z0-9.]{1,64})\r\n")
@@ -22,11 +25,13 @@ class End(Enum):
 
 class RequestRecord:
     """`method`: b"" of a head that could not be read. `operation`: "" while nobody has proven to have asked for one; of
-    the control plane "iam" or "sts". `access_key_id`, `bucket`: "" unless the signature held.
+    the control plane "iam" or "sts". `access_key_id`, `account`, `bucket`: "" unless the signature held; `claimed`: the
+    access key id that somebody named, of a request that was refused.
 
     `status`: 0 when no reply had begun. `code`: of the error that the client was told. `reason`: why we refused, for
-    the operator; "" of what the store refused. `from_store`: the store gave the answer. `received`, `sent`: bytes of
-    body, as they came (chunk signatures included) and as they were handed to the connection.
+    the operator; "" of what the store refused. `from_store`: the store gave the answer; `store_error`: its status and
+    code, of a refusal. `received`, `sent`: bytes of body, as they came (chunk signatures included) and as they were
+    handed to the connection.
 
     Seconds of `time.monotonic`: `began`, the head was here; `asked`, the last thing the store needed was sent, 0.0 = it
     was not asked; `replied`, the store began to answer, 0.0 = it did not; `ended`.
@@ -34,9 +39,11 @@ class RequestRecord:
 
     __slots__ = (
         "access_key_id",
+        "account",
         "asked",
         "began",
         "bucket",
+        "claimed",
         "code",
         "end",
         "ended",
@@ -50,6 +57,7 @@ class RequestRecord:
         "sent",
         "source",
         "status",
+        "store_error",
     )
 
     def __init__(self, request_id: bytes, method: bytes, source: str, began: float) -> None:
@@ -61,11 +69,12 @@ class RequestRecord:
         self.replied = 0.0
         self.ended = 0.0
         self.operation = ""
-        self.access_key_id = ""
+        self.access_key_id = self.claimed = self.account = ""
         self.bucket = ""
         self.status = 0
         self.code = ""
         self.reason = ""
+        self.store_error = ""
         self.from_store = False
         self.received = 0
         self.sent = 0
@@ -73,6 +82,8 @@ class RequestRecord:
 
 
 OnEnded = Callable[[RequestRecord], None]
+# With the head, where one could be read, and what was admitted: for who says more than is counted.
+OnEndedWith = Callable[[RequestRecord, RequestHead | None, Authorized | None], None]
 
 
 def code_of(head: bytes, body: bytes) -> str:

@@ -97,7 +97,7 @@ class Ending:
         if self._started:
             self._die(error.reason)
             return
-        self._engine.request_log.say(self.request_id, f"refused: {error.reason}")
+        self._engine.request_log.refused(self.request_id, error.reason)
         head, now = self.parsed.head, time()
         if error.holder:
             self._engine.tally.denied(error, now)
@@ -113,6 +113,8 @@ class Ending:
         record.code, record.reason, record.from_store = error.code.wire_name, error.reason, False
         if error.holder:
             record.access_key_id, record.bucket, record.operation = error.holder, error.bucket, error.operation
+            record.account = error.account
+        record.claimed = error.named
 
     def _tell(self, end: End) -> None:
         """It is over. Whatever ends it comes here, some of it twice: a reset loses the client, too."""
@@ -129,7 +131,7 @@ class Ending:
             record.access_key_id = authorized.access_key.access_key_id
             record.bucket = authorized.request.bucket
         self._engine.running -= 1
-        self._engine.ended(record)
+        self._engine.ended(record, self.parsed.head, authorized)
 
     # ---- endings ----
 

@@ -20,12 +20,12 @@ from gateway.refusals import Refusals
 from gateway.respond import ReplyRules, error_reply, reachable_buckets
 from gateway.s3.errors import S3Error
 from gateway.s3.listing import ListedBucket
-from gateway.s3.request import RequestHead
+from gateway.s3.request import RequestHead, S3Request
 from gateway.sigv4.signing import UpstreamSigner
 from gateway.source import source_address
 from gateway.spool import Budget, SpoolRoom
 from gateway.telemetry.request_log import RequestLog
-from gateway.telemetry.request_record import OnEnded, RequestRecord
+from gateway.telemetry.request_record import OnEnded, OnEndedWith, RequestRecord
 from gateway.usage import Tally
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.limits import Limits
@@ -129,7 +129,7 @@ class Upstream:
 
     def plan_list_buckets(self, authorized: Authorized, continuation_token: str | None) -> UpstreamRequest:
         signer = self.signers.of(authorized.access_key.account)
-        return plan_list_buckets(self.target, signer, time.time(), continuation_token)
+        return plan_list_buckets(self.target, signer, time.time(), continuation_token, authorized.request.trace)
 
     def plan_head_bucket(self, authorized: Authorized, owner: str) -> UpstreamRequest:
         """Asked as the account whose the name is now: accounts with credentials of their own may see other buckets."""
@@ -182,6 +182,8 @@ class Engine:
         self.on_ended: tuple[OnEnded, ...] = ()
         self.running = 0  # requests that have begun and not ended
         self.transfers_cut = self.transfers_past_recall = 0
+        self.on_ended_with: tuple[OnEndedWith, ...] = ()
+        self.begin_span: Callable[[S3Request], None] | None = None
         self.draining = False
         self.changes = 0  # that were told while this loop ran
         self._directory = directory
@@ -204,6 +206,8 @@ class Engine:
                 self.upstream.signers.of(account)
         authorized = self._judged(authorized, seen)
         self.tally.used(authorized, now)
+        if self.begin_span is not None:
+            self.begin_span(authorized.request)
         return authorized
 
     def open_form(self, head: RequestHead, peer: str) -> FormRequest | None:
@@ -216,6 +220,8 @@ class Engine:
         self.upstream.signers.of(admitted.authorized.access_key.account)  # as for any request with a body
         admitted = admitted._replace(authorized=self._judged(admitted.authorized, seen))
         self.tally.used(admitted.authorized, now)
+        if self.begin_span is not None:
+            self.begin_span(admitted.authorized.request)
         return admitted
 
     def _judged(self, authorized: Authorized, seen: int) -> Authorized:
@@ -301,11 +307,18 @@ class Engine:
         self._request_id = (self._request_id + _ID_STEP) & _ID_MASK
         return b"%016X" % self._request_id
 
-    def ended(self, record: RequestRecord) -> None:
+    def ended(
+        self, record: RequestRecord, head: RequestHead | None = None, authorized: Authorized | None = None
+    ) -> None:
         """A request is over, however it ended. Each comes here once, and is told to everybody who counts or logs."""
         for told in self.on_ended:
             try:
                 told(record)
+            except Exception:
+                LOG.exception("what is known of a request could not be told")
+        for told_with in self.on_ended_with:
+            try:
+                told_with(record, head, authorized)
             except Exception:
                 LOG.exception("what is known of a request could not be told")
 
@@ -314,7 +327,7 @@ class Engine:
         request_id = self.next_request_id()
         record = RequestRecord(request_id, b"", source, monotonic())
         record.status, record.code, record.reason = error.code.status, error.code.wire_name, error.reason
-        self.request_log.say(request_id, f"refused: {error.reason}")
+        self.request_log.refused(request_id, error.reason)
         head, body = error_reply(error, request_id, head_request=False, resource="/")
         record.sent = len(body)
         record.ended = record.began

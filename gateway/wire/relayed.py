@@ -84,7 +84,7 @@ class Relayed:
         except IamError as error:
             request_id = self._exchange.request_id
             record.reason = error.code.wire_name
-            self._engine.request_log.say(request_id, f"refused: {error.code.wire_name}")
+            self._engine.request_log.refused(request_id, error.code.wire_name)
             refused = refusal(error, SERVICES[service_asked(request)], request_id.decode())
             self._answered(refused)
             return

@@ -170,8 +170,9 @@ class Rebuild(Collecting):
         assert self._reply is not None
         status = self._reply.head.status
         if status >= 400 or 300 <= status < 304:
-            told = f"the store answered {status} {store_code(bytes(self._body))} to {self._authorized.operation.name}"
-            self._engine.request_log.say(self._exchange.request_id, told)
+            error = self._exchange.record.store_error = f"{status} {store_code(bytes(self._body))}"
+            told = f"the store answered {error} to {self._authorized.operation.name}"
+            self._engine.request_log.of_store(self._exchange.request_id, told)
         head, document = self._rebuilt()
         owed, self._reserved = self._reserved, 0
         self._exchange.answer(head, document)

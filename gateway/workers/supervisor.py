@@ -27,6 +27,7 @@ LOG: Final = logging.getLogger("nqgate")
 COMMAND: Final = [sys.executable, "-P", "-m", "gateway.workers.worker"]  # -P: not from the folder it is started in
 LOOK_EVERY: Final = 0.25  # seconds between two looks at the workers
 SILENT: Final = 10.0  # seconds without a sign of life: its loop hangs, or it was stopped
+QUIET: Final = 3.0  # seconds without one after which it is not counted among those that serve; they come four a second
 BEHIND: Final = 2.0  # seconds that a worker may take to apply a change; it takes 0.02
 RENEW_EVERY: Final = 3600.0  # seconds; keys towards the store are handed out for yesterday, today and tomorrow
 START_SECONDS: Final = 30.0  # to become ready
@@ -93,16 +94,14 @@ class Supervisor:
     # ---- what others ask ----
 
     @property
-    def serving(self) -> bool:
-        return not self._ending and any(hand.ready for hand in self._hands)
+    def draining(self) -> bool:
+        return self._ending
 
     @property
-    def ready(self) -> int:
-        return sum(hand.ready for hand in self._hands)
-
-    @property
-    def places(self) -> int:
-        return len(self._hands)
+    def alive(self) -> tuple[int, int]:
+        """How many serve and have just given a sign of life, and of how many."""
+        since = self._loop.time() - QUIET
+        return sum(hand.ready and hand.heard_at > since for hand in self._hands), len(self._hands)
 
     @property
     def upstream_error(self) -> str | None:

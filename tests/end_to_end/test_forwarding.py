@@ -48,6 +48,42 @@ def test_a_get_leaves_as_exactly_these_headers(recorded: Recorded) -> None:
     assert recorded.signer.access_key_id.encode() not in request.head
 
 
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+def _everything_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore leaves trace context unsigned, for proxies write it anew; other signers do not know it."""
+    monkeypatch.setattr("botocore.auth.SIGNED_HEADERS_BLACKLIST", [])
+
+
+@pytest.mark.usefixtures("_everything_is_signed")
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_trace_goes_on_whether_the_client_signed_it_or_not(recorded: Recorded, signed: bool) -> None:
+    traced = [("traceparent", TRACEPARENT), ("tracestate", "a=1,b=2")]
+    head = recorded.signer.head("GET", "/aaa/k", traced if signed else [], unsigned=[] if signed else traced)
+    assert (b";traceparent" in head) is signed
+    assert recorded.ask(head).status == 200
+    request = recorded.upstream.only_request()
+    assert request.header(b"traceparent") == TRACEPARENT.encode()
+    assert request.header(b"tracestate") == b"a=1,b=2"
+    assert b"trace" not in request.header(b"authorization")
+
+
+@pytest.mark.usefixtures("_everything_is_signed")
+def test_a_trace_that_was_signed_must_not_be_changed_on_its_way(recorded: Recorded) -> None:
+    head = recorded.signer.head("GET", "/aaa/k", [("traceparent", TRACEPARENT)])
+    assert recorded.ask(head.replace(b"-01\r\n", b"-00\r\n", 1)).code == "SignatureDoesNotMatch"
+
+
+@pytest.mark.parametrize("malformed", [TRACEPARENT + "0", TRACEPARENT.upper(), "x" * 8000, "a, b", "\x1b[31m"])
+def test_a_malformed_trace_is_dropped(recorded: Recorded, malformed: str) -> None:
+    head = recorded.signer.head("GET", "/aaa/k", unsigned=[("traceparent", malformed), ("tracestate", "a=1")])
+    assert recorded.ask(head).status in (200, 400)
+    for request in recorded.upstream.requests:
+        assert b"trace" not in request.head
+
+
 def test_an_upload_leaves_with_its_metadata_and_its_length(recorded: Recorded) -> None:
     sent = [("Content-Type", "text/x"), ("x-amz-meta-a_b", "1"), ("x-amz-meta-c", "d"), ("Cache-Control", "no-store")]
     head = recorded.signer.head("PUT", "/aaa/a%20b/%C3%BC", sent, body=b"body")

@@ -1,15 +1,25 @@
-"""Nothing of the store reaches the client: no credential, address, cookie or id of it, and no end that it lacks."""
+"""Nothing of the store reaches the client: no credential, address, cookie or id of it, and no end that it lacks. And
+nothing that anything was signed with reaches the log, not even when it says all that it can.
+"""
 
 import base64
 import hashlib
+import json
+import re
+import time
 from collections.abc import Sequence
+from dataclasses import replace
+from urllib.parse import quote, unquote
 
 import pytest
 
+from tests.support.attacks import presigned_head
 from tests.support.bodies import MIB
 from tests.support.house import Recorded
+from tests.support.posted import posted_form
 from tests.support.raw_client import RawConnection, RawReply
 from tests.support.recording_upstream import Exchange, Script, canned, ok, short_body
+from tests.support.streaming import MODES, streaming_upload
 
 pytestmark = pytest.mark.server  # many, and some with a gateway of their own
 
@@ -323,3 +333,67 @@ def test_what_the_store_says_of_each_object_tells_no_more_than_another_error(rec
     assert b"<Code>AccessDenied</Code>" in reply.body
     assert b"arn:" not in reply.body
     _assert_tells_nothing(recorded, reply)
+
+
+# ---- the log, at level debug and with a line for every request ----
+
+SENSITIVE = {
+    "x-amz-server-side-encryption-customer-key": "c3NlLWMtY3VzdG9tZXIta2V5LW9mLTMyLWJ5dGVzISE=",
+    "x-amz-copy-source-server-side-encryption-customer-key": "Y29weS1zc2UtYy1jdXN0b21lci1rZXktMzItYnl0ZXM=",
+    "x-amz-security-token": "FwoGZXIvYXdzEtokenOfSomebody",
+    "x-amz-s3session-token": "sessionTokenOfSomebody",
+    "Cookie": "session=cookieOfSomebody",
+    "Proxy-Authorization": "Basic cHJveHk6c2VjcmV0",
+}
+_SIGNATURE = re.compile(rb"(?i)(?:signature|policy)(?:=|\"\r\n\r\n)([A-Za-z0-9%+/]{20,})")
+
+
+def _signatures(sent: bytes) -> set[str]:
+    found = {match.decode() for match in _SIGNATURE.findall(sent)}
+    return found | {unquote(signature) for signature in found}
+
+
+def _told(recorded: Recorded, request_ids: Sequence[str]) -> str:
+    """The log, once all of these stand in it: a line each."""
+    end = time.monotonic() + 20
+    while True:
+        log = recorded.gateway.log_text()
+        missing = [request_id for request_id in request_ids if request_id not in log]
+        if not missing:
+            return log
+        assert time.monotonic() < end, f"no line of {missing}"
+        time.sleep(0.1)
+
+
+def _answered(recorded: Recorded, sent: bytes) -> str:
+    with recorded.connect() as connection:
+        connection.send(sent)
+        return connection.reply().header(b"x-amz-request-id").decode()
+
+
+def test_nothing_that_was_signed_with_stands_in_the_loudest_log(recorded: Recorded) -> None:
+    """Right, wrong and malformed, in every form: a right signature of a refused request is a credential for it."""
+    signer = recorded.signer
+    forger = replace(signer, secret_access_key="forged-secret-of-forty-characters-000000")
+    sent = []
+    for by in (signer, forger):
+        sent += [by.head("GET", "/aaa/k"), by.head("PUT", "/bbb/k", body=b"x") + b"x", by.head("GET", "/aaa?acl=")]
+        sent += [
+            presigned_head(by, "GET", "/aaa/k"),
+            presigned_head(by, "GET", "/aaa/k", unsigned=[("X-Amz-Meta-A", "1")]),
+        ]
+        sent += [by.head("GET", "/aaa/k", [item]) for item in SENSITIVE.items()]
+        sent += [by.head("GET", "/aaa/k", unsigned=[item]) for item in SENSITIVE.items()]
+        sent += [streaming_upload(by, b"x" * 70_000, mode).request for mode in MODES]
+        credential = (by.access_key_id, by.secret_access_key)
+        for version in ("s3v4", "s3"):
+            made = posted_form(recorded.gateway.host, credential, b"file", bucket="aaa", signature_version=version)
+            sent.append(made.request())
+    sent += [one.replace(b"Signature=", b"Signature=,Signature=", 1) for one in sent[:8]]
+    secrets = {signer.secret_access_key, forger.secret_access_key, "upstream-secret", *SENSITIVE.values()}
+    for one in sent:
+        secrets |= _signatures(one)
+    assert len(secrets) > 40, "a vacuous run: nothing was signed"
+    log = _told(recorded, [_answered(recorded, one) for one in sent])
+    assert not [secret for secret in secrets if secret in log or quote(secret, safe="") in log]
+    assert all(json.loads(line) for line in log.splitlines() if line.startswith("{"))

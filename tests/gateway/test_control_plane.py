@@ -87,7 +87,7 @@ async def test_it_serves_once_it_was_told_how_and_ends_with_its_link(tmp_path: P
         pass  # the supervisor makes it
     async with begun({"begin": True, "config": with_secrets(config_in(tmp_path))}) as held:
         assert (await held.until("ready"))["ready"] == held.process.pid
-        assert await held.get("/healthz") == (200, {"alive": True})
+        assert await held.get("/healthz") == (200, {"alive": True, "supervisor": "answering"})
         held.state = {"ready": True, "keystore": "fresh"}
         assert await held.get("/readyz") == (200, {"ready": True, "keystore": "fresh"})
         status, told = await held.get("/api/v1/openapi.json")

@@ -253,3 +253,27 @@ def test_an_abort_is_what_the_gateway_would_send_for_a_client() -> None:
     assert mine.path_and_query == b"/aaa/%C3%BC/a%20%2Bb?uploadId=i%2F1%26x"
     behind = TARGET._replace(base_path=b"/s3")
     assert plan_abort_upload(behind, SIGNER, NOW, "aaa", b"k", b"i").path_and_query == b"/s3/aaa/k?uploadId=i"
+
+
+# ---- trace context ----
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_a_trace_goes_on_unsigned() -> None:
+    """Whatever stands between gateway and store may put a span of its own in."""
+    sent = headers(planned(admit("GET", "/aaa/k", {"traceparent": TRACEPARENT, "tracestate": "a=1"})))
+    assert (sent[b"traceparent"], sent[b"tracestate"]) == (TRACEPARENT.encode(), b"a=1")
+    assert b"trace" not in sent[b"authorization"]
+
+
+def test_a_malformed_trace_is_dropped_and_the_request_goes_on() -> None:
+    sent = headers(planned(admit("GET", "/aaa/k", {"traceparent": TRACEPARENT + "0", "tracestate": "a=1"})))
+    assert not {b"traceparent", b"tracestate"} & sent.keys()
+
+
+def test_whatever_is_asked_of_the_store_for_a_request_belongs_to_its_trace() -> None:
+    authorized = admit("PUT", "/aaa", {"traceparent": TRACEPARENT})
+    line = b"\r\ntraceparent: " + TRACEPARENT.encode() + b"\r\n"
+    assert line in plan_head_bucket(authorized.request, TARGET, SIGNER, NOW).head
+    assert line in plan_list_buckets(TARGET, SIGNER, NOW, None, authorized.request.trace).head

@@ -5,6 +5,7 @@ Every command runs in a process of its own: what the gateway learns from it, it 
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from tests.support.server_process import LOOPBACK, ServerProcess, free_port
 from tests.support.sockets import family, workers_of
 from tests.support.stores import Store
 
+# A signature where one is said: in Authorization, a query, a chunk, a trailer.
+SIGNED = re.compile(r"(?i)signature[=:] ?[0-9a-z%+/]{20,}")
 COMMAND = str(Path(sys.executable).parent / "nqgate")
 MIB = 1 << 20
 
@@ -60,6 +63,7 @@ class Gateway:
         self.config.write_text(_toml(_merged(self._configuration(), settings or {})))
         self.server: Sequence[str] = (COMMAND,)  # what serves; commands are always the real one
         self._process: ServerProcess | None = None
+        self._secrets: list[str] = []
 
     # ---- life ----
 
@@ -107,6 +111,7 @@ class Gateway:
     ) -> None:
         exit_code = self.stop()
         if error is None:
+            self.assert_log_tells_no_secret()
             assert exit_code == 0, f"the gateway ended with {exit_code}:\n{self.log_text()[-4000:]}"
 
     @property
@@ -116,6 +121,13 @@ class Gateway:
 
     def log_text(self) -> str:
         return self.process.log_text()
+
+    def assert_log_tells_no_secret(self) -> None:
+        """Neither one of the gateway's, nor of the keys that were made here, nor what was signed with any."""
+        log = self.log_text()
+        for secret in (self.store.secret_access_key, *self._secrets):
+            assert secret not in log, "a secret stands in the log"
+        assert not SIGNED.search(log), f"the log tells a signature: {SIGNED.findall(log)[:3]}"
 
     # ---- keys, through the command line in another process ----
 
@@ -150,6 +162,7 @@ class Gateway:
         chosen = ["--rights", rights] if rights else []
         chosen += ["--prefix", prefix] if prefix else []
         record = json.loads(self.command("keys", "create", "--label", label, *scope, *chosen, *extra, "--json"))
+        self._secrets.append(record["secret_access_key"])
         return IssuedKey(record["access_key_id"], record["secret_access_key"])
 
     def revoke(self, access_key: IssuedKey, reason: str = "unused") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import pytest
 
@@ -15,6 +15,9 @@ from tests.support.gateway_process import Gateway, IssuedKey
 from tests.support.raw_client import RawConnection, RawReply, Signer
 from tests.support.recording_upstream import RecordingUpstream
 from tests.support.stores import STORES, Store
+
+# They log all that can be logged: what must stand in no log is looked for in theirs.
+LOUD: Final = {"log": {"level": "debug", "format": "json", "access": "all", "object_keys": True}}
 
 
 def on_stores(*names: str) -> pytest.MarkDecorator:
@@ -93,7 +96,7 @@ class House:
     def front(self, store: Store, name: str, *, tls: bool = False) -> Fronted:
         folder = self._new_folder(f"gateway-{name}")
         certificate = make_certificate(folder) if tls else None
-        gateway = self._stack.enter_context(Gateway(folder, store, tls=certificate))
+        gateway = self._stack.enter_context(Gateway(folder, store, LOUD, tls=certificate))
         access_key = gateway.create_key()
         return Fronted(gateway, store, access_key, self._stack.enter_context(gateway.boto3(access_key)))
 

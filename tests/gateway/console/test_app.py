@@ -17,8 +17,13 @@ async def asked(plane: Plane, path: str, state: dict[str, Any] | None) -> tuple[
         return reply.status, await reply.json()
 
 
-async def test_health_is_the_process_alone(plane: Plane) -> None:
-    assert await asked(plane, "/healthz", None) == (200, {"alive": True})
+async def test_alive_is_what_needs_no_restart_whatever_is_not_ready(plane: Plane) -> None:
+    alive = {"alive": True, "supervisor": "answering"}
+    assert await asked(plane, "/healthz", {"ready": False, "keystore": "not answering"}) == (200, alive)
+
+
+async def test_without_a_supervisor_nothing_mends_itself(plane: Plane) -> None:
+    assert await asked(plane, "/healthz", None) == (503, {"alive": False, "supervisor": "not answering"})
 
 
 async def test_ready_is_what_the_supervisor_says(plane: Plane) -> None:
@@ -28,7 +33,9 @@ async def test_ready_is_what_the_supervisor_says(plane: Plane) -> None:
 
 
 async def test_a_supervisor_that_does_not_answer_is_not_ready(plane: Plane) -> None:
-    assert await asked(plane, "/readyz", None) == (503, {"ready": False, "supervisor": "not answering"})
+    status, told = await asked(plane, "/readyz", None)
+    assert (status, told["ready"], told["supervisor"]) == (503, False, "not answering")
+    assert "restart the gateway" in told["not_ready"][0]
 
 
 async def test_a_body_is_bounded_everywhere(plane: Plane) -> None:

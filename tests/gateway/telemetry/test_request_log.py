@@ -4,6 +4,7 @@ import io
 import json
 import logging
 from select import PIPE_BUF
+from typing import Literal
 
 import pytest
 
@@ -91,3 +92,24 @@ def test_a_log_that_is_off_keeps_nothing() -> None:
     log.say(REQUEST_ID, "refused: x")
     log.write_out()
     assert log._lines == []
+
+
+def test_a_line_that_is_written_already_keeps_its_place() -> None:
+    written: list[str] = []
+    log = RequestLog(written.append)
+    log.say(REQUEST_ID, "refused: a")
+    log.add("of its own form\n")
+    log.say(REQUEST_ID, "refused: c")
+    log.write_out()
+    assert "".join(written).splitlines()[1] == "of its own form"
+    assert len("".join(written).splitlines()) == 3
+
+
+@pytest.mark.parametrize(("access", "said"), [("off", "ab"), ("refused", "b"), ("all", "")])
+def test_what_the_access_log_says_is_not_said_twice(access: Literal["off", "refused", "all"], said: str) -> None:
+    written: list[str] = []
+    log = RequestLog(written.append, "text", access)
+    log.refused(REQUEST_ID, "a")
+    log.of_store(REQUEST_ID, "b")
+    log.write_out()
+    assert [line[-1] for line in "".join(written).splitlines()] == list(said)

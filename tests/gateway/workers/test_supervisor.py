@@ -184,8 +184,10 @@ def test_the_control_plane_answers_while_every_worker_stands_still(served: Serve
     for path in ("healthz", "readyz"):
         with urllib.request.urlopen(f"http://127.0.0.1:{served.console}/{path}", timeout=2) as reply:
             assert reply.status == 200
+    wait_until(lambda: not served.ready(), 8)
     for pid in served.workers:
         os.kill(pid, signal.SIGCONT)
+    wait_until(served.ready, 15)
 
 
 def test_workers_end_with_their_supervisor(served: Served) -> None:

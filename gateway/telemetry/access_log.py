@@ -1,0 +1,164 @@
+"""One line for a request that has ended: a JSON object for machines, name=value for people.
+
+What clients choose is bounded and escaped: a line is one line of printable ASCII whatever they sent, and a pipe takes
+it whole. It says no query, no header but the user agent and the trace id, and nothing that was signed with. What a
+client merely claims is named so. It writes nothing itself, and stamps lines with the time it is given.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, Literal
+
+from gateway.authorize import Authorized
+from gateway.s3.request import RequestHead
+from gateway.source import Trusted, source_address
+from gateway.telemetry.request_record import End, RequestRecord
+from gateway.trace_context import read_traceparent
+
+LOGGER: Final = "nqgate.access"
+# Characters of a value as it is written, quotes and escapes included: what is longer is cut. With the names and numbers
+# beside them a line stays below PIPE_BUF, 4096.
+MAX_OBJECT_KEY: Final = 1600  # S3 allows 1024 bytes
+MAX_REASON: Final = 700
+MAX_USER_AGENT: Final = 400  # those of SDKs have 100 to 250
+MAX_ACCESS_KEY_ID: Final = 136  # 128 by their grammar
+MAX_WORD: Final = 72  # a method, account or source: bounded by a grammar of its own, or nobody's
+_WORST: Final = 12  # characters that one takes at most, escaped: two surrogates
+_MORE: Final = "…"
+_WHOLE, _CUT_OFF = End.WHOLE, End.CUT
+
+
+class AccessLog:
+    """`add` takes one line with its end. `every`: of every request; else of those that the gateway refused or cut.
+    `object_keys`: whether they are named. `clock`: Unix seconds."""
+
+    def __init__(
+        self,
+        add: Callable[[str], None],
+        form: Literal["json", "text"],
+        trusted: Trusted,
+        *,
+        every: bool,
+        object_keys: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._add = add
+        self._as_json = form == "json"
+        self._trusted = trusted
+        self._every = every
+        self._object_keys = object_keys
+        self._clock = clock
+
+    def ended(self, record: RequestRecord, head: RequestHead | None, authorized: Authorized | None) -> None:
+        """`head`: None of one that could not be read. `authorized`: None of one that was not admitted."""
+        if self._every or record.reason:
+            self._add(self._line(record, head, authorized))
+
+    def _line(self, record: RequestRecord, head: RequestHead | None, authorized: Authorized | None) -> str:
+        at = self._clock()
+        second = int(at)
+        fraction = int((at - second) * 1000)
+        said = self._fields(record, head, authorized)
+        request_id = record.request_id.decode()
+        if self._as_json:
+            start = f'{{"time": "{_utc(second)}.{fraction:03d}+00:00", "level": "info", "logger": "{LOGGER}"'
+            return f'{start}, "request_id": "{request_id}", {", ".join(said)}}}\n'
+        why = ""
+        if record.reason:
+            became = "cut" if record.end is _CUT_OFF else "refused"
+            why = f" {became}: {_bounded(record.reason, MAX_REASON)[1:-1]};"
+        return f"{_local(second)},{fraction:03d} INFO    {LOGGER}: {request_id}{why} {' '.join(said)}\n"
+
+    def _fields(self, record: RequestRecord, head: RequestHead | None, authorized: Authorized | None) -> list[str]:
+        """What there is to say, name and value of each."""
+        fields = _Fields(self._as_json)
+        fields.number("status", str(record.status))
+        fields.word("method", record.method.decode("latin-1"))
+        fields.word("operation", record.operation)
+        fields.word("access_key_id", record.access_key_id, MAX_ACCESS_KEY_ID)
+        if not record.access_key_id:
+            fields.word("claimed_access_key_id", record.claimed, MAX_ACCESS_KEY_ID)
+        fields.word("account", record.account if authorized is None else authorized.access_key.account)
+        fields.word("bucket", record.bucket)
+        if self._object_keys and authorized is not None:
+            fields.text("object_key", _readable(authorized.request.object_key), MAX_OBJECT_KEY)
+        fields.word("error", record.code)
+        if self._as_json:
+            fields.text("reason", record.reason, MAX_REASON)
+        fields.word("store_error", record.store_error)
+        if record.end is not _WHOLE:
+            fields.word("end", "cut" if record.end is _CUT_OFF else "left")
+        fields.number("bytes_in", str(record.received))
+        fields.number("bytes_out", str(record.sent))
+        fields.number("duration_ms", f"{(record.ended - record.began) * 1000:.3f}")
+        if record.replied and record.asked:
+            fields.number("store_ms", f"{max(record.replied - record.asked, 0.0) * 1000:.3f}")
+        fields.word("source", self._source(record, head, authorized))
+        if head is not None:
+            fields.text("user_agent", _readable(head.headers.get(b"user-agent", b"")), MAX_USER_AGENT)
+            fields.word("trace_id", _trace_id(head, authorized))
+        return fields.said
+
+    def _source(self, record: RequestRecord, head: RequestHead | None, authorized: Authorized | None) -> str:
+        if authorized is not None:
+            return authorized.request.source
+        forwarded_for = None if head is None else head.headers.get(b"x-forwarded-for")
+        return source_address(record.source, forwarded_for, self._trusted)
+
+
+class _Fields:
+    """What is mostly a word of letters and digits stands bare in a line for people."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.said: list[str] = []
+        self._as_json = as_json
+
+    def number(self, name: str, value: str) -> None:
+        self.said.append(f'"{name}": {value}' if self._as_json else f"{name}={value}")
+
+    def word(self, name: str, value: str, most: int = MAX_WORD) -> None:
+        if value:
+            bare = not self._as_json and len(value) <= most and _bare(value)
+            self.number(name, value if bare else _bounded(value, most))
+
+    def text(self, name: str, value: str, most: int) -> None:
+        if value:
+            self.number(name, _bounded(value, most))
+
+
+def _bare(value: str) -> bool:
+    return value.isascii() and value.isprintable() and not any(sign in value for sign in ' "\\=')
+
+
+def _bounded(value: str, most: int) -> str:
+    """A string as JSON writes it, in printable ASCII, of `most` characters at most."""
+    if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+        return f'"{value}"' if len(value) <= most - 2 else json.dumps(value[: most - 8] + _MORE)
+    quoted = json.dumps(value).replace("\x7f", "\\u007f")
+    if len(quoted) > most:
+        quoted = json.dumps(value[: (most - 8) // _WORST] + _MORE).replace("\x7f", "\\u007f")
+    return quoted
+
+
+def _readable(octets: bytes) -> str:
+    return octets.decode("utf-8", "backslashreplace")
+
+
+def _trace_id(head: RequestHead, authorized: Authorized | None) -> str:
+    """The one that goes on to the store, or would have."""
+    if authorized is not None and authorized.request.trace:
+        return authorized.request.trace[16:48].decode()
+    parent = read_traceparent(head.headers.get(b"traceparent"))
+    return "" if parent is None else parent.trace_id.decode()
+
+
+@lru_cache(maxsize=4)
+def _utc(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+@lru_cache(maxsize=4)
+def _local(second: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
