@@ -30,7 +30,7 @@ def opened_engine(configuration: Path) -> Iterator[Engine]:
         credential = UpstreamCredential("upstream", "the-upstream-ignores-this")
         parts = Parts(directory, credential, cast("Any", None), NoBoard(), configured_limits(config))
         engine = build_engine(config, parts)
-        engine.on_ended = (RequestCounts([0] * CELLS).count,)
+        engine.on_ended = (*engine.on_ended, RequestCounts([0] * CELLS).count)
         yield engine
     finally:
         directory.close()

@@ -54,7 +54,7 @@ class Opened(NamedTuple):
     scanned: Scanned
     condemn: Callable[[Condemned], None]
     refused: Gathered
-    lease_left: Callable[[], float] | None
+    lease_left: Callable[[], float | None]
 
 
 def _verifying(directory: Directory) -> Callable[[KekRing], None]:
@@ -84,7 +84,9 @@ async def _open_here(stack: contextlib.AsyncExitStack, config: Config, ring: Kek
     scanned = Scanned(None, str(path), str(config.keystore.kek_file), str(water.path))
     source = DirectorySource(directory)
     refused = Gathered(lambda told, now: asyncio.to_thread(write_refused, keystore_path(path), told, now))
-    return Opened(source, writer, side, users, directory.fresh_or_refreshed, scanned, side.condemn, refused, None)
+    return Opened(
+        source, writer, side, users, directory.fresh_or_refreshed, scanned, side.condemn, refused, lambda: None
+    )
 
 
 async def _open_afar(stack: contextlib.AsyncExitStack, config: Config, ring: KekRing, stuck: Stuck) -> Opened:

@@ -63,8 +63,7 @@ class Started(NamedTuple):
 def _seen(keystore: Opened, workers: Supervisor, scan: Scan) -> Seen:
     serving, of = workers.alive
     store = workers.upstream_error or OK
-    left = None if keystore.lease_left is None else keystore.lease_left()
-    return Seen(keystore.fresh(), left, serving, of, workers.draining, scan.state, store)
+    return Seen(keystore.fresh(), keystore.lease_left(), serving, of, workers.draining, scan.state, store)
 
 
 def _measured(stack: contextlib.AsyncExitStack, keystore: Opened, workers: Supervisor, control: ControlPlane) -> None:

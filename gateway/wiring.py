@@ -112,13 +112,13 @@ def build_engine(config: Config, parts: Parts) -> Engine:
     if config.log.access != "off" and config.log.tells_requests:
         engine.on_ended_with += (_access_log(config, engine.request_log).ended,)
     if config.telemetry.otlp_endpoint is not None:
-        tracing = _tracing(config, config.telemetry.otlp_endpoint)
+        tracing = configured_tracing(config, config.telemetry.otlp_endpoint)
         engine.begin_span = tracing.begin
         engine.on_ended_with += (tracing.ended,)
     return engine
 
 
-def _tracing(config: Config, endpoint: str) -> Tracing:
+def configured_tracing(config: Config, endpoint: str) -> Tracing:
     """SettingsError where the extra is not installed."""
     try:
         from gateway.telemetry.otlp import open_exporter

@@ -112,11 +112,11 @@ class WorkerMeasures:
 
 
 class KeystoreState(NamedTuple):
-    """As the supervisor knows it. `lease_left`: seconds; None where there is no lease."""
+    """As the supervisor knows it. `lease_left`: seconds, not above 0 when it has run out; None where there is none."""
 
     fresh: Callable[[], bool]
     applied: Callable[[], int]
-    lease_left: Callable[[], float] | None = None
+    lease_left: Callable[[], float | None]
 
 
 class Gang(Protocol):
@@ -125,9 +125,7 @@ class Gang(Protocol):
     restarts: int
 
     @property
-    def ready(self) -> int: ...
-    @property
-    def places(self) -> int: ...
+    def alive(self) -> tuple[int, int]: ...
 
 
 class Restarted(Protocol):
@@ -148,7 +146,7 @@ class SupervisorMeasures:
         self._workers = _Counted(slot, "nqgate_worker_restarts")
         self._planes = _Counted(slot, "nqgate_control_plane_restarts")
         slot.put(place_of("nqgate_started_at_seconds"), int(time()))
-        slot.put(place_of("nqgate_keystore_leased"), int(keystore.lease_left is not None))
+        slot.put(place_of("nqgate_keystore_leased"), int(keystore.lease_left() is not None))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -167,10 +165,10 @@ class SupervisorMeasures:
         put, keystore, gang = self._slot.put, self._keystore, self._gang
         put(_FRESH, int(keystore.fresh()))
         put(_KEYSTORE_CHANGE, keystore.applied())
-        if keystore.lease_left is not None:
-            put(_LEASE, round(max(0.0, keystore.lease_left()) / MICROSECOND))
-        put(_READY, gang.ready)
-        put(_STARTING, gang.places - gang.ready)
+        put(_LEASE, round((keystore.lease_left() or 0.0) / MICROSECOND))
+        serving, places = gang.alive
+        put(_READY, serving)
+        put(_STARTING, places - serving)
         put(_MEASURED_AT, int(time()))
         self._workers.told(gang.restarts)
         self._planes.told(self._control.restarts)

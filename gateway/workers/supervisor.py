@@ -71,14 +71,6 @@ class Supervisor:
         return sum(hand.ready and hand.heard_at > since for hand in present), len(present)
 
     @property
-    def ready(self) -> int:
-        return sum(hand.ready for hand in self._present)
-
-    @property
-    def places(self) -> int:
-        return len(self._present)
-
-    @property
     def upstream_error(self) -> str | None:
         return next((hand.upstream_error for hand in self._hands if hand.upstream_error), None)
 

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.fleet import LEASE
 from tests.support.gateway_process import Gateway, IssuedKey
 from tests.support.house import recorded_store
+from tests.support.partition import Partition
+from tests.support.postgres import running
 from tests.support.raw_client import Signer
 from tests.support.recording_upstream import RecordingUpstream, canned, close_without_answer, ok
 from tests.support.wire import wait_until
@@ -220,7 +223,25 @@ def test_it_answers_while_the_keystore_is_gone(tmp_path: Path, upstream: Recordi
     with Gateway(tmp_path, recorded_store(upstream), {"workers": {"count": 1}}) as gateway:
         numbers = Numbers(gateway)
         gateway.create_key("bucket")
+        wait_until(lambda: numbers.value("nqgate_keystore_fresh") == 1, 30)
         gateway.keystore.rename(tmp_path / "away.db")
         wait_until(lambda: numbers.value("nqgate_keystore_fresh") == 0, 30)
-        (tmp_path / "away.db").rename(gateway.keystore)
-        wait_until(lambda: numbers.value("nqgate_keystore_fresh") == 1, 30)
+        assert gateway.readyz() == 503
+        assert numbers.value("nqgate_processes", process="worker") == 1
+
+
+def test_a_lease_on_postgresql_is_told_and_so_is_its_end(tmp_path: Path, upstream: RecordingUpstream) -> None:
+    """Without a token, too: nobody could look one up."""
+    with running() as postgres, Partition(postgres.port) as cable:
+        postgres.sql("postgres", "CREATE DATABASE metrics")
+        keystore = {"url": postgres.url("metrics", cable.port), "kek_file": str(tmp_path / "kek")}
+        with Gateway(tmp_path, recorded_store(upstream), {"keystore": keystore, "workers": {"count": 1}}) as gateway:
+            numbers = Numbers(gateway)
+            wait_until(lambda: numbers.value("nqgate_keystore_lease_seconds") > 0, 30)
+            assert numbers.value("nqgate_keystore_lease_seconds") <= LEASE
+            assert numbers.value("nqgate_keystore_leased") == 1
+            cable.cut()
+            wait_until(lambda: numbers.value("nqgate_keystore_fresh") == 0, 30)
+            assert numbers.value("nqgate_keystore_lease_seconds") == 0
+            cable.heal()
+            wait_until(lambda: numbers.value("nqgate_keystore_fresh") == 1, 60)

@@ -90,6 +90,13 @@ def test_a_mode_that_is_none_is_refused(mode: str) -> None:
         S3Settings(listen="unix:/run/s3.sock", socket_mode=mode)
 
 
+def test_the_metrics_are_for_this_machine_unless_networks_are_named() -> None:
+    assert ConsoleSettings().metrics_networks == ("127.0.0.0/8", "::1/128")
+    assert ConsoleSettings(metrics_networks=("10.0.0.7",)).metrics_networks == ("10.0.0.7/32",)
+    with pytest.raises(ValidationError, match="metrics_networks"):
+        ConsoleSettings(metrics_networks=("everywhere",))
+
+
 def test_unix_is_a_word_of_its_own_among_trusted_proxies() -> None:
     assert S3Settings().trusted_proxies == ()
     assert S3Settings(trusted_proxies=("10.0.0.7", "unix", "unix")).trusted_proxies == ("unix", "10.0.0.7/32")

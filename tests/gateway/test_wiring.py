@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -5,8 +7,10 @@ from pydantic import SecretStr, ValidationError
 
 from gateway.config import Config, LimitsSettings, S3Settings, SettingsError, UpstreamSettings
 from gateway.wire.limits import Limits
-from gateway.wiring import fit_open_files, s3_listener_context
+from gateway.wiring import configured_tracing, fit_open_files, s3_listener_context
 from tests.support.certificates import make_certificate
+
+ROOT = Path(__file__).resolve().parents[2]
 
 # ---- open files ----
 
@@ -71,3 +75,19 @@ def test_without_files_it_is_plain_http(tmp_path: Path) -> None:
     assert s3_listener_context(configured(tmp_path)) is None
     with pytest.raises(ValidationError, match="both"):
         configured(tmp_path, tls_key="key.pem")
+
+
+# ---- traces ----
+
+
+def test_without_the_extra_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gateway.telemetry.otlp", None)
+    with pytest.raises(SettingsError, match=r"pip install 'nqgate\[otel\]'"):
+        configured_tracing(configured(tmp_path), "http://127.0.0.1:1")
+
+
+def test_nothing_of_the_library_is_imported_unless_a_collector_is_named() -> None:
+    asked = (
+        "import sys, gateway.workers.worker; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", asked], cwd=ROOT, timeout=60, check=False).returncode == 0

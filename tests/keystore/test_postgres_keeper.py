@@ -54,6 +54,7 @@ async def test_the_first_word_is_good_for_nobody_and_the_first_proof_makes_it_go
     assert host.keeper.fresh()
     assert host.keeper.applied == 1
     assert lease.expiry_of(others[-1].word) <= boot_ms() + lease.serve_ms(LEASE_MS)
+    assert 0 < host.keeper.lease_left() <= lease.serve_ms(LEASE_MS) / 1000
 
 
 async def test_a_change_lies_in_the_ring_before_the_word_tells_of_it(house: House) -> None:
@@ -182,6 +183,7 @@ async def test_a_gateway_serves_again_soon_after_it_is_healed(house: House) -> N
     host = await house.add()
     host.proxy.blackhole()
     await until(lambda: not host.keeper.fresh())
+    assert host.keeper.lease_left() <= 0
     host.proxy.heal()
     before = time.monotonic()
     await until(host.keeper.fresh)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from select import PIPE_BUF
 from typing import Any
 
@@ -17,6 +18,7 @@ from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.request_record import End, RequestRecord
 from tests.support.admitted import admit
 
+ROOT = Path(__file__).resolve().parents[3]
 REQUEST_ID = b"0123456789ABCDEF"
 NOW = 1_790_000_000.25
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -236,3 +238,11 @@ def test_a_value_for_people_is_bare_only_where_it_cannot_be_taken_for_two() -> N
 def test_what_is_cut_shows_it() -> None:
     assert one_line(record(reason="x" * 5000), None, None)["reason"].endswith("x…")
     assert one_line(record(reason="\x00" * 5000), None, None)["reason"].endswith("\x00…")
+
+
+def test_the_page_names_every_field() -> None:
+    source = (ROOT / "gateway/telemetry/access_log.py").read_text()
+    said = set(re.findall(r'fields\.(?:number|word|text)\(\s*"(\w+)"', source)) | {"time", "request_id"}
+    page = (ROOT / "docs/how-to/logs.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])} == said

@@ -62,6 +62,7 @@ def test_counters_and_gauges_are_summed_over_processes(shown: Shown) -> None:
 
 
 def test_the_least_is_of_workers_that_live(shown: Shown) -> None:
+    shown.second.add(place_of("nqgate_sent_bytes", "download"), 1)  # of one that has ended
     shown.first.put(place_of("nqgate_worker_change"), 12)
     shown.first.put(place_of("nqgate_processes", "worker"), 1)
     assert shown.values("nqgate_worker_change") == {(): 12.0}

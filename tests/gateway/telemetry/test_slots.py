@@ -98,7 +98,7 @@ def test_a_slot_given_back_after_the_end_harms_nobody() -> None:
 def _write_on(file: int, until: int) -> None:
     slot = Slot(file, 2)
     for turn in range(until):
-        slot.cells[0] = slot.cells[1] = (turn % 2) * ((1 << 64) - 1)
+        slot.cells[:] = [(turn % 2) * ((1 << 64) - 1)] * CELLS
         slot.write()
 
 
@@ -112,7 +112,7 @@ def test_no_number_is_seen_torn(slots: Slots) -> None:
     reader = SlotReader(slots.file)
     while writer.is_alive():
         for cells in reader.used():
-            found |= {cells[0], cells[1]}
+            found.update(cells)
     writer.join()
     reader.close()
     os.close(file)

@@ -107,16 +107,15 @@ def test_whoever_else_is_told_is_told_still(upstream: RecordingUpstream, slots: 
 
 class Gang:
     restarts = 3
-    ready = 1
-    places = 2
+    alive = (1, 2)
 
 
 def supervisor(slot: Slot, left: float | None = None) -> SupervisorMeasures:
-    state = KeystoreState(lambda: True, lambda: 42, None if left is None else lambda: left)
+    state = KeystoreState(lambda: True, lambda: 42, lambda: left)
     return SupervisorMeasures(slot, state, Gang(), Gang())
 
 
-@pytest.mark.parametrize(("left", "leased", "told"), [(None, 0, 0), (2.5, 1, 2_500_000), (0.0, 1, 0)])
+@pytest.mark.parametrize(("left", "leased", "told"), [(None, 0, 0), (2.5, 1, 2_500_000), (0.0, 1, 0), (-3.0, 1, 0)])
 def test_the_supervisor_says_what_it_alone_knows(slots: Slots, left: float | None, leased: int, told: int) -> None:
     slot = Slot(slots.file, SUPERVISOR)
     measures = supervisor(slot, left)
@@ -146,7 +145,7 @@ async def test_the_loop_is_watched_and_what_fails_is_said_and_survived(
             raise RuntimeError("a bug")
         return True
 
-    measures = SupervisorMeasures(slot, KeystoreState(fresh, lambda: 1), Gang(), Gang())
+    measures = SupervisorMeasures(slot, KeystoreState(fresh, lambda: 1, lambda: None), Gang(), Gang())
     running = asyncio.create_task(measures.run())
     await asyncio.sleep(EVERY * 5)
     running.cancel()
