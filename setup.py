@@ -14,7 +14,7 @@ gateway/refusals.py gateway/respond.py gateway/spool.py gateway/usage.py gateway
 gateway/payload/checksums.py gateway/payload/declared.py
 gateway/payload/mode.py gateway/payload/reader.py gateway/payload/reframe.py gateway/payload/verifier.py
 gateway/s3/addressing.py gateway/s3/header_names.py gateway/s3/operation.py gateway/s3/request.py gateway/s3/xml.py
-gateway/telemetry/request_log.py gateway/telemetry/request_record.py
+gateway/telemetry/request_counts.py gateway/telemetry/request_log.py gateway/telemetry/request_record.py
 gateway/telemetry/access_log.py gateway/trace_context.py
 gateway/sigv4/canonical.py gateway/sigv4/chunk_signing.py gateway/sigv4/claim.py
 gateway/sigv4/signing.py gateway/sigv4/terms.py gateway/sigv4/verify.py gateway/wire/bucket.py gateway/wire/buffers.py

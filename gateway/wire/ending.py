@@ -44,6 +44,7 @@ class Ending:
         self.keep_alive = parsed.keep_alive
         self.in_store_of = NO_CHANGES
         self._since = engine.clock
+        engine.running += 1
         self._upload: Upload | None = None  # here, not above: compiled, a protocol's attribute gets no default
         self._sink: Sink | None = None
 
@@ -129,6 +130,7 @@ class Ending:
             record.operation = authorized.operation.name
             record.access_key_id = authorized.access_key.access_key_id
             record.bucket = authorized.request.bucket
+        self._engine.running -= 1
         self._engine.ended(record, self.parsed.head, authorized)
 
     # ---- endings ----

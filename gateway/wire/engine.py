@@ -182,6 +182,8 @@ class Engine:
         self.on_ended: tuple[OnEnded, ...] = ()
         self.on_ended_with: tuple[OnEndedWith, ...] = ()
         self.begin_span: Callable[[S3Request], None] | None = None
+        self.running = 0  # requests that have begun and not ended
+        self.transfers_cut = self.transfers_past_recall = 0
         self.draining = False
         self.changes = 0  # that were told while this loop ran
         self._directory = directory

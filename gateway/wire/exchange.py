@@ -15,6 +15,7 @@ from gateway.forward import UpstreamRequest
 from gateway.post_form import AdmittedForm, FormRequest
 from gateway.respond import ReplyAction, plan_reply
 from gateway.s3.errors import Code, S3Error
+from gateway.telemetry.metrics import CLIENT_STALLED
 from gateway.wire.bucket import foreseen_sink
 from gateway.wire.ending import Ending
 from gateway.wire.engine import LOG
@@ -341,7 +342,7 @@ class Exchange(Ending):
                 self.body_broken(S3Error(Code.REQUEST_TIMEOUT, "the body stalled"))
         elif self._replying:
             if waited > limits.body_idle_timeout:
-                self._die("the reply stalled")
+                self._die(CLIENT_STALLED if self.client.paused else "the store sent no more of the reply")
         elif waited > limits.upstream_reply_timeout and (self._connection is not None or not self._waiting):
             self._abandon()
             self.refuse(S3Error(Code.SERVICE_UNAVAILABLE, "the store did not answer in time", retry_after=1))

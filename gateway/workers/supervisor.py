@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway.config import Config, SettingsError
+from gateway.telemetry.slots import Slots
 from gateway.workers.keeper import Keeper, answer
 from gateway.workers.link import Link, Message
 from keystore.errors import KeystoreUnavailable
@@ -87,6 +88,8 @@ class Supervisor:
         self._living: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending = False
+        self.slots = Slots()
+        self.restarts = 0
 
     # ---- what others ask ----
 
@@ -99,6 +102,14 @@ class Supervisor:
         """How many serve and have just given a sign of life, and of how many."""
         since = self._loop.time() - QUIET
         return sum(hand.ready and hand.heard_at > since for hand in self._hands), len(self._hands)
+
+    @property
+    def ready(self) -> int:
+        return sum(hand.ready for hand in self._hands)
+
+    @property
+    def places(self) -> int:
+        return len(self._hands)
 
     @property
     def upstream_error(self) -> str | None:
@@ -140,6 +151,7 @@ class Supervisor:
                 return
             hand.early_ends = 0 if self._loop.time() - born > SETTLED else hand.early_ends + 1
             pause = PAUSES[min(hand.early_ends, len(PAUSES) - 1)]
+            self.restarts += 1
             LOG.error("worker %d ended; another takes its place%s", hand.number, f" in {pause:g} s" if pause else "")
             await asyncio.sleep(pause)
 
@@ -148,11 +160,12 @@ class Supervisor:
         begin, files = self._side.begin(hand.number)
         listeners = [listener.fileno() for listener in self._listeners[hand.number]]
         words = [",".join(map(str, [theirs.fileno(), *files])), *map(str, listeners)]
+        slot = self.slots.take()
         with theirs:
             hand.process = await asyncio.create_subprocess_exec(
                 *COMMAND,
                 *words,
-                pass_fds=[theirs.fileno(), *files, *listeners],
+                pass_fds=[theirs.fileno(), self.slots.file, *files, *listeners],
                 stdin=asyncio.subprocess.DEVNULL,
                 env=inherited_environment(),
             )
@@ -171,10 +184,13 @@ class Supervisor:
                 "workers": len(self._hands),
                 "store_keys": self._keeper.store_keys(),
                 "control": self._control,
+                "slots": self.slots.file,
+                "slot": slot,
                 **begin,
             }
         )
         await hand.process.wait()
+        self.slots.give_back(slot)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_MESSAGES):
                 await silent.wait()
