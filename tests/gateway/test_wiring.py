@@ -87,7 +87,5 @@ def test_without_the_extra_it_is_said_what_to_install(tmp_path: Path, monkeypatc
 
 
 def test_nothing_of_the_library_is_imported_unless_a_collector_is_named() -> None:
-    asked = (
-        "import sys, gateway.workers.worker; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
-    )
+    asked = "import sys, gateway.workers.worker; sys.exit(any(one.startswith('opentelemetry') for one in sys.modules))"
     assert subprocess.run([sys.executable, "-c", asked], cwd=ROOT, timeout=60, check=False).returncode == 0
