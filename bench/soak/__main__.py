@@ -40,7 +40,14 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    return exit_code(lambda: _soak(parse_options(arguments)))
+    return exit_code(lambda: _measure(parse_options(arguments)))
+
+
+def _measure(options: Options) -> None:
+    try:
+        _soak(options)
+    except (RuntimeError, AssertionError) as error:  # how a server or a command says that it failed
+        raise BenchError(str(error)) from error
 
 
 def _soak(options: Options) -> None:
