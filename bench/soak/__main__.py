@@ -40,7 +40,14 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    return exit_code(lambda: _soak(parse_options(arguments)))
+    return exit_code(lambda: _measure(parse_options(arguments)))
+
+
+def _measure(options: Options) -> None:
+    try:
+        _soak(options)
+    except (RuntimeError, AssertionError) as error:  # how a server or a command says that it failed
+        raise BenchError(str(error)) from error
 
 
 def _soak(options: Options) -> None:
@@ -98,7 +105,7 @@ def _load(run: Run, seconds: float, large: Version, store: Store) -> tuple[list[
         while time.monotonic() - began < seconds:
             time.sleep(min(10.0, max(1.0, seconds / 100)))
             samples.append(sample())
-            _progress(run, samples[-1], seconds)
+            _progress(run, samples, seconds)
         run.over.set()
         for thread in threads:
             thread.join(90)
@@ -146,10 +153,11 @@ def _more_rows(run: Run, compared: int, folder: Path, samples: Sequence[Sample])
     ]
 
 
-def _progress(run: Run, sample: Sample, seconds: float) -> None:
-    own = eldest([sample], WORKER)
-    held = f"{own[0].rss / MIB:.1f} MiB, {own[0].descriptors} descriptors" if own else "no worker"
-    text = f"{sample.at:6.0f} of {seconds:.0f} s  {run.ledger.total:,} answers, {run.ledger.fault_count} faults, {held}"
+def _progress(run: Run, samples: Sequence[Sample], seconds: float) -> None:
+    own = eldest(samples, WORKER)
+    held = f"{own[-1].rss / MIB:.1f} MiB, {own[-1].descriptors} descriptors" if own else "no worker lived so long"
+    told = f"{run.ledger.total:,} answers, {run.ledger.fault_count} faults"
+    text = f"{samples[-1].at:6.0f} of {seconds:.0f} s  {told}, {held}"
     end = "\r" if sys.stderr.isatty() else "\n"
     print(text, end=end, file=sys.stderr, flush=True)
 
