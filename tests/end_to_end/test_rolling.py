@@ -3,9 +3,12 @@ over. None is lost, and what is revoked meanwhile is revoked.
 """
 
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +81,23 @@ def test_all_workers_are_replaced_twice_under_load_and_no_request_is_lost(gatewa
     assert sum(load.answered.values()) == load.sent
     assert load.told_to_close > 0, "no connection was kept over a replacement: nothing was tried"
     assert not set(first) & set(gateway.workers())
+
+
+def test_connections_that_wait_to_be_accepted_are_served_by_the_next_generation(gateway: Gateway) -> None:
+    """What lies in the queue of a listening socket is reset when that is closed: it must be the same socket."""
+    issued = gateway.create_key()
+    old = gateway.workers()
+    for pid in old:
+        os.kill(pid, signal.SIGSTOP)
+    with ExitStack() as opened:
+        waiting = [opened.enter_context(gateway.connect(timeout=60)) for _ in range(40)]
+        for connection in waiting:
+            connection.send(gateway.signer(issued).head("GET", "/bucket/k"))
+        assert reload(gateway, "--restart-workers")["workers_replaced"] == 2
+        assert [connection.reply().status for connection in waiting] == [200] * 40
+    for pid in old:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def begun(gateway: Gateway, issued: IssuedKey, quick: QuickStore) -> RawConnection:
