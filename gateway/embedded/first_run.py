@@ -101,7 +101,9 @@ async def _run(data: Path, s3: str | None, console: str | None) -> None:
         first = await _first_key(config)
         watching = asyncio.create_task(_stop_when_store_ends(store))
         started = Started(
-            file, on_ready=lambda bound: print(_welcome(bound, first, data, _link(config, bound)), flush=True)
+            file,
+            daemon=False,
+            on_ready=lambda bound: print(_welcome(bound, first, data, _link(config, bound)), flush=True),
         )
         await serve(config, started)
         watching.cancel()

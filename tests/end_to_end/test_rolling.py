@@ -100,6 +100,21 @@ def test_connections_that_wait_to_be_accepted_are_served_by_the_next_generation(
             os.kill(pid, signal.SIGCONT)
 
 
+def test_a_worker_killed_under_load_costs_what_it_had_and_nothing_after(gateway: Gateway) -> None:
+    issued = gateway.create_key()
+    with paced(gateway, issued).running() as load:
+        load.wait_for(300)
+        dead = gateway.workers()[0]
+        os.kill(dead, signal.SIGKILL)
+        wait_until(lambda: len(gateway.workers()) == 2 and dead not in gateway.workers(), 30)
+        load.wait_for(500)
+        lost = list(load.lost)
+        load.wait_for(1000)
+        assert load.lost == lost, "requests are lost though another has its place"
+    assert set(load.answered) == {200}
+    assert len(lost) < 200, f"more than it can have had: {lost[:5]}"
+
+
 def begun(gateway: Gateway, issued: IssuedKey, quick: QuickStore) -> RawConnection:
     """A connection on which a request runs that the store does not answer: whoever has it stays until it is cut."""
     connection = gateway.connect(timeout=60)
