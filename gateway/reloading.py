@@ -134,7 +134,7 @@ class Reloading:
     # ---- hand-over ----
 
     def hand_over(self) -> Handed:
-        """Both have them: whoever accepts first serves. ConnectionError where there is nothing to hand over any more."""
+        """Both have them: whoever accepts first serves. ConnectionError where there is nothing to hand over."""
         if self._stop.is_set():
             raise ConnectionAbortedError("the gateway is about to end")
         LOG.info("another gateway asks for the sockets")

@@ -50,8 +50,8 @@ class BoundAddresses(NamedTuple):
 
 class Started(NamedTuple):
     """How a gateway was started. `config_file`: read again by a reload; None = settings come from the environment
-    alone. `take_over`: the sockets of the gateway that runs with this file, if one does. `daemon`: SIGHUP is no terminal
-    that was closed, but asks for a reload."""
+    alone. `take_over`: the sockets of the gateway that runs with this file, if one does. `daemon`: SIGHUP asks for a
+    reload; else a terminal was closed."""
 
     config_file: Path | None = None
     take_over: bool = False
