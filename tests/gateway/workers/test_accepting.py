@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import uvloop
 
+from gateway.wire.tls import listener_context
 from gateway.workers import accepting
 from gateway.workers.accepting import Accepting
+from tests.support.certificates import make_certificate
 
 MANY = 60
 
@@ -130,3 +133,27 @@ def test_closing_while_it_pauses_ends_it(listener: socket.socket, monkeypatch: p
 
     with clients(listener, 1):
         assert uvloop.run(run()) == 0
+
+
+def test_a_tcp_socket_that_all_share_speaks_tls_and_a_client_that_does_not_harms_nobody(tmp_path: Path) -> None:
+    certificate, private_key, authority = make_certificate(tmp_path)
+    served = listener_context(certificate, private_key)
+    trusting = ssl.create_default_context(cafile=str(authority))
+
+    async def run(shared: socket.socket) -> list[bool]:
+        taken: list[asyncio.BaseTransport] = []
+        accepting = Accepting(shared.dup(), lambda: Counted(taken), (served, 5.0))
+        port = shared.getsockname()[1]
+        _, plain = await asyncio.open_connection("127.0.0.1", port)
+        plain.write(b"GET / HTTP/1.1\r\n\r\n")
+        _, secure = await asyncio.open_connection("127.0.0.1", port, ssl=trusting, server_hostname="localhost")
+        await until(lambda: taken)
+        found = [transport.get_extra_info("ssl_object") is not None for transport in taken]
+        accepting.close()
+        for writer in (plain, secure):
+            writer.close()
+        await ended(taken)
+        return found
+
+    with socket.create_server(("127.0.0.1", 0)) as shared:
+        assert uvloop.run(run(shared)) == [True]
