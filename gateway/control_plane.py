@@ -174,8 +174,8 @@ async def _run(link: int, files: list[int]) -> int:
 
 
 def main() -> None:
-    """Ctrl-C and a stop reach every process of a terminal or a unit: the supervisor alone acts on them."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """Ctrl-C, a hang-up and a stop reach every process of a terminal or a unit: the supervisor alone acts on them."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     link, *files = [int(number) for number in sys.argv[1:]]
     sys.exit(uvloop.run(_run(link, files)))

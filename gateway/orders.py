@@ -25,7 +25,7 @@ READ: Final = 65_536
 MAX_FILES: Final = 250  # that the kernel passes with one message: SCM_MAX_FD is 253
 ASK_SECONDS: Final = 5.0  # for a command to say what it wants
 RELOAD_SECONDS: Final = 600.0  # 48 workers that take up to START_SECONDS each do not come near it
-TAKE_SECONDS: Final = 120.0  # for a gateway that took the sockets to serve, or to give up
+TAKE_SECONDS: Final = 300.0  # for a gateway that took the sockets to serve, or to give up
 _PEER: Final = struct.Struct("3i")  # pid, uid, gid
 
 
@@ -85,6 +85,7 @@ async def _serve(listener: socket.socket, orders: Orders) -> None:
             try:
                 if await _carry_out(connection, orders):
                     listener.close()  # before the other side hears: it takes the name
+                    await loop.sock_sendall(connection, encode({"over": True}))
                     return
             except (OSError, TimeoutError, ValueError):
                 continue  # it broke off, or speaks of something else
@@ -181,11 +182,11 @@ class Predecessor(NamedTuple):
     handed: Handed
 
     def serving(self) -> None:
-        """From here on it takes no connections, finishes what it has, and ends."""
-        with contextlib.suppress(OSError):
+        """From here on it takes no connections, finishes what it has, and ends. OSError when it has not heard: then it
+        goes on, and of two gateways on the same sockets this one must end."""
+        with self.connection:
             self.connection.sendall(encode({"serving": os.getpid()}))
-            self.connection.recv(1)  # it closes once it has heard
-        self.connection.close()
+            _answer(self.connection)
 
 
 def take_over(name: str) -> Predecessor:

@@ -134,7 +134,9 @@ class Reloading:
     # ---- hand-over ----
 
     def hand_over(self) -> Handed:
-        """Both have them: whoever accepts first serves."""
+        """Both have them: whoever accepts first serves. ConnectionError where there is nothing to hand over."""
+        if self._stop.is_set():
+            raise ConnectionAbortedError("the gateway is about to end")
         LOG.info("another gateway asks for the sockets")
         listening = self._running.listening
         groups = tuple(tuple(group) for group in listening.groups)

@@ -52,10 +52,12 @@ class BoundAddresses(NamedTuple):
 
 class Started(NamedTuple):
     """How a gateway was started. `config_file`: read again by a reload; None = settings come from the environment
-    alone. `take_over`: the sockets of the gateway that runs with this file, if one does."""
+    alone. `take_over`: the sockets of the gateway that runs with this file, if one does. `daemon`: SIGHUP asks for a
+    reload; else a terminal was closed."""
 
     config_file: Path | None = None
     take_over: bool = False
+    daemon: bool = True
     environment: Mapping[str, str] = os.environ
     on_ready: Callable[[BoundAddresses], None] | None = None
 
@@ -97,6 +99,13 @@ def _still_wanted(config: Config, handed: Handed) -> Handed:
     s3 = handed.s3 if listens_at(config.s3.listen, handed.s3[0] if handed.s3 else ()) else ()
     console = handed.console if listens_at(config.console.listen, handed.console) else ()
     return handed._replace(s3=s3, console=console)
+
+
+def _take(before: Predecessor) -> None:
+    try:
+        before.serving()
+    except OSError as error:
+        raise OSError(error.errno, f"the gateway that ran before does not let go: {error.strerror or error}") from error
 
 
 def _bound_addresses(config: Config, listening: Listening, console: Listening) -> BoundAddresses:
@@ -154,12 +163,13 @@ async def serve(config: Config, started: Started = Started()) -> int:  # noqa: B
         running = Running(keystore, workers, control, listening, console, watch)
         reloading = Reloading(running, settled, started.config_file, told, stop)
         if before is not None:
-            await asyncio.to_thread(before.serving)
+            await asyncio.to_thread(_take, before)
             if handed.ours:
                 listening.own(config.s3.socket)
             LOG.info("the gateway that ran before takes no more connections")
         await stack.enter_async_context(taking_orders(orders_name(started.config_file), reloading))
-        loop.add_signal_handler(signal.SIGHUP, reloading.hang_up)
+        if started.daemon:
+            loop.add_signal_handler(signal.SIGHUP, reloading.hang_up)
         told.ready(f"serving S3 on {bound.s3}")
         if started.on_ready is not None:
             started.on_ready(bound)

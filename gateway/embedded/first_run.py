@@ -100,10 +100,11 @@ async def _run(data: Path, s3: str | None, console: str | None) -> None:
         configure_logs(config.log.level, config.log.format)
         first = await _first_key(config)
         watching = asyncio.create_task(_stop_when_store_ends(store))
-        started = Started(
-            file, on_ready=lambda bound: print(_welcome(bound, first, data, _link(config, bound)), flush=True)
-        )
-        await serve(config, started)
+
+        def on_ready(bound: BoundAddresses) -> None:
+            print(_welcome(bound, first, data, _link(config, bound)), flush=True)
+
+        await serve(config, Started(file, daemon=False, on_ready=on_ready))
         watching.cancel()
         if not store.running():
             raise FirstRunError(f"The embedded store ended by itself; its words are in {data}/store/store.log.")

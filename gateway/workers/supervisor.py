@@ -106,12 +106,18 @@ class Supervisor:
         fresh: list[Hand] = []
         try:
             for listeners in places:  # one after the other: starting takes a processor half a second
+                self._check_ending()
                 fresh += self._begin(generation, [listeners])
                 await fresh[-1].started()
+            self._check_ending()
         except BaseException:
             await self.abandon(fresh)
             raise
         return fresh
+
+    def _check_ending(self) -> None:
+        if self._ending:
+            raise Conflict("the gateway is about to end")
 
     def _check_room(self, places: int) -> None:
         leaving = sum(hand.retired for hand in self._hands)
@@ -128,6 +134,8 @@ class Supervisor:
 
     def commit(self, fresh: list[Hand], patience: float) -> int:
         """Those that were there before leave: what they have under way may take `patience` seconds. → how many."""
+        if self._ending:  # meanwhile: all of them have been told
+            return 0
         old = [hand for hand in self._present if hand not in fresh]
         for hand in old:
             self._retire(hand, grace=GRACE, patience=patience)

@@ -197,8 +197,9 @@ async def _run(link: int, told: tuple[int, ...], listeners: list[int]) -> int:
 
 
 def main() -> None:
-    """Ctrl-C reaches every process of a terminal: the supervisor alone acts on it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Ctrl-C and a hang-up reach every process of a terminal: the supervisor alone acts on them."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     link, *told = [int(number) for number in sys.argv[1].split(",")]
     sys.exit(uvloop.run(_run(link, tuple(told), [int(number) for number in sys.argv[2:]])))
 

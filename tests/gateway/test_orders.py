@@ -102,6 +102,21 @@ async def test_one_that_asks_for_the_sockets_and_ends_changes_nothing(name: str)
     assert gateway.successor == 0
 
 
+async def test_one_that_says_too_late_that_it_serves_hears_that_the_other_goes_on(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two gateways would serve on the same sockets, and neither would know."""
+    gateway = Gateway()
+    monkeypatch.setattr(module, "TAKE_SECONDS", 0.1)
+    async with taking_orders(name, gateway):
+        before = await asyncio.to_thread(take_over, name)
+        await asyncio.sleep(0.5)
+        with pytest.raises(OSError, match=r"."):
+            await asyncio.to_thread(before.serving)
+        assert (await asyncio.to_thread(ask_reload, name, restart_workers=False))["applied"]
+    assert gateway.successor == 0
+
+
 async def test_another_user_is_not_heard(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     gateway = Gateway()
     monkeypatch.setattr(module, "_ours", lambda connection: False)

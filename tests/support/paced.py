@@ -19,6 +19,7 @@ from tests.support.server_process import LOOPBACK
 
 KEPT: Final = 16  # connections
 STORE_ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+NEVER: Final = b"/never"
 PATIENCE: Final = 30.0  # seconds for one reply: on a busy machine a start takes the processor for some
 
 Head = Callable[[int], bytes]
@@ -127,8 +128,9 @@ class Paced:
 class _Answering(asyncio.Protocol):
     transport: Any
 
-    def __init__(self, delay: Callable[[], float]) -> None:
+    def __init__(self, delay: Callable[[], float], unanswered: Callable[[], None]) -> None:
         self._delay = delay
+        self._unanswered = unanswered
         self._pending = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -137,22 +139,30 @@ class _Answering(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._pending += data
         while b"\r\n\r\n" in self._pending:
-            _, _, self._pending = self._pending.partition(b"\r\n\r\n")
+            head, _, self._pending = self._pending.partition(b"\r\n\r\n")
+            if NEVER in head:
+                self._unanswered()
+                continue
             asyncio.get_running_loop().call_later(self._delay(), self.transport.write, STORE_ANSWER)
 
 
 class QuickStore:
-    """Answers every request without a body, after `delay` seconds."""
+    """Answers every request without a body, after `delay` seconds; one whose path says NEVER not at all."""
 
     def __init__(self, delay: float = 0.0) -> None:
         self.delay = delay
         self.port = 0
+        self.unanswered = 0
         self._ready, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=lambda: uvloop.run(self._run()), daemon=True)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Answering(lambda: self.delay), LOOPBACK, 0, backlog=1024)
+
+        def count() -> None:
+            self.unanswered += 1
+
+        server = await loop.create_server(lambda: _Answering(lambda: self.delay, count), LOOPBACK, 0, backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         while not self._stop.is_set():

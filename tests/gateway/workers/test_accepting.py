@@ -179,3 +179,27 @@ def test_handshakes_that_do_not_end_give_way_and_an_honest_one_is_done(port: soc
         worker.close()
 
     uvloop.run(run())
+
+
+def test_a_tcp_socket_that_all_share_speaks_tls_and_a_client_that_does_not_harms_nobody(tmp_path: Path) -> None:
+    certificate, private_key, authority = make_certificate(tmp_path)
+    served = listener_context(certificate, private_key)
+    trusting = ssl.create_default_context(cafile=str(authority))
+
+    async def run(shared: socket.socket) -> list[bool]:
+        taken: list[asyncio.BaseTransport] = []
+        accepting = Accepting(shared.dup(), lambda: Counted(taken), (served, 5.0, MOST))
+        port = shared.getsockname()[1]
+        _, plain = await asyncio.open_connection("127.0.0.1", port)
+        plain.write(b"GET / HTTP/1.1\r\n\r\n")
+        _, secure = await asyncio.open_connection("127.0.0.1", port, ssl=trusting, server_hostname="localhost")
+        await until(lambda: taken)
+        found = [transport.get_extra_info("ssl_object") is not None for transport in taken]
+        accepting.close()
+        for writer in (plain, secure):
+            writer.close()
+        await ended(taken)
+        return found
+
+    with socket.create_server(("127.0.0.1", 0)) as shared:
+        assert uvloop.run(run(shared)) == [True]
