@@ -33,7 +33,8 @@ WATCHING: Final = Watching()
 
 
 class UpstreamPool(Waited):
-    """`addresses`: all that may be chosen, each for itself; none until a name was looked up first."""
+    """`addresses`: all that may be chosen, each for itself; none until a name was looked up first. `opened`: how many
+    connections were, since the start; `failures`: how many could not be."""
 
     def __init__(
         self,
@@ -57,6 +58,8 @@ class UpstreamPool(Waited):
         self._next = 0
         self._looking = 0  # connections that will be opened once it is known where
         self.last_error: str | None = None
+        self.opened = 0
+        self.failures = 0
         self._fixed = [Address(self, endpoint) for endpoint in endpoints if not is_name(endpoint)]
         self._names = [Name(one, watching.resolve, self._renamed) for one in endpoints if is_name(one)]
         self._named: dict[Name, list[Address]] = {}
@@ -74,8 +77,22 @@ class UpstreamPool(Waited):
         return sum([len(address.idle) for address in self.addresses])
 
     @property
+    def opening(self) -> int:
+        return self._looking + sum([address.opening for address in [*self.addresses, *self._gone]])
+
+    @property
+    def busy(self) -> int:
+        """Connections with a request under way."""
+        return self.open - self.opening - self.idle
+
+    @property
     def waiting(self) -> int:
         return len(self._waiting)
+
+    @property
+    def aside(self) -> int:
+        """Addresses that nobody is sent to for the moment."""
+        return sum([address.aside for address in self.addresses])
 
     # ---- for exchanges ----
 
@@ -189,6 +206,7 @@ class UpstreamPool(Waited):
             try:
                 async with asyncio.timeout((ends - self._loop.time()) / (1 + max(0, left))):
                     connection = await self._connect(chosen)
+                self.opened += 1
                 self.last_error = None
                 return connection
             except Exception as error:  # a host name that cannot be encoded, too: nobody may wait for ever
@@ -294,6 +312,7 @@ class UpstreamPool(Waited):
 
     def _unreached(self, address: Address, reason: str) -> None:
         self.last_error = reason
+        self.failures += 1
         for name in self._names:
             name.doubt(self._loop.time())
         self.ailing(address, f"no connection: {reason}")
