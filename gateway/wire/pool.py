@@ -57,7 +57,7 @@ class UpstreamPool(Waited):
         self._look_at = self.clock + watching.health
         self._next = 0
         self._looking = 0  # connections that will be opened once it is known where
-        self.last_error: str | None = None
+        self._last_error: str | None = None
         self.opened = 0
         self.failures = 0
         self._fixed = [Address(self, endpoint) for endpoint in endpoints if not is_name(endpoint)]
@@ -67,6 +67,12 @@ class UpstreamPool(Waited):
         self.addresses: list[Address] = []
         self._only: Address | None = None
         self._gather()
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the store could not be reached when that was tried last; None while any of several addresses serves."""
+        well = self._only is None and any(not (one.aside or one.ill) for one in self.addresses)
+        return None if well else self._last_error
 
     @property
     def open(self) -> int:
@@ -166,7 +172,7 @@ class UpstreamPool(Waited):
             address = await self._first_address()
         connection = None if address is None else await self._reach(address)
         if connection is None:
-            exchange.connect_failed(f"the store cannot be reached: {self.last_error}")
+            exchange.connect_failed(f"the store cannot be reached: {self._last_error}")
             self._fail_waiting()
         elif not connection.usable():
             exchange.connect_failed("the store closed the connection at once")
@@ -184,12 +190,12 @@ class UpstreamPool(Waited):
                 for name in self._names:
                     await name.looked_up()
         except TimeoutError:
-            self.last_error = "its name was not looked up in time"
+            self._last_error = "its name was not looked up in time"
         finally:
             self._looking -= 1
         address = least_busy(self.addresses, self._next)
         if address is None:
-            self.last_error = next((name.error for name in self._names if name.error), self.last_error)
+            self._last_error = next((name.error for name in self._names if name.error), self._last_error)
         else:
             address.opening += 1
         return address
@@ -207,7 +213,7 @@ class UpstreamPool(Waited):
                 async with asyncio.timeout((ends - self._loop.time()) / (1 + max(0, left))):
                     connection = await self._connect(chosen)
                 self.opened += 1
-                self.last_error = None
+                self._last_error = None
                 return connection
             except Exception as error:  # a host name that cannot be encoded, too: nobody may wait for ever
                 self._unreached(chosen, f"{type(error).__name__}: {error}")
@@ -311,7 +317,7 @@ class UpstreamPool(Waited):
             address.put_aside(self._loop.time())
 
     def _unreached(self, address: Address, reason: str) -> None:
-        self.last_error = reason
+        self._last_error = reason
         self.failures += 1
         for name in self._names:
             name.doubt(self._loop.time())
@@ -319,7 +325,7 @@ class UpstreamPool(Waited):
 
     def recovered(self, address: Address) -> None:
         address.take_back()
-        self.last_error = None
+        self._last_error = None
         if address.ill:
             LOG.warning("the store at %s answers again", address.endpoint.shown)
             address.ill = False
