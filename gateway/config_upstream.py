@@ -134,6 +134,10 @@ class UpstreamSettings(Section):
         """As they are written."""
         return self.endpoints if self.endpoint is None else (self.endpoint,)
 
+    def only(self, address: str) -> "UpstreamSettings":
+        """The same of one of its addresses."""
+        return self.model_copy(update={"endpoint": address, "endpoints": ()})
+
     @property
     def urls(self) -> tuple[SplitResult, ...]:
         """What requests to the store name: its endpoints, or over a Unix socket the host it is called by there."""

@@ -219,7 +219,11 @@ def _whoever() -> ssl.SSLContext:
 
 
 def _store(config: Config) -> Iterator[Check]:
-    endpoint = " or ".join(config.upstream.addresses)
+    for address in config.upstream.addresses:
+        yield from _store_at(config.model_copy(update={"upstream": config.upstream.only(address)}), address)
+
+
+def _store_at(config: Config, endpoint: str) -> Iterator[Check]:
     try:
         probe = probe_store(config)
     except (OSError, http.client.HTTPException, SettingsError) as error:

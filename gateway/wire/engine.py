@@ -98,7 +98,7 @@ class Engine:
         self.upstream = Upstream(target, signers, pool, [endpoint.host_header for endpoint in endpoints])
         self.writer = writer
         self.request_log = request_log
-        self.ailing = Seldom(LOG, "requests are answered 503")
+        self.ailing = Seldom(LOG, "requests fail")
         self.board = board
         self.tally = Tally()
         self.uploads = self.tally.uploads

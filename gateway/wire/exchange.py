@@ -18,7 +18,6 @@ from gateway.s3.errors import Code, S3Error
 from gateway.telemetry.metrics import CLIENT_STALLED
 from gateway.wire.bucket import foreseen_sink
 from gateway.wire.ending import Ending
-from gateway.wire.engine import LOG
 from gateway.wire.form_upload import FormUpload
 from gateway.wire.gathered import Gathered
 from gateway.wire.heads import ParsedReply
@@ -326,7 +325,9 @@ class Exchange(Ending):
             self.refuse(S3Error(Code.SERVICE_UNAVAILABLE, reason, retry_after=1))
 
     def upstream_nonsense(self, reason: str) -> None:
-        LOG.error("%s the store answered nonsense: %s", self.request_id.decode(), reason)
+        engine = self._engine
+        engine.request_log.say(self.request_id, f"the store answered nonsense: {reason}")
+        engine.ailing.say(f"the store answered nonsense: {reason}", engine.clock)
         self._abandon()
         if self._started:
             self._die(reason)

@@ -33,7 +33,8 @@ WATCHING: Final = Watching()
 
 
 class UpstreamPool(Waited):
-    """`addresses`: all that may be chosen, each for itself; none until a name was looked up first."""
+    """`addresses`: all that may be chosen, each for itself; none until a name was looked up first. `opened`: how many
+    connections were, since the start; `failures`: how many could not be."""
 
     def __init__(
         self,
@@ -56,8 +57,9 @@ class UpstreamPool(Waited):
         self._look_at = self.clock + watching.health
         self._next = 0
         self._looking = 0  # connections that will be opened once it is known where
-        self.last_error: str | None = None
-        self.opened = self.failures = 0  # connections that were made, and that could not be
+        self._last_error: str | None = None
+        self.opened = 0
+        self.failures = 0
         self._fixed = [Address(self, endpoint) for endpoint in endpoints if not is_name(endpoint)]
         self._names = [Name(one, watching.resolve, self._renamed) for one in endpoints if is_name(one)]
         self._named: dict[Name, list[Address]] = {}
@@ -65,6 +67,12 @@ class UpstreamPool(Waited):
         self.addresses: list[Address] = []
         self._only: Address | None = None
         self._gather()
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the store could not be reached when that was tried last; None while any of several addresses serves."""
+        well = self._only is None and any(not (one.aside or one.ill) for one in self.addresses)
+        return None if well else self._last_error
 
     @property
     def open(self) -> int:
@@ -75,16 +83,22 @@ class UpstreamPool(Waited):
         return sum([len(address.idle) for address in self.addresses])
 
     @property
-    def busy(self) -> int:
-        return sum([len(address.connections) - len(address.idle) for address in [*self.addresses, *self._gone]])
+    def opening(self) -> int:
+        return self._looking + sum([address.opening for address in [*self.addresses, *self._gone]])
 
     @property
-    def opening(self) -> int:
-        return sum([address.opening for address in self.addresses])
+    def busy(self) -> int:
+        """Connections with a request under way."""
+        return self.open - self.opening - self.idle
 
     @property
     def waiting(self) -> int:
         return len(self._waiting)
+
+    @property
+    def aside(self) -> int:
+        """Addresses that nobody is sent to for the moment."""
+        return sum([address.aside for address in self.addresses])
 
     # ---- for exchanges ----
 
@@ -158,7 +172,7 @@ class UpstreamPool(Waited):
             address = await self._first_address()
         connection = None if address is None else await self._reach(address)
         if connection is None:
-            exchange.connect_failed(f"the store cannot be reached: {self.last_error}")
+            exchange.connect_failed(f"the store cannot be reached: {self._last_error}")
             self._fail_waiting()
         elif not connection.usable():
             exchange.connect_failed("the store closed the connection at once")
@@ -176,12 +190,12 @@ class UpstreamPool(Waited):
                 for name in self._names:
                     await name.looked_up()
         except TimeoutError:
-            self.last_error = "its name was not looked up in time"
+            self._last_error = "its name was not looked up in time"
         finally:
             self._looking -= 1
         address = least_busy(self.addresses, self._next)
         if address is None:
-            self.last_error = next((name.error for name in self._names if name.error), self.last_error)
+            self._last_error = next((name.error for name in self._names if name.error), self._last_error)
         else:
             address.opening += 1
         return address
@@ -198,8 +212,8 @@ class UpstreamPool(Waited):
             try:
                 async with asyncio.timeout((ends - self._loop.time()) / (1 + max(0, left))):
                     connection = await self._connect(chosen)
-                self.last_error = None
                 self.opened += 1
+                self._last_error = None
                 return connection
             except Exception as error:  # a host name that cannot be encoded, too: nobody may wait for ever
                 self._unreached(chosen, f"{type(error).__name__}: {error}")
@@ -303,7 +317,7 @@ class UpstreamPool(Waited):
             address.put_aside(self._loop.time())
 
     def _unreached(self, address: Address, reason: str) -> None:
-        self.last_error = reason
+        self._last_error = reason
         self.failures += 1
         for name in self._names:
             name.doubt(self._loop.time())
@@ -311,7 +325,7 @@ class UpstreamPool(Waited):
 
     def recovered(self, address: Address) -> None:
         address.take_back()
-        self.last_error = None
+        self._last_error = None
         if address.ill:
             LOG.warning("the store at %s answers again", address.endpoint.shown)
             address.ill = False

@@ -127,7 +127,7 @@ def test_with_every_node_dead_it_is_503_in_time_and_served_when_one_is_back(tmp_
             assert (reply.status, reply.code, reply.header(b"retry-after")) == (503, "ServiceUnavailable", b"1")
         log = gateway.log_text()
         assert log.count(" fails: no connection") == len(ports)
-        assert log.count("requests are answered 503: the store cannot be reached") == 1
+        assert log.count("requests fail: the store cannot be reached") == 1
         assert "it is the only one left" in log
         with RecordingUpstream(canned(ok(b"back")), at=(LOOPBACK, ports[1])):
             wait_until(lambda: ask().status == 200)

@@ -13,7 +13,7 @@ import pytest
 from tests.support.gateway_process import Gateway, IssuedKey
 from tests.support.house import recorded_store
 from tests.support.partition import Partition
-from tests.support.postgres import Postgres
+from tests.support.postgres import running
 from tests.support.raw_client import RawReply
 from tests.support.recording_upstream import RecordingUpstream, canned, ok
 from tests.support.wire import wait_until
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.server
 
 HOUR = 3600.0
 DAY = 24 * HOUR
+LEASE = 4.0  # seconds from the cut: the last proof was asked for before it, and is good for three quarters
 MIB = 1 << 20
 
 
@@ -125,15 +126,15 @@ def test_a_clock_that_jumps_by_days_is_503_until_the_keys_of_the_day_are_there(
     wait_until(lambda: moved.ask().status == 200, 40)
 
 
-def test_a_lease_is_measured_by_a_clock_that_nobody_sets(
-    tmp_path: Path, postgres: Postgres, postgres_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lease_is_measured_by_a_clock_that_nobody_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut off from its database, a gateway refuses when the lease is over, whatever the wall clock says meanwhile."""
     file, server = _stepped(tmp_path)
     with ExitStack() as stack:
         upstream = stack.enter_context(RecordingUpstream(canned(ok(b"hello"))))
+        postgres = stack.enter_context(running())
+        postgres.sql("postgres", "CREATE DATABASE clocks")
         cable = stack.enter_context(Partition(postgres.port))
-        keystore = {"url": postgres.url(postgres_database, cable.port)}
+        keystore = {"url": postgres.url("clocks", cable.port)}
         gateway = Gateway(tmp_path, recorded_store(upstream), {"keystore": keystore, "workers": {"count": 1}})
         gateway.server = server
         stack.enter_context(gateway)
@@ -142,13 +143,11 @@ def test_a_lease_is_measured_by_a_clock_that_nobody_sets(
         for ahead in (HOUR, -HOUR, 0.0):
             moved.jump(ahead)
             moved.clients_jump(ahead)
-            assert moved.ask().status == 200  # a jump alone costs nothing
+            wait_until(lambda: moved.ask().status == 200)  # a jump costs nothing; a busy machine may, for a moment
         cable.cut()
         moved.jump(-HOUR)
         moved.clients_jump(-HOUR)
-        began = time.monotonic()
-        wait_until(lambda: moved.ask().status == 503, 10)
-        assert time.monotonic() - began < 6
-        assert moved.ask().status == 503
+        time.sleep(LEASE)
+        assert [moved.ask().status for _ in range(5)] == [503] * 5
         cable.heal()
         wait_until(lambda: moved.ask().status == 200, 20)

@@ -74,7 +74,7 @@ def test_a_full_disk_under_the_spool_is_slow_down_for_what_must_wait_and_nothing
     spooling.upstream.assert_untouched()
     assert spooling.upload(bytes(32 * KIB)).status == 200  # waits in memory
     assert spooling.download().status == 200
-    assert spooling.log_count("requests are answered 503: the spool: No space left on device") == 1
+    assert spooling.log_count("requests fail: the spool: No space left on device") == 1
     filler.unlink()
     assert [spooling.upload(bytes(3 * MIB)).status for _ in range(3)] == [200] * 3  # nothing of the failed takes room
 

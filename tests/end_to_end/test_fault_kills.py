@@ -69,7 +69,7 @@ def test_a_postgresql_that_is_killed_is_503_after_the_lease_and_never_403_and_he
             assert gateway.readyz() == 503
             revoked = gateway.try_command("keys", "revoke", other.access_key_id, "--yes", "--json")
             assert revoked.returncode != 0
-            assert gateway.log_text().count("requests are answered 503: keystore: ") <= 4  # of each worker, each cause
+            assert gateway.log_text().count("requests fail: keystore: ") <= 4  # of each worker, each cause
             processes.start()
             wait_until(answers(200, lambda: ask(gateway, kept)), 20)
             wait_until(gateway.is_ready, 20)

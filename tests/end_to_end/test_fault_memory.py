@@ -56,7 +56,7 @@ def test_a_body_for_which_there_is_no_memory_is_slow_down_and_the_worker_goes_on
                 assert (reply.status, reply.code, reply.header(b"retry-after")) == (503, "SlowDown", b"1")
                 assert download() == 200
             assert not [request for request in upstream.requests if request.line.startswith(b"PUT")]
-            assert gateway.log_text().count("requests are answered 503: the process has no memory left") == 1
+            assert gateway.log_text().count("requests fail: the process has no memory left") == 1
             resource.prlimit(worker, resource.RLIMIT_AS, (hard, hard))
             wait_until(lambda: upload().status == 200, 30)
             assert gateway.workers() == [worker]

@@ -109,6 +109,16 @@ def test_a_store_that_is_not_there(run: Run, upstream: RecordingUpstream, folder
     assert wrong(run).keys() == {"store"}
 
 
+def test_each_of_several_endpoints_is_asked_for_itself(run: Run, upstream: RecordingUpstream, folder: Path) -> None:
+    config = folder / "gateway.toml"
+    dead = f"http://{LOOPBACK}:{free_port()}"
+    several = f'endpoints = ["{upstream.endpoint}", "{dead}"]'
+    config.write_text(config.read_text().replace(f'endpoint = "{upstream.endpoint}"', several))
+    found = wrong(run)
+    assert found.keys() == {"store"}
+    assert found["store"][0].startswith(f"{dead} does not answer")
+
+
 def test_a_clock_that_is_wrong(run: Run, upstream: RecordingUpstream) -> None:
     upstream.script = canned(ok(LISTED, b"Date: " + date(200)))
     found, advice = wrong(run)["clock"]

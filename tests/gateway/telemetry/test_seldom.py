@@ -9,7 +9,7 @@ from gateway.telemetry.seldom import MAX_CAUSES, Seldom
 
 @pytest.fixture
 def seldom() -> Seldom:
-    return Seldom(logging.getLogger("nqgate.test"), "requests are answered 503")
+    return Seldom(logging.getLogger("nqgate.test"), "requests fail")
 
 
 def test_a_cause_is_said_at_once_then_once_a_minute_with_how_often(
@@ -19,10 +19,10 @@ def test_a_cause_is_said_at_once_then_once_a_minute_with_how_often(
         seldom.say("the spool: No space left on device", float(second))
     seldom.say("keystore: gone", 150.0)
     assert caplog.messages == [
-        "requests are answered 503: the spool: No space left on device",
-        "requests are answered 503: the spool: No space left on device (and 59 times since this was last said)",
-        "requests are answered 503: the spool: No space left on device (and 59 times since this was last said)",
-        "requests are answered 503: keystore: gone",
+        "requests fail: the spool: No space left on device",
+        "requests fail: the spool: No space left on device (and 59 times since this was last said)",
+        "requests fail: the spool: No space left on device (and 59 times since this was last said)",
+        "requests fail: keystore: gone",
     ]
 
 

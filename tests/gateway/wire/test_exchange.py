@@ -6,6 +6,8 @@ import random
 import socket
 from dataclasses import replace
 
+import pytest
+
 from gateway.pipeline import Lookups
 from keystore.scope import BucketGrant, SpecificBuckets
 from tests.support.recording_upstream import (
@@ -176,3 +178,27 @@ def test_a_delete_of_many_that_waits_does_not_go_out_under_another_record(upstre
         upstream.drop_connections()
         assert second.reply().status == 503
     assert all(not request.line.startswith(b"POST") for request in upstream.requests)
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "requests fail: the store answered nonsense"),
+        (b"", "requests fail: the store closed the connection"),
+    ],
+)
+def test_what_many_requests_fail_for_is_one_line_in_the_log(
+    gateway: RunningEngine, upstream: RecordingUpstream, caplog: pytest.LogCaptureFixture, reply: bytes, told: str
+) -> None:
+    def script(exchange) -> None:  # type: ignore[no-untyped-def]
+        exchange.read_body()
+        exchange.send(reply)
+        exchange.close()
+
+    upstream.script = script
+    for _ in range(30):
+        with gateway.connect() as client:
+            client.send(gateway.signer.head("PUT", "/bucket/k", body=b"x") + b"x")
+            assert client.reply().status in (500, 503)
+    assert len([message for message in caplog.messages if message.startswith(told)]) == 1
+    assert len(caplog.messages) <= 3  # and one that the store fails

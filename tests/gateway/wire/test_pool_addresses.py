@@ -4,11 +4,14 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from gateway.wire.endpoints import Address, Endpoint
 from gateway.wire.pool import UpstreamPool
+from gateway.wire.tls import listener_context, upstream_context
+from tests.support.certificates import make_certificate
 from tests.support.raw_client import RawReply
 from tests.support.recording_upstream import (
     Exchange,
@@ -372,3 +375,28 @@ def test_what_waits_for_a_name_to_be_looked_up_counts_as_a_connection(hosts: lis
             assert store.connections <= 2
         for client in clients:
             client.close()
+
+
+@pytest.mark.parametrize(("name", "status"), [("localhost", 200), ("another.test", 503)])
+def test_a_certificate_must_name_the_endpoint_whatever_address_it_was_looked_up_at(
+    tmp_path: Path, hosts: list[str], name: str, status: int
+) -> None:
+    """Who can answer for DNS has no certificate of the store."""
+    certificate, private_key, authority = make_certificate(tmp_path)
+    listening = listener_context(certificate, private_key)
+    with RecordingUpstream(canned(ok(b"hello")), tls=listening, at=("127.0.0.2", free_port())) as store:
+        endpoint = Endpoint(name, store.port, upstream_context(authority), name)
+        with RunningEngine(0, endpoints=[endpoint]) as gateway:
+            assert ask(gateway).status == status
+            assert bool(store.requests) is (status == 200)
+
+
+def test_while_one_of_several_serves_the_store_is_not_called_unreachable(nodes: list[RecordingUpstream]) -> None:
+    dead = called(free_port())
+    with RunningEngine(0, endpoints=[dead, called(nodes[0].port)], upstream_connect_timeout=2) as gateway:
+        for _ in range(4):
+            ask(gateway)
+        assert gateway.call(lambda: (pool_of(gateway).last_error, pool_of(gateway).aside)) == (None, 1)
+    with RunningEngine(0, endpoints=[dead, called(free_port())], upstream_connect_timeout=2) as gateway:
+        ask(gateway)
+        assert "ConnectionRefusedError" in str(gateway.call(lambda: pool_of(gateway).last_error))
