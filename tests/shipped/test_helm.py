@@ -1,4 +1,4 @@
-"""The chart: rendered by Helm's own library, held against Kubernetes' schemas, and what it promises looked for in it."""
+"""The chart: rendered by Helm's own library, held against Kubernetes' schemas, its promises looked for in it."""
 
 import json
 import subprocess

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.support.stores import rclone
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "config" / "systemd"
-EXPOSURE = 13  # tenths, as systemd 252 counts; 1.2 when it was written
+EXPOSURE = 15  # tenths, as systemd 252 counts; 1.4 when it was written
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("systemd")]
 # prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN): what MemoryDenyWriteExecute= does, kept by every process that follows.
 DENYING = (
@@ -33,11 +34,10 @@ def analyzed(*words: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def unit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With the program where it is here."""
+    """With the program where it is here, its socket beside it."""
     written = tmp_path_factory.mktemp("unit") / "nqgate.service"
-    text = (UNITS / "nqgate.service").read_text()
-    assert text.count("/opt/nqgate/bin/nqgate") == 1
-    written.write_text(text.replace("/opt/nqgate/bin/nqgate", COMMAND))
+    written.write_text((UNITS / "nqgate.service").read_text().replace("/opt/nqgate/bin/nqgate", COMMAND))
+    shutil.copy(UNITS / "nqgate.socket", written.with_suffix(".socket"))
     return written
 
 
@@ -46,7 +46,12 @@ def setting(name: str) -> list[str]:
 
 
 def test_systemd_has_nothing_to_say_of_the_unit(unit: Path) -> None:
-    analyzed("verify", unit)
+    analyzed("verify", unit, unit.with_suffix(".socket"))
+
+
+def test_the_socket_is_where_s3_listens() -> None:
+    [listen] = re.findall(r"^ListenStream=(.*)$", (UNITS / "nqgate.socket").read_text(), re.M)
+    assert tomllib.loads((UNITS / "gateway.toml").read_text())["s3"]["listen"] == listen
 
 
 def test_it_is_exposed_as_little_as_when_it_was_written(unit: Path) -> None:
