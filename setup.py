@@ -14,7 +14,8 @@ gateway/refusals.py gateway/respond.py gateway/spool.py gateway/usage.py gateway
 gateway/payload/checksums.py gateway/payload/declared.py
 gateway/payload/mode.py gateway/payload/reader.py gateway/payload/reframe.py gateway/payload/verifier.py
 gateway/s3/addressing.py gateway/s3/header_names.py gateway/s3/operation.py gateway/s3/request.py gateway/s3/xml.py
-gateway/telemetry/request_log.py gateway/sigv4/canonical.py gateway/sigv4/chunk_signing.py gateway/sigv4/claim.py
+gateway/telemetry/request_counts.py gateway/telemetry/request_log.py gateway/telemetry/request_record.py
+gateway/sigv4/canonical.py gateway/sigv4/chunk_signing.py gateway/sigv4/claim.py
 gateway/sigv4/signing.py gateway/sigv4/terms.py gateway/sigv4/verify.py gateway/wire/bucket.py gateway/wire/buffers.py
 gateway/wire/document.py gateway/wire/cutting.py gateway/wire/ending.py gateway/wire/engine.py
 gateway/wire/exchange.py gateway/wire/form_upload.py gateway/wire/gathered.py gateway/wire/heads.py

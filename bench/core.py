@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from gateway.config import load_config
+from gateway.telemetry.metrics import CELLS
+from gateway.telemetry.request_counts import RequestCounts
 from gateway.wire.engine import Engine
 from gateway.wiring import Parts, build_engine, configured_limits
 from keystore.derived import UpstreamCredential
@@ -27,6 +29,8 @@ def opened_engine(configuration: Path) -> Iterator[Engine]:
     try:
         credential = UpstreamCredential("upstream", "the-upstream-ignores-this")
         parts = Parts(directory, credential, cast("Any", None), NoBoard(), configured_limits(config))
-        yield build_engine(config, parts)
+        engine = build_engine(config, parts)
+        engine.on_ended = (RequestCounts([0] * CELLS).count,)
+        yield engine
     finally:
         directory.close()

@@ -159,7 +159,21 @@ class ConsoleSettings(Section):
     )
     tls_key: Path | None = Field(None, description="PEM file with its private key, readable by nobody else.")
 
+    metrics_networks: tuple[str, ...] = Field(
+        ("127.0.0.0/8", "::1/128"),
+        description="Networks whose connections may read /metrics without a token, and without X-Forwarded-For. "
+        "Anybody else needs an operator's token; empty: everybody does.",
+    )
+
     _check_listen = field_validator("listen")(_address)
+
+    @field_validator("metrics_networks")
+    @classmethod
+    def _check_metrics_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return clean_cidrs(value)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from error
 
     @field_validator("public_url")
     @classmethod

@@ -6,13 +6,14 @@ when the link does.
 
 import asyncio
 import contextlib
+import importlib.metadata
 import logging
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import uvloop
@@ -21,12 +22,15 @@ from aiohttp import web
 from gateway.config import Config, KeystoreSettings, SettingsError
 from gateway.console.acts import Acts
 from gateway.console.app import Door, build_app
+from gateway.console.measured import PlaneMeasures
 from gateway.console.store_list import StoreList
 from gateway.console.unread import server_log
 from gateway.iam.answer import answer
 from gateway.iam.relayed import answer_relayed
 from gateway.iam.request import IamAnswer, IamRequest
+from gateway.telemetry.exposition import exposition
 from gateway.telemetry.logs import configure_logs
+from gateway.telemetry.slots import CONTROL, Slot, SlotReader
 from gateway.wiring import configured_policy, console_listener_context
 from gateway.workers.asking import Asking
 from gateway.workers.link import Link, Message
@@ -56,6 +60,22 @@ async def _opened(settings: KeystoreSettings, ring: KekRing) -> AsyncIterator[Lo
             yield here
 
 
+def _numbers(stack: contextlib.AsyncExitStack, slots: int, acts: Acts) -> Callable[[], bytes]:
+    """What /metrics says, from now until the stack unwinds."""
+    slot, reader = Slot(slots, CONTROL), SlotReader(slots)
+    stack.callback(slot.close)
+    stack.callback(reader.close)
+    measures = PlaneMeasures(slot)
+    acts.on_confirmed = measures.confirmed
+    version = importlib.metadata.version("nqgate")
+
+    def numbers() -> bytes:
+        measures.measure()
+        return exposition(reader, version)
+
+    return numbers
+
+
 class Plane:
     """From the first message of the supervisor to the end."""
 
@@ -73,7 +93,7 @@ class Plane:
         await self._loop.create_connection(lambda: self._link, sock=link)
         try:
             begin = await self._begun
-            await self._serve(Config.model_validate(begin["config"]))
+            await self._serve(Config.model_validate(begin["config"]), begin["slots"])
         except (SettingsError, KeystoreError, OSError) as error:
             self._link.send({"failed": str(error), "settings": isinstance(error, SettingsError)})
             await asyncio.sleep(0)
@@ -112,7 +132,7 @@ class Plane:
 
         return relayed
 
-    async def _serve(self, config: Config) -> None:
+    async def _serve(self, config: Config, slots: int) -> None:
         configure_logs(config.log.level, config.log.format)
         tls = console_listener_context(config)
         ring = load_kek_ring(config.keystore.kek_file)
@@ -127,7 +147,9 @@ class Plane:
             watch = KekWatch(config.keystore.kek_file, ring, (use,), LOG.warning)
             await stack.enter_async_context(kek_watched(watch))
             acts = Acts(keystore, configured_policy(config), StoreList(config).fresh, config.keys.max_lifetime)
-            app = build_app(Door(config, acts, keystore.store, self._readiness, lambda: rings[0]))
+            numbers = _numbers(stack, slots, acts)
+            door = Door(config, acts, keystore.store, self._readiness, lambda: rings[0], metrics=numbers)
+            app = build_app(door)
             await stack.enter_async_context(answering_relays(self._relay, self._relayed(acts, keystore.store)))
             runner = web.AppRunner(
                 app,

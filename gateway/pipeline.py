@@ -6,6 +6,7 @@ from typing import NamedTuple
 from gateway.authorize import Authorized, Policy, authorize, still_granted
 from gateway.s3.addressing import Addressing
 from gateway.s3.errors import Code, S3Error
+from gateway.s3.operation import classify
 from gateway.s3.request import RequestHead, S3Request, parse_request
 from gateway.sigv4.claim import ClaimRules, check_time, read_claim
 from gateway.sigv4.verify import Authenticated, authenticate, renewed
@@ -92,7 +93,16 @@ def authorize_holder(authenticated: Authenticated, lookups: Lookups, rules: Rule
         error.holder = error.named = access_key.access_key_id
         error.account = access_key.account
         error.bucket = authenticated.request.bucket
+        error.operation = _named(authenticated.request)
         raise
+
+
+def _named(request: S3Request) -> str:
+    """The operation, of a request that was refused; "" where it is none."""
+    try:
+        return classify(request).name
+    except S3Error:
+        return ""
 
 
 def unavailable(error: KeystoreError) -> S3Error:

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from gateway.config import Config
+from gateway.telemetry.slots import SUPERVISOR, Slot, Slots
 from gateway.unix_listener import unix_listener
 from gateway.wiring import console_listener_context, s3_listener_context
 from gateway.workers.control import ControlPlane
 from gateway.workers.feeds import Feeds
 from gateway.workers.keeper import DirectorySource, Keeper, RemoteSource, Source
 from gateway.workers.link import Message
+from gateway.workers.measured import KeystoreState, SupervisorMeasures
 from gateway.workers.noted import Noted
 from gateway.workers.refused import Gathered
 from gateway.workers.relaying import relay_listener, relay_name
@@ -126,12 +128,16 @@ def _listening(stack: contextlib.AsyncExitStack, config: Config, *, secure: bool
 
 
 def _control_plane(
-    stack: contextlib.AsyncExitStack, config: Config, readiness: Callable[[], Message], relay: socket.socket
+    stack: contextlib.AsyncExitStack,
+    config: Config,
+    readiness: Callable[[], Message],
+    relay: socket.socket,
+    slots: Slots,
 ) -> tuple[ControlPlane, str]:
     """Begun, until the stack unwinds; and its address as a URL. OSError for one that is taken."""
     host, port = _split(config.console.listen)
     [listeners] = listen(host, port, 1)
-    control = ControlPlane(config, readiness)
+    control = ControlPlane(config, readiness, slots)
     stack.push_async_callback(control.stop)
     for listener in listeners:
         stack.enter_context(listener)
@@ -142,7 +148,7 @@ def _control_plane(
 
 class _Keystore(NamedTuple):
     """A keystore opened for the gateway's life. `users`: who must know when other KEKs are loaded. `scanned`: where it
-    lies; `condemn`: what a reading of all of it has found."""
+    lies; `condemn`: what a reading of all of it has found. `lease_left`: seconds, where there is a lease."""
 
     source: Source
     writer: Store
@@ -152,6 +158,7 @@ class _Keystore(NamedTuple):
     scanned: Scanned
     condemn: Callable[[Condemned], None]
     refused: Gathered
+    lease_left: Callable[[], float] | None = None
 
 
 def _verifying(directory: Directory) -> Callable[[KekRing], None]:
@@ -212,7 +219,8 @@ async def _open_afar(
     scanned = Scanned(url, "", str(config.keystore.kek_file), str(config.keystore.host_state_file))
     users = (keeper.use, writer.use, water.use)
     refused = Gathered(lambda told, now: write_refused_postgres(Secret(url), told, now))
-    return _Keystore(RemoteSource(keeper), writer, side, users, keeper.fresh, scanned, _already_refused, refused)
+    source, left = RemoteSource(keeper), keeper.lease_left
+    return _Keystore(source, writer, side, users, keeper.fresh, scanned, _already_refused, refused, left)
 
 
 def _already_refused(condemned: Condemned) -> None:
@@ -235,6 +243,17 @@ def _readiness(keystore: _Keystore, workers: Supervisor, scan: Scan) -> Message:
         "whole_keystore": scan.state,
         "upstream": workers.upstream_error or "ok",
     }
+
+
+def _measured(
+    stack: contextlib.AsyncExitStack, keystore: _Keystore, workers: Supervisor, control: ControlPlane
+) -> None:
+    """From now on, until the stack unwinds."""
+    slot = Slot(workers.slots.file, SUPERVISOR)
+    stack.callback(slot.close)
+    state = KeystoreState(keystore.fresh, keystore.side.applied, keystore.lease_left)
+    measures = SupervisorMeasures(slot, state, workers, control)
+    stack.push_async_callback(_cancelled, asyncio.get_running_loop().create_task(measures.run()))
 
 
 async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | None = None) -> int:
@@ -265,12 +284,16 @@ async def serve(config: Config, *, on_ready: Callable[[BoundAddresses], None] | 
         gangs.append(workers)
         if isinstance(keystore.side, SideHere):
             keystore.side.tell = workers.tell
+        stack.callback(workers.slots.close)
         stack.push_async_callback(workers.stop)
         watch = KekWatch(config.keystore.kek_file, ring, keystore.users, LOG.warning)
         await stack.enter_async_context(kek_watched(watch))
         listening = _listening(stack, config, secure=secure)
         scan = Scan(keystore.scanned, keystore.condemn)
-        control, console = _control_plane(stack, config, lambda: _readiness(keystore, workers, scan), relay)
+        control, console = _control_plane(
+            stack, config, lambda: _readiness(keystore, workers, scan), relay, workers.slots
+        )
+        _measured(stack, keystore, workers, control)
         await workers.start(listening.listeners)
         await control.ready()
         stack.push_async_callback(_cancelled, loop.create_task(scan.run()))

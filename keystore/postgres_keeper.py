@@ -88,6 +88,10 @@ class PostgresKeeper:
     def fresh(self) -> bool:
         return lease.fresh(self._word, self.applied, self._clock_ms())
 
+    def lease_left(self) -> float:
+        """Seconds for which it may still be served from; 0 when it may not."""
+        return max(0, lease.expiry_of(self._word) - self._clock_ms()) / 1000
+
     async def ready(self) -> None:
         """Return when the first proof has been had."""
         await self._proven.wait()

@@ -106,6 +106,7 @@ class Acts:
         self._policy = policy
         self._list_store = list_store
         self._clock = clock
+        self.on_confirmed: Callable[[Confirmation], None] | None = None
 
     @property
     def longest(self) -> int | None:
@@ -209,7 +210,7 @@ class Acts:
         successor, secret, ended = await self._store.roll_key(access_key_id, overlap, caller.actor)
         shown, old = await self._shown_once(successor), await self._shown_once(ended)
         try:
-            confirmation = await self._keystore.confirmed(self._store.committed_seq, since)
+            confirmation = await self._confirmed(since)
         except KeystoreUnavailable as error:  # the only time the secret is told
             LOG.warning("whether the end of %s is confirmed cannot be said: %s", access_key_id, error)
             confirmation = UNKNOWN
@@ -219,7 +220,7 @@ class Acts:
         since = time.monotonic()
         await self.access_key(caller, access_key_id)
         await self._store.delete_key(access_key_id, caller.actor)
-        confirmation = await self._keystore.confirmed(self._store.committed_seq, since)
+        confirmation = await self._confirmed(since)
         try:
             await self._keystore.forget(access_key_id)
         except KeystoreUnavailable as error:
@@ -293,8 +294,15 @@ class Acts:
     # ---- ----
 
     async def _acted(self, access_key: AccessKey, since: float) -> Acted:
-        confirmation = await self._keystore.confirmed(self._store.committed_seq, since)
+        confirmation = await self._confirmed(since)
         return Acted(await self._shown(access_key), confirmation)
+
+    async def _confirmed(self, since: float) -> Confirmation:
+        """Of what was just committed. `since`: time.monotonic() before it was."""
+        confirmation = await self._keystore.confirmed(self._store.committed_seq, since)
+        if self.on_confirmed is not None:
+            self.on_confirmed(confirmation)
+        return confirmation
 
     async def _shown(self, access_key: AccessKey) -> Shown:
         [shown] = await shown_keys(self._keystore, [access_key], self._clock())

@@ -12,6 +12,7 @@ from gateway.config import Config
 from gateway.console.acts import Acts
 from gateway.console.bearer import Bearer
 from gateway.console.iam import IamDoor
+from gateway.console.metrics import MetricsDoor
 from gateway.console.pages import console_routes
 from gateway.console.problems import problems
 from gateway.console.rest import Rest
@@ -29,7 +30,7 @@ READINESS: Final[web.AppKey[Ask]] = web.AppKey("readiness")
 
 class Door(NamedTuple):
     """What the application is made of. `readiness`: what /readyz tells; None when the supervisor does not say. `ring`:
-    the KEKs that are loaded now. `clock`: Unix seconds."""
+    the KEKs that are loaded now. `clock`: Unix seconds. `metrics`: for Prometheus, of now."""
 
     config: Config
     acts: Acts
@@ -37,17 +38,19 @@ class Door(NamedTuple):
     readiness: Ask
     ring: Callable[[], KekRing]
     clock: Callable[[], float] = time.time
+    metrics: Callable[[], bytes] = bytes
 
 
 def build_app(door: Door) -> web.Application:
     """GET /healthz: 200 while the process answers. GET /readyz: 200 or 503, and what is not ready. /api/v1: REST.
-    POST /: IAM and STS.
+    GET /metrics: for Prometheus. POST /: IAM and STS.
     """
     app = web.Application(client_max_size=MAX_BODY)
     app[READINESS] = door.readiness
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
     app.add_subapp("/api/v1", _rest(door))
+    app.add_subapp("/metrics", _metrics(door))
     app.add_routes(IamDoor(door.acts, door.store, read_trusted(door.config.s3.trusted_proxies)).routes())
     app.add_routes(console_routes(_site(door)))
     app.on_response_prepare.append(_nothing_said_of_us)
@@ -59,6 +62,12 @@ def _rest(door: Door) -> web.Application:
     trusted = read_trusted(door.config.s3.trusted_proxies)
     api.add_routes(Rest(door.acts, Bearer(door.store, trusted)).routes())
     return api
+
+
+def _metrics(door: Door) -> web.Application:
+    console = door.config.console
+    bearer = Bearer(door.store, read_trusted(door.config.s3.trusted_proxies))
+    return MetricsDoor(bearer, console.metrics_networks, door.metrics).app()
 
 
 def _site(door: Door) -> Site:

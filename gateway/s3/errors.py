@@ -140,11 +140,13 @@ class S3Error(Exception):
     `reason` says to the operator which rule refused (no secret, no signature). `message` replaces the table's text
     for the client. `extra` are further elements of the error document, in order: (element name, text).
     `retry_after` in seconds adds a Retry-After header. `holder`: the access key id of a request whose signature held,
-    and `bucket` what it named; "" while nobody has proven anything. For the operator alone: `named`, the access key id
-    that was claimed; `account`, whose key that is; `canonical`, the canonical request where the signature did not hold.
+    `operation` and `bucket` what it asked; "" while nobody has proven anything. For the operator alone: `named`, the
+    access key id that was claimed; `account`, whose key that is; `canonical`, the canonical request where the
+    signature did not hold.
     """
 
     holder = ""
+    operation = ""
     bucket = ""
     named = ""
     account = ""

@@ -47,6 +47,8 @@ class Cutter:
                 client.reset()
                 cut += 1
         if cut or in_store:
+            self._engine.transfers_cut += cut
+            self._engine.transfers_past_recall += len(in_store)
             self._engine.board.tell(seq, cut, in_store)
 
     def on_lapse(self) -> None:

@@ -1,7 +1,7 @@
 """What an exchange is made of, and every way in which it ends: answered, refused, cut, broken, left by its client."""
 
-import time
 from collections.abc import Callable
+from time import monotonic, time
 from typing import Final
 
 from gateway.authorize import Authorized
@@ -9,6 +9,7 @@ from gateway.forward import UpstreamRequest
 from gateway.pipeline import unavailable
 from gateway.respond import error_reply
 from gateway.s3.errors import Code, S3Error
+from gateway.telemetry.request_record import End, RequestRecord, code_of
 from gateway.wire.cutting import named
 from gateway.wire.engine import LOG, Engine
 from gateway.wire.heads import ParsedRequest
@@ -38,10 +39,12 @@ class Ending:
         self._engine = engine
         self.client = client
         self.parsed = parsed
-        self.request_id = engine.next_request_id()
+        self.request_id = request_id = engine.next_request_id()
+        self.record = RequestRecord(request_id, parsed.head.method, client.peer, monotonic())
         self.keep_alive = parsed.keep_alive
         self.in_store_of = NO_CHANGES
         self._since = engine.clock
+        engine.running += 1
         self._upload: Upload | None = None  # here, not above: compiled, a protocol's attribute gets no default
         self._sink: Sink | None = None
 
@@ -77,6 +80,12 @@ class Ending:
         close = b"" if self.keep_alive else CLOSE
         bodiless = self.parsed.head.method == b"HEAD" or head.startswith(b"HTTP/1.1 204")
         length = b"" if bodiless else b"content-length: %d\r\n" % len(body)
+        record = self.record
+        record.status = status = int(head[9:12])
+        if status >= 400 and not record.code:
+            record.code = code_of(head, body)
+        if not bodiless:
+            record.sent += len(body)
         self.client.write(head + length + close + b"\r\n" + body)
         self.finish()
 
@@ -84,11 +93,12 @@ class Ending:
         """The documented answer; nothing of the request goes on."""
         if self._done:
             return
+        self._note(error)
         if self._started:
-            self._die()
+            self._die(error.reason)
             return
         self._engine.request_log.say(self.request_id, f"refused: {error.reason}")
-        head, now = self.parsed.head, time.time()
+        head, now = self.parsed.head, time()
         if error.holder:
             self._engine.tally.denied(error, now)
         self._engine.refusals.keep(self.request_id, now, error, head, self.client.peer)
@@ -96,6 +106,30 @@ class Ending:
         self._abandon()
         resource = head.target.partition(b"?")[0].decode("ascii", "replace")
         self.answer(*error_reply(error, self.request_id, head_request=head.method == b"HEAD", resource=resource))
+
+    def _note(self, error: S3Error) -> None:
+        """Why it ends; of one that was refused before it was admitted, what is proven of it."""
+        record = self.record
+        record.code, record.reason, record.from_store = error.code.wire_name, error.reason, False
+        if error.holder:
+            record.access_key_id, record.bucket, record.operation = error.holder, error.bucket, error.operation
+
+    def _tell(self, end: End) -> None:
+        """It is over. Whatever ends it comes here, some of it twice: a reset loses the client, too."""
+        record = self.record
+        if record.ended:
+            return
+        record.ended = monotonic()
+        record.end = end
+        if end is End.LEFT and not self._started:
+            record.status = 0
+        authorized = self._authorized
+        if authorized is not None:
+            record.operation = authorized.operation.name
+            record.access_key_id = authorized.access_key.access_key_id
+            record.bucket = authorized.request.bucket
+        self._engine.running -= 1
+        self._engine.ended(record)
 
     # ---- endings ----
 
@@ -137,7 +171,7 @@ class Ending:
     def _bug(self) -> None:
         LOG.exception("%s failed", self.request_id.decode())
         if self._started:
-            self._die()
+            self._die("a bug: the trace stands in the log")
         else:
             self.refuse(S3Error(Code.INTERNAL_ERROR, "a bug: the trace stands in the log"))
 
@@ -149,6 +183,7 @@ class Ending:
     def finish(self) -> None:
         """The reply is whole."""
         self._done = True
+        self._tell(End.WHOLE)
         self._release()
         if self.in_store_of:
             self._settle()
@@ -157,9 +192,11 @@ class Ending:
             self._connection = None
         self.client.finished(keep_alive=self.keep_alive)
 
-    def _die(self) -> None:
+    def _die(self, reason: str) -> None:
         """The client has part of a reply that cannot be completed."""
         self._done = True
+        self.record.reason = reason
+        self._tell(End.CUT)
         self._abandon()
         self.client.reset()
 
@@ -180,6 +217,7 @@ class Ending:
 
     def client_lost(self) -> None:
         self._done = True
+        self._tell(End.LEFT)
         self._abandon()
 
     def _settle(self) -> None:

@@ -8,6 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from time import monotonic
 from typing import Any, Final, Protocol, TypeVar
 
 from gateway.authorize import Authorized
@@ -24,6 +25,7 @@ from gateway.sigv4.signing import UpstreamSigner
 from gateway.source import source_address
 from gateway.spool import Budget, SpoolRoom
 from gateway.telemetry.request_log import RequestLog
+from gateway.telemetry.request_record import OnEnded, RequestRecord
 from gateway.usage import Tally
 from gateway.wire.buffers import ReadBuffers
 from gateway.wire.limits import Limits
@@ -177,6 +179,9 @@ class Engine:
         self.refusals = Refusals()
         self.memory = Budget(limits.buffer_total, "the memory for bodies")
         self.spool_room = SpoolRoom(self.memory, Budget(limits.spool_total, "the spool"), limits.spool_dir)
+        self.on_ended: tuple[OnEnded, ...] = ()
+        self.running = 0  # requests that have begun and not ended
+        self.transfers_cut = self.transfers_past_recall = 0
         self.draining = False
         self.changes = 0  # that were told while this loop ran
         self._directory = directory
@@ -296,11 +301,24 @@ class Engine:
         self._request_id = (self._request_id + _ID_STEP) & _ID_MASK
         return b"%016X" % self._request_id
 
-    def early_error(self, error: S3Error) -> bytes:
+    def ended(self, record: RequestRecord) -> None:
+        """A request is over, however it ended. Each comes here once, and is told to everybody who counts or logs."""
+        for told in self.on_ended:
+            try:
+                told(record)
+            except Exception:
+                LOG.exception("what is known of a request could not be told")
+
+    def early_error(self, error: S3Error, source: str) -> bytes:
         """The whole reply to a head that could not be read; the connection is closed after it."""
         request_id = self.next_request_id()
+        record = RequestRecord(request_id, b"", source, monotonic())
+        record.status, record.code, record.reason = error.code.status, error.code.wire_name, error.reason
         self.request_log.say(request_id, f"refused: {error.reason}")
         head, body = error_reply(error, request_id, head_request=False, resource="/")
+        record.sent = len(body)
+        record.ended = record.began
+        self.ended(record)
         return head + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body) + body
 
     # ---- connections and time ----

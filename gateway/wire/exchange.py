@@ -7,6 +7,7 @@ All in callbacks, on one loop; nothing here waits. What may leave, and when:
 """
 
 from collections.abc import Mapping
+from time import monotonic
 from typing import Final
 
 from gateway.authorize import Authorized, still_holds
@@ -14,6 +15,7 @@ from gateway.forward import UpstreamRequest
 from gateway.post_form import AdmittedForm, FormRequest
 from gateway.respond import ReplyAction, plan_reply
 from gateway.s3.errors import Code, S3Error
+from gateway.telemetry.metrics import CLIENT_STALLED
 from gateway.wire.bucket import foreseen_sink
 from gateway.wire.ending import Ending
 from gateway.wire.engine import LOG
@@ -137,6 +139,7 @@ class Exchange(Ending):
                 raise S3Error(Code.SERVICE_UNAVAILABLE, "the access key was changed meanwhile", retry_after=1)
         self._connection = connection
         self._since = self._engine.clock
+        self.record.asked = monotonic()
         upload = self._upload
         body = upload.give() if type(upload) is Gathered else None
         connection.send(self, request.head, request.method == b"HEAD", body)
@@ -158,6 +161,7 @@ class Exchange(Ending):
         """The access key, looked up again: S3Error when it may not do this any more."""
         self._authorized = again = self._engine.admit_again(self.authorized)
         self._fresh = True
+        self.record.asked = monotonic()  # of a streamed body, its last block leaves now
         return again
 
     def admit_form(self, form: FormRequest, fields: Mapping[bytes, bytes], filename: bytes | None) -> AdmittedForm:
@@ -178,6 +182,7 @@ class Exchange(Ending):
         if upload is None or self._done or self._replying:
             return
         self._since = self._engine.clock
+        self.record.received += len(block)
         try:
             upload.block(block, final=final)
         except Exception as error:
@@ -213,10 +218,15 @@ class Exchange(Ending):
         self._connection = None
         if self._done:
             return
+        record = self.record
+        record.replied = monotonic()
+        record.from_store = True
         try:
             if self._sink is None:
                 planned = plan_reply(reply.head, authorized, self.request_id, self._engine.reply_rules)
                 if planned.action is _RELAY:
+                    record.status = reply.head.status
+                    record.sent = len(body)
                     self.client.write(planned.head + declared(reply, keep_alive=self.keep_alive) + body)
                     self.finish()
                     return
@@ -233,6 +243,10 @@ class Exchange(Ending):
         assert authorized is not None
         if self._done:
             return
+        record = self.record
+        record.replied = monotonic()
+        record.from_store = True
+        record.status = reply.head.status
         if not self.request_sent:  # an early answer: stop reading, relay it, close
             self.client.pause_reading()
             self.keep_alive = False
@@ -291,7 +305,7 @@ class Exchange(Ending):
             self._waiting = True
             self._engine.upstream.pool.acquire(self, fresh=True)
         elif self._started:
-            self._die()
+            self._die(reason)
         else:
             self.refuse(S3Error(Code.SERVICE_UNAVAILABLE, reason, retry_after=1))
 
@@ -299,7 +313,7 @@ class Exchange(Ending):
         LOG.error("%s the store answered nonsense: %s", self.request_id.decode(), reason)
         self._abandon()
         if self._started:
-            self._die()
+            self._die(reason)
         else:
             self.refuse(S3Error(Code.INTERNAL_ERROR, reason))
 
@@ -328,7 +342,7 @@ class Exchange(Ending):
                 self.body_broken(S3Error(Code.REQUEST_TIMEOUT, "the body stalled"))
         elif self._replying:
             if waited > limits.body_idle_timeout:
-                self._die()
+                self._die(CLIENT_STALLED if self.client.paused else "the store sent no more of the reply")
         elif waited > limits.upstream_reply_timeout and (self._connection is not None or not self._waiting):
             self._abandon()
             self.refuse(S3Error(Code.SERVICE_UNAVAILABLE, "the store did not answer in time", retry_after=1))

@@ -41,10 +41,28 @@ class UpstreamPool:
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time()
         self.last_error: str | None = None
+        self.opened = self.failures = 0  # connections that were made, and that could not be
 
     @property
     def open(self) -> int:
         return len(self._connections) + len(self._opening)
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    @property
+    def busy(self) -> int:
+        return len(self._connections) - len(self._idle)
+
+    @property
+    def opening(self) -> int:
+        return len(self._opening)
+
+    @property
+    def waiting(self) -> int:
+        """Exchanges that wait for a connection."""
+        return len(self._waiting)
 
     def acquire(self, exchange: UpstreamUser, *, fresh: bool = False) -> UpstreamConnection | None:
         """An idle connection, or None: then `exchange.connected(…)` or `exchange.connect_failed(…)` follows.
@@ -69,8 +87,10 @@ class UpstreamPool:
             async with asyncio.timeout(self._limits.upstream_connect_timeout):
                 connection = await self._connect()
             self.last_error = None
+            self.opened += 1
         except Exception as error:  # a host name that cannot be encoded, too: nobody may wait for ever
             self.last_error = f"{type(error).__name__}: {error}"
+            self.failures += 1
         # From here on it counts as what it has become, and not once more until the task is done: a request that came
         # in between found no room and waited for a connection that nobody would ever give back.
         self._opening.discard(cast("asyncio.Task[None]", asyncio.current_task()))

@@ -76,15 +76,19 @@ class Relayed:
     def _go_on(self) -> None:
         request = self._engine.iam_request(self._head, bytes(self._body), self._exchange.client.peer)
         now = time.time()
+        record = self._exchange.record
+        record.operation = service_asked(request).decode()
         try:
             begun = begin(request, now)
             proven(request, begun, self._engine.known(begun.claim.access_key_id, begun.claim.date), now)
         except IamError as error:
             request_id = self._exchange.request_id
+            record.reason = error.code.wire_name
             self._engine.request_log.say(request_id, f"refused: {error.code.wire_name}")
             refused = refusal(error, SERVICES[service_asked(request)], request_id.decode())
             self._answered(refused)
             return
+        record.access_key_id = begun.claim.access_key_id
         control = self._engine.control
         assert control is not None, "only then is anything relayed"
         self._engine.after(self._exchange, control.relay(request), self._answered, self._exchange.failed)

@@ -13,6 +13,7 @@ from gateway.s3.errors import Code, S3Error
 from gateway.s3.listing import ListedBucket, read_buckets
 from gateway.source import UNIX
 from gateway.store_errors import store_code
+from gateway.telemetry.request_record import code_of
 from gateway.wire.engine import Engine
 from gateway.wire.heads import ParsedReply
 from gateway.wire.roles import Answering, Sink
@@ -54,12 +55,13 @@ def _chunk(block: bytes | memoryview) -> bytes:
 class Relay:
     """The body passes as it comes. The head waits for the first block, so that small replies are one write."""
 
-    __slots__ = ("_chunked", "_exchange", "_out", "_planned", "_writer", "started")
+    __slots__ = ("_chunked", "_exchange", "_out", "_planned", "_record", "_writer", "started")
 
     def __init__(self, exchange: Answering, planned: ReplyPlan) -> None:
         self._exchange = exchange
         self._planned = planned
         self._writer = exchange.client
+        self._record = exchange.record
         self._chunked = False
         self._out = b""
         self.started = False
@@ -82,6 +84,7 @@ class Relay:
         return CHUNKED + (b"" if exchange.keep_alive else CLOSE) + b"\r\n"
 
     def block(self, block: bytes | memoryview) -> None:
+        self._record.sent += len(block)
         if self._chunked:
             block = _chunk(block)
         out = self._out
@@ -206,6 +209,7 @@ class Trickle(Collecting):
         planned = plan_reply(reply.head, self._authorized, exchange.request_id, self._engine.reply_rules)
         close = b"" if exchange.keep_alive else CLOSE
         self.started = True
+        exchange.record.sent += len(XML_DECLARATION)
         exchange.client.write(planned.head + CHUNKED + close + b"\r\n" + _chunk(XML_DECLARATION))
 
     def block(self, block: bytes | memoryview) -> None:
@@ -214,11 +218,16 @@ class Trickle(Collecting):
             return
         if bytes(block).strip():  # the declaration: the root is still to come
             super().block(block)
+        self._exchange.record.sent += 1
         self._exchange.client.write(_chunk(b" "))
 
     def end(self) -> None:
-        _, document = self._rebuilt()
-        self._exchange.client.write(_chunk(document.removeprefix(XML_DECLARATION)) + LAST_CHUNK)
+        head, document = self._rebuilt()
+        rest = document.removeprefix(XML_DECLARATION)
+        record = self._exchange.record
+        record.sent += len(rest)
+        record.code = code_of(head, rest) if rest.startswith(b"<Error") else ""
+        self._exchange.client.write(_chunk(rest) + LAST_CHUNK)
         self._exchange.finish()
 
 

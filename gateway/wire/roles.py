@@ -7,6 +7,7 @@ from gateway.authorize import Authorized
 from gateway.forward import UpstreamRequest
 from gateway.iam.request import IamAnswer, IamRequest
 from gateway.post_form import AdmittedForm, FormRequest
+from gateway.telemetry.request_record import RequestRecord
 from gateway.wire.heads import ParsedReply, ParsedRequest
 from keystore.access_key import AccessKey, KnownKey
 from keystore.bucket_claims import BucketClaim, Tenure
@@ -125,6 +126,7 @@ class Answering(Protocol):
 
     request_id: bytes
     parsed: ParsedRequest
+    record: RequestRecord
     keep_alive: bool
 
     @property

@@ -87,7 +87,7 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
         self.peer = peer_address(transport)
         if not self._engine.adopt(self):
             busy = S3Error(Code.SLOW_DOWN, "too many client connections", retry_after=1)
-            self.write(self._engine.early_error(busy))
+            self.write(self._engine.early_error(busy, self.peer))
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -241,7 +241,7 @@ class ClientConnection:  # an asyncio.BufferedProtocol by its methods: of that b
 
     def _refuse_head(self, error: S3Error) -> None:
         self._state = _State.ANSWERING
-        self.write(self._engine.early_error(error))
+        self.write(self._engine.early_error(error, self.peer))
         self._linger()
 
     # ---- the request's body ----

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.config import Config, SettingsError
+from gateway.telemetry.slots import CONTROL, Slots
 from gateway.workers.link import Link, Message
 from gateway.workers.supervisor import LAST_MESSAGES, PAUSES, SETTLED, START_SECONDS, inherited_environment
 from keystore.errors import KeystoreUnavailable
@@ -26,7 +27,9 @@ LAST_WORDS: Final = 3.0  # seconds for it to end by itself
 class ControlPlane:
     """One for each gateway, on the supervisor's loop. `readiness`: what /readyz tells, asked each time."""
 
-    def __init__(self, config: Config, readiness: Callable[[], Message]) -> None:
+    def __init__(self, config: Config, readiness: Callable[[], Message], slots: Slots) -> None:
+        self.restarts = 0
+        self._slots = slots
         self._config = config
         self._readiness = readiness
         self._loop = asyncio.get_running_loop()
@@ -82,6 +85,7 @@ class ControlPlane:
                 return
             early_ends = 0 if self._loop.time() - born > SETTLED else early_ends + 1
             pause = PAUSES[min(early_ends, len(PAUSES) - 1)]
+            self.restarts += 1
             LOG.error("the control plane ended; it is started again%s", f" in {pause:g} s" if pause else "")
             await asyncio.sleep(pause)
 
@@ -92,15 +96,16 @@ class ControlPlane:
             self._process = await asyncio.create_subprocess_exec(
                 *COMMAND,
                 *map(str, files),
-                pass_fds=files,
+                pass_fds=[*files, self._slots.file],
                 stdin=asyncio.subprocess.DEVNULL,
                 env=inherited_environment(),
             )
         silent = asyncio.Event()
         link = self._link = Link(self._take, silent.set)
         await self._loop.create_connection(lambda: link, sock=ours)
-        self._send({"begin": True, "config": with_secrets(self._config)})
+        self._send({"begin": True, "config": with_secrets(self._config), "slots": self._slots.file})
         await self._process.wait()
+        self._slots.give_back(CONTROL)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_MESSAGES):
                 await silent.wait()

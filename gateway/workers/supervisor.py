@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway.config import Config, SettingsError
+from gateway.telemetry.slots import Slots
 from gateway.workers.keeper import Keeper, answer
 from gateway.workers.link import Link, Message
 from keystore.errors import KeystoreUnavailable
@@ -86,12 +87,22 @@ class Supervisor:
         self._living: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending = False
+        self.slots = Slots()
+        self.restarts = 0
 
     # ---- what others ask ----
 
     @property
     def serving(self) -> bool:
         return not self._ending and any(hand.ready for hand in self._hands)
+
+    @property
+    def ready(self) -> int:
+        return sum(hand.ready for hand in self._hands)
+
+    @property
+    def places(self) -> int:
+        return len(self._hands)
 
     @property
     def upstream_error(self) -> str | None:
@@ -133,6 +144,7 @@ class Supervisor:
                 return
             hand.early_ends = 0 if self._loop.time() - born > SETTLED else hand.early_ends + 1
             pause = PAUSES[min(hand.early_ends, len(PAUSES) - 1)]
+            self.restarts += 1
             LOG.error("worker %d ended; another takes its place%s", hand.number, f" in {pause:g} s" if pause else "")
             await asyncio.sleep(pause)
 
@@ -141,11 +153,12 @@ class Supervisor:
         begin, files = self._side.begin(hand.number)
         listeners = [listener.fileno() for listener in self._listeners[hand.number]]
         words = [",".join(map(str, [theirs.fileno(), *files])), *map(str, listeners)]
+        slot = self.slots.take()
         with theirs:
             hand.process = await asyncio.create_subprocess_exec(
                 *COMMAND,
                 *words,
-                pass_fds=[theirs.fileno(), *files, *listeners],
+                pass_fds=[theirs.fileno(), self.slots.file, *files, *listeners],
                 stdin=asyncio.subprocess.DEVNULL,
                 env=inherited_environment(),
             )
@@ -164,10 +177,13 @@ class Supervisor:
                 "workers": len(self._hands),
                 "store_keys": self._keeper.store_keys(),
                 "control": self._control,
+                "slots": self.slots.file,
+                "slot": slot,
                 **begin,
             }
         )
         await hand.process.wait()
+        self.slots.give_back(slot)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_MESSAGES):
                 await silent.wait()

@@ -17,6 +17,7 @@ import uvloop
 
 from gateway.config import Config, SettingsError
 from gateway.telemetry.logs import configure_logs
+from gateway.telemetry.slots import Slot
 from gateway.wire.cutting import Cutter
 from gateway.wire.engine import Engine
 from gateway.wire.server import ClientConnection
@@ -24,6 +25,7 @@ from gateway.wiring import Parts, build_engine, configured_limits, s3_listener_c
 from gateway.workers.accepting import Accepting
 from gateway.workers.asking import Asking, AskingKeys, AskingWriter, days_keys
 from gateway.workers.link import Link, Message
+from gateway.workers.measured import WorkerMeasures
 from gateway.workers.reading import Reading, reading_here, told_from_afar
 from gateway.workers.refused import refused_messages
 from gateway.workers.relaying import Relay
@@ -126,9 +128,10 @@ class Worker:
             parts = Parts(reading.directory, own, writer, reading.board, limits, control)
             engine = build_engine(config, parts)
             reading.begin(stack, Cutter(engine), engine.tally)
+            measures = self._measures(stack, begin, engine, reading)
             tls = s3_listener_context(config)
             servers = [await self._listen(engine, listener, tls) for listener in self._listeners]
-            for work in (engine.run(), self._beat(engine, reading)):
+            for work in (engine.run(), self._beat(engine, reading), measures.run()):
                 stack.callback(self._loop.create_task(work).cancel)
             self._link.send({"ready": os.getpid()})
             await self.stop.wait()
@@ -136,7 +139,15 @@ class Worker:
                 server.close()
             cut = await engine.drain()
             self._tell_refusals(engine)
+            measures.write()
             self._link.send({"drained": cut})
+
+    def _measures(
+        self, stack: contextlib.AsyncExitStack, begin: Message, engine: Engine, reading: Reading
+    ) -> WorkerMeasures:
+        slot = Slot(begin["slots"], begin["slot"])
+        stack.callback(slot.close)
+        return WorkerMeasures(slot, engine, reading.applied)
 
     async def _listen(self, engine: Engine, listener: socket.socket, tls: ssl.SSLContext | None) -> Closing:
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from gateway.telemetry.slots import Slots
 from gateway.workers.control import with_secrets
 from gateway.workers.link import Link, Message
 from gateway.workers.relaying import relay_listener
@@ -44,6 +45,13 @@ class Held:
                 await asyncio.sleep(0.01)
         return next(message for message in self.said if word in message)
 
+    async def text(self, path: str) -> str:
+        def ask() -> str:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as reply:
+                return str(reply.read().decode())
+
+        return await asyncio.to_thread(ask)
+
     async def get(self, path: str) -> tuple[int, dict[str, Any]]:
         def ask() -> tuple[int, dict[str, Any]]:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as reply:
@@ -55,14 +63,16 @@ class Held:
 @asynccontextmanager
 async def begun(begin: Message) -> AsyncIterator[Held]:
     ours, theirs = socket.socketpair()
+    slots = Slots()
     with socket.create_server(("127.0.0.1", 0)) as listener, relay_listener() as relay, theirs:
         files = (theirs.fileno(), relay.fileno(), listener.fileno())
         command = [sys.executable, "-P", "-m", "gateway.control_plane", *map(str, files)]
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.getcwd()}
-        process = await asyncio.create_subprocess_exec(*command, pass_fds=files, env=environment)
+        process = await asyncio.create_subprocess_exec(*command, pass_fds=(*files, slots.file), env=environment)
         held = Held(process, listener.getsockname()[1])
     await asyncio.get_running_loop().create_connection(lambda: held.link, sock=ours)
-    held.link.send(begin)
+    held.link.send({**begin, "slots": slots.file})
+    slots.close()
     try:
         yield held
     finally:
@@ -82,6 +92,7 @@ async def test_it_serves_once_it_was_told_how_and_ends_with_its_link(tmp_path: P
         assert await held.get("/readyz") == (200, {"ready": True, "keystore": "fresh"})
         status, told = await held.get("/api/v1/openapi.json")
         assert (status, told["openapi"]) == (200, "3.1.0")
+        assert 'nqgate_processes{process="control"} 1.0' in await held.text("/metrics")
     assert held.process.returncode == 0
 
 
