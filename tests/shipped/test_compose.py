@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.support.composed import composition
 
@@ -88,9 +89,20 @@ def test_only_the_balancer_and_gateways_are_where_x_forwarded_for_is_believed() 
     assert SERVICES["gateway-1"]["environment"]["NQGATE_S3__TRUSTED_PROXIES"] == f'["{network["subnet"]}"]'
 
 
-def test_every_file_of_this_folder_that_is_mounted_exists() -> None:
+def test_only_prometheus_and_grafana_are_where_metrics_are_read_without_a_token() -> None:
+    there = {name for name, one in SERVICES.items() if "watched" in one.get("networks", [])}
+    assert there == {"prometheus", "grafana", "gateway", *GATEWAYS}
+    [network] = composition()["networks"]["watched"]["ipam"]["config"]
+    for name in ("gateway", *GATEWAYS):
+        allowed = SERVICES[name]["environment"]["NQGATE_CONSOLE__METRICS_NETWORKS"]
+        assert allowed == f'["127.0.0.0/8", "{network["subnet"]}"]'
+
+
+def test_every_file_that_is_mounted_exists() -> None:
     named = {word.partition(":")[0] for one in SERVICES.values() for word in one["volumes"] if word.startswith("./")}
-    assert [name for name in named if name.startswith("./config/compose/") and not (ROOT / name).exists()] == []
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    rules = yaml.safe_load((ROOT / "config/compose/prometheus.yml").read_text())["rule_files"]
+    assert [name for name in rules if not list((ROOT / "config/prometheus").glob(name.rpartition("/")[2]))] == []
     volumes = {word.partition(":")[0] for one in SERVICES.values() for word in one["volumes"]} - named
     assert volumes == set(composition()["volumes"])
 

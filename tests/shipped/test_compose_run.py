@@ -1,14 +1,16 @@
 """What docker-compose.yml runs is run: `prepare`, the store without a network, one gateway, three behind a balancer."""
 
 import secrets
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
+import yaml
 from botocore.exceptions import ClientError
 
-from tests.support.composed import Composed, Service, client, composed, three
+from tests.support.composed import COMPOSE, Composed, Service, client, composed, three
 from tests.support.gateway_process import IssuedKey
 from tests.support.postgres import running as running_postgres
 
@@ -88,6 +90,17 @@ def test_its_console_speaks_tls_with_the_certificate_that_was_made(one: Service)
         urllib.request.urlopen(f"http://127.0.0.1:{one.console_port}/healthz")
     done = one.nqgate("console", "link")
     assert "https://localhost:9001/" in done.stdout
+
+
+def test_prometheus_can_read_its_metrics(house: Composed, one: Service) -> None:
+    """With what config/compose/prometheus.yml says: the certificate that was made, and the name that is in it."""
+    job = yaml.safe_load((COMPOSE / "prometheus.yml").read_text())["scrape_configs"][0]
+    authority = house.here(job["tls_config"]["ca_file"], "prometheus")
+    trusting = ssl.create_default_context(cafile=authority)
+    with urllib.request.urlopen(
+        f"{job['scheme']}://{job['tls_config']['server_name']}:{one.console_port}/metrics", context=trusting
+    ) as reply:
+        assert b"\nnqgate_" in reply.read()
 
 
 def test_a_large_body_goes_through_the_balancer_as_it_is(balanced: Service, issued: IssuedKey, bucket: str) -> None:
