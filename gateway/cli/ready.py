@@ -29,10 +29,18 @@ def ready(
     with told_errors():
         config = load_config(config_path(context))
     status, told = _asked(config, "/healthz" if alive else "/readyz")
-    said = ", ".join(f"{name}: {value}" for name, value in told.items() if name != "ready")
+    said = _said(told)
     if status != http.HTTPStatus.OK:
         raise fail(f"Not ready: {said or f'it answers {status}'}.", Exit.FAILURE)
     say(f"Ready: {said}." if said else "Ready.")
+
+
+def _said(told: dict[str, Any]) -> str:
+    """Without its full stop: what is not ready, in the gateway's own sentences, or else how everything stands."""
+    reasons = told.get("not_ready")
+    if isinstance(reasons, list) and reasons:
+        return " ".join(map(str, reasons)).rstrip(".")
+    return ", ".join(f"{name}: {value}" for name, value in told.items() if isinstance(value, str))
 
 
 def _asked(config: Config, path: str) -> tuple[int, dict[str, Any]]:

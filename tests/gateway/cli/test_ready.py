@@ -53,6 +53,15 @@ def test_what_is_not_ready_is_named(run: Run, plane: type[ControlPlane]) -> None
     assert (done.exit_code, done.stderr) == (1, "Not ready: keystore: not answering.\n")
 
 
+def test_the_gateways_own_sentences_are_said_where_it_has_some(run: Run, plane: type[ControlPlane]) -> None:
+    reasons = ["keystore: its lease has run out.", "listeners: the gateway is stopping."]
+    told = {"ready": False, "not_ready": reasons, "keystore": "not answering", "workers": {"serving": 0, "of": 2}}
+    plane.answers["/readyz"] = (503, told)
+    assert run("ready").stderr == f"Not ready: {' '.join(reasons)}\n"
+    plane.answers["/readyz"] = (200, {**told, "ready": True, "not_ready": [], "keystore": "fresh"})
+    assert run("ready").stderr == "Ready: keystore: fresh.\n"
+
+
 def test_a_process_that_answers_is_alive_whatever_is_not_ready(run: Run, plane: type[ControlPlane]) -> None:
     plane.answers["/readyz"] = (503, {"ready": False})
     assert run("ready", "--alive").exit_code == 0
