@@ -20,7 +20,7 @@ help: ## this list
 up: $(VENV)/.first-run ## install, then run the embedded store and the gateway in the foreground
 	@$(BIN)/nqgate up
 
-test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native $(VENV)/.sdks $(VENV)/.docs ## everything: format, lint, types, units, end to end against real stores
+test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native $(VENV)/.sdks ## everything: format, lint, types, units, end to end against real stores
 	@tools/check
 	@$(BIN)/python -m pytest -q -n auto --dist loadgroup -m "server or not server"
 	@echo "once more, on what is compiled:"
@@ -30,6 +30,15 @@ test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native $(VENV)/.sdks $(VENV)/.docs #
 check: $(VENV)/.dev ## format, lint, types and the tests that need no server, about a minute
 	@tools/check
 	@$(BIN)/python -m pytest -q -n 4 -m "not server" # many of these wait: more of them than cores
+
+docs: $(VENV)/.docs ## the papers as a site, in build/site; a link or anchor that leads nowhere is an error
+	@tools/site build/site
+
+screenshots: $(VENV)/.dev $(VENV)/.system ## the pictures of the console, anew, from the real one
+	@SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -q -m server tests/browser/test_pictures.py
+
+test: $(VENV)/.docs
+.PHONY: docs screenshots
 
 native: $(VENV)/.dev $(VENV)/.native ## compile the hot path into .venv/native (optional, needs a C compiler)
 
@@ -49,13 +58,7 @@ fuzz: $(VENV)/.dev ## every fuzz target, FUZZ_SECONDS (60) each, led by coverage
 	@for target in $(FUZZ); do echo "$$target …"; \
 	  $(BIN)/python -m tests.fuzz.run $$target -max_total_time=$(FUZZ_SECONDS) -verbosity=0 || exit 1; done
 
-docs: $(VENV)/.docs ## the papers as a site, in build/site; a link or anchor that leads nowhere is an error
-	@tools/site build/site
-
-screenshots: $(VENV)/.dev $(VENV)/.system ## the pictures of the console, anew, from the real one
-	@SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -q -m server tests/browser/test_pictures.py
-
-pin: ## rewrite the pinned requirement files from the ranges in pyproject.toml
+pin: ## rewrite the two pinned requirement files from the ranges in pyproject.toml
 	@tools/pin
 
 clean: ## remove the virtual environment and caches, never ./data
@@ -84,14 +87,14 @@ $(VENV)/.bench-system: $(BIN)/python tools/system-packages
 	@tools/system-packages bench
 	@touch $@
 
-$(VENV)/.native: $(VENV)/.dev tools/native setup.py $(wildcard gateway/*.py gateway/*/*.py keystore/*.py)
-	@tools/native $(VENV)
-	@touch $@
-
 $(VENV)/.docs: $(BIN)/python docs/site/requirements.txt
 	@echo "installing what builds the site into $(VENV)/docs (once) …"
 	@tools/venv $(PYTHON) $(VENV)/docs
 	@$(VENV)/docs/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r docs/site/requirements.txt
+	@touch $@
+
+$(VENV)/.native: $(VENV)/.dev tools/native setup.py $(wildcard gateway/*.py gateway/*/*.py keystore/*.py)
+	@tools/native $(VENV)
 	@touch $@
 
 $(VENV)/.sdks: $(BIN)/python tests/sdks/requirements.txt tests/sdks/js/package-lock.json
@@ -101,4 +104,4 @@ $(VENV)/.sdks: $(BIN)/python tests/sdks/requirements.txt tests/sdks/js/package-l
 	@PATH=$(CURDIR)/$(VENV)/sdks/bin:$$PATH npm ci --prefix tests/sdks/js --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
-.PHONY: help up test check native bench bench-scale guard soak fuzz docs screenshots pin clean
+.PHONY: help up test check native bench bench-scale guard soak fuzz pin clean
