@@ -16,12 +16,12 @@ COMPILED := tests/native tests/gateway/wire tests/keystore/test_directory*.py te
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 up: $(VENV)/.first-run ## install, then run the embedded store and the gateway in the foreground
 	@$(BIN)/nqgate up
 
-test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native $(VENV)/.sdks $(VENV)/.supply $(VENV)/.docs ## everything: format, lint, types, units, end to end against real stores
+test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native $(VENV)/.sdks $(VENV)/.supply ## everything: format, lint, types, units, end to end against real stores
 	@tools/check
 	@$(BIN)/python -m pytest -q -n auto --dist loadgroup -m "server or not server"
 	@echo "once more, on what is compiled:"
@@ -32,6 +32,15 @@ test: $(VENV)/.dev $(VENV)/.system $(VENV)/.native $(VENV)/.sdks $(VENV)/.supply
 check: $(VENV)/.dev ## format, lint, types and the tests that need no server, about a minute
 	@tools/check
 	@$(BIN)/python -m pytest -q -n 4 -m "not server" # many of these wait: more of them than cores
+
+docs: $(VENV)/.docs ## the papers as a site, in build/site; a link or anchor that leads nowhere is an error
+	@tools/site build/site
+
+screenshots: $(VENV)/.dev $(VENV)/.system ## the pictures of the console, anew, from the real one
+	@SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -q -m server tests/browser/test_pictures.py
+
+test: $(VENV)/.docs
+.PHONY: docs screenshots
 
 native: $(VENV)/.dev $(VENV)/.native ## compile the hot path into .venv/native (optional, needs a C compiler)
 
@@ -62,12 +71,6 @@ sbom: dist ## what an installation of that wheel consists of, as CycloneDX, into
 
 audit: $(VENV)/.supply ## known vulnerabilities of what is pinned; says so where the service cannot be asked
 	@tools/audit
-
-docs: $(VENV)/.docs ## the papers as a site, in build/site; a link or anchor that leads nowhere is an error
-	@tools/site build/site
-
-screenshots: $(VENV)/.dev $(VENV)/.system ## the pictures of the console, anew, from the real one
-	@SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -q -m server tests/browser/test_pictures.py
 
 pin: ## rewrite the pinned requirement files from the ranges in pyproject.toml
 	@tools/pin
@@ -112,6 +115,10 @@ $(VENV)/.docs: $(BIN)/python docs/site/requirements.txt
 	@echo "installing what builds the site into $(VENV)/docs (once) …"
 	@tools/venv $(PYTHON) $(VENV)/docs
 	@$(VENV)/docs/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r docs/site/requirements.txt
+	@touch $@
+
+$(VENV)/.native: $(VENV)/.dev tools/native setup.py $(wildcard gateway/*.py gateway/*/*.py keystore/*.py)
+	@tools/native $(VENV)
 	@touch $@
 
 $(VENV)/.sdks: $(BIN)/python tests/sdks/requirements.txt tests/sdks/js/package-lock.json

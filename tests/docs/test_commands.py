@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.page_run import PageRun, missing
 from tests.support.pages import PAGES, Block, blocks
+from tests.support.postgres import ADMIN, running
+from tests.support.server_process import LOOPBACK
 from tests.support.stores import Store, seaweedfs
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("docs")]
@@ -22,6 +24,7 @@ FROM_NOTHING = {
 }
 # These do to a gateway what the pages after them would feel. All others share one.
 ALONE = {"docs/how-to/back-up-and-restore.md", "docs/how-to/rotate-the-kek.md"}
+MANY_MACHINES = "docs/how-to/many-machines.md"  # has a PostgreSQL
 UP = Block("before", 0, "sh", "up", "make up\n")
 BUCKETS = "for bucket in photos letters backups; do aws --endpoint-url http://127.0.0.1:9000 s3 mb s3://$bucket; done\n"
 FIRST_TEN_MINUTES = Block("before", 0, "sh", "run", BUCKETS)
@@ -61,6 +64,22 @@ def test_a_page_that_begins_with_nothing_does_what_it_says(page: str, tmp_path: 
         _follow(typed, page)
 
 
+def test_the_page_of_many_machines_does_what_it_says_on_one(tmp_path: Path, store: Store) -> None:
+    """On three: tests/end_to_end/test_fleet.py."""
+    replaced = {
+        "https://store.example:443": store.endpoint,
+        "THE-STORES-KEY": store.access_key_id,
+        "/etc/nqgate": str(tmp_path),
+    }
+    with running() as postgres:
+        at = f"{LOOPBACK}:{postgres.port}"
+        replaced["nqgate:PASSWORD@db.example:5432"] = f"{ADMIN}:{postgres.password}@{at}"
+        server = {"PGHOST": LOOPBACK, "PGPORT": str(postgres.port), "PGUSER": ADMIN, "PGPASSWORD": postgres.password}
+        variables = {"STORE_SECRET": store.secret_access_key, **server}
+        with closing(PageRun(tmp_path, replaced, variables)) as typed:
+            _follow(typed, MANY_MACHINES)
+
+
 @pytest.mark.parametrize("page", sorted(ALONE))
 def test_a_page_with_a_gateway_of_its_own_does_what_it_says(page: str, tmp_path: Path) -> None:
     with closing(_up(tmp_path)) as typed:
@@ -68,7 +87,7 @@ def test_a_page_with_a_gateway_of_its_own_does_what_it_says(page: str, tmp_path:
         _follow(typed, page)
 
 
-@pytest.mark.parametrize("page", [page for page in RUN if page not in FROM_NOTHING | ALONE])
+@pytest.mark.parametrize("page", [page for page in RUN if page not in FROM_NOTHING | ALONE | {MANY_MACHINES}])
 def test_a_page_does_what_it_says(page: str, tmp_path: Path, shared: PageRun) -> None:
     with closing(PageRun(tmp_path, {}, VARIABLES, shared)) as typed:
         typed.run(A_KEY)

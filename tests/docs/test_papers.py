@@ -22,6 +22,13 @@ def test_a_file_that_is_named_is_there(paper: Path) -> None:
     assert not missing
 
 
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: str(paper.relative_to(ROOT)))
+def test_a_picture_in_light_and_dark_is_there(paper: Path) -> None:
+    """Sphinx looks at none of these: they are HTML."""
+    named = re.findall(r"""<(?:img|source)\b[^>]*\b(?:src|srcset)="([^"]+)\"""", paper.read_text())
+    assert not [one for one in named if not (paper.parent / one).exists()]
+
+
 def test_every_decision_is_listed() -> None:
     pages = {one.name for one in (ROOT / "docs/decisions").glob("*.md")} - {"README.md"}
     assert pages == set(re.findall(r"\]\(([\w-]+\.md)\)", (ROOT / "docs/decisions/README.md").read_text()))

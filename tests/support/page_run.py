@@ -112,6 +112,8 @@ class PageRun:
             self._export(self._pasted)
 
     def close(self) -> None:
+        for mounted in _mounts_below(self.folder):
+            subprocess.run(["fusermount", "-uz", mounted], check=False)
         while self._servers:
             server = self._servers.pop()
             server.send_signal(signal.SIGTERM)
@@ -169,6 +171,12 @@ def _expected(line: str) -> str:
         f'if told=$({command} 2>&1); then echo "$told"; echo {passed}; exit 99; fi; echo "$told"; '
         f"[[ $told == *{shlex.quote(words)}* ]] || {{ echo {silent}; exit 98; }}"
     )
+
+
+def _mounts_below(folder: Path) -> list[str]:
+    """What a page that failed in the middle left mounted there."""
+    places = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [place for place in places if place.startswith(f"{folder}/")]
 
 
 def missing(needs: str) -> bool:
