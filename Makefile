@@ -117,10 +117,6 @@ $(VENV)/.docs: $(BIN)/python docs/site/requirements.txt
 	@$(VENV)/docs/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r docs/site/requirements.txt
 	@touch $@
 
-$(VENV)/.native: $(VENV)/.dev tools/native setup.py $(wildcard gateway/*.py gateway/*/*.py keystore/*.py)
-	@tools/native $(VENV)
-	@touch $@
-
 $(VENV)/.sdks: $(BIN)/python tests/sdks/requirements.txt tests/sdks/js/package-lock.json
 	@echo "installing the clients of the SDK matrix into $(VENV)/sdks (once) …"
 	@tools/venv $(PYTHON) $(VENV)/sdks
