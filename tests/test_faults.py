@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
+
+from gateway.telemetry.metrics import METRICS, shown_name
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = ROOT / "docs" / "reference" / "faults.md"
+NUMBERS: Final = "## Which numbers show it"
 COLUMNS: Final = ("fault", "what clients get", "what is kept safe", "what the log says", "how it recovers", "held by")
 # What the gateway must survive, each with words that its line has.
 FAULTS: Final = {
@@ -33,13 +37,19 @@ FAULTS: Final = {
     "memory": "no memory is left",
     "killed worker": "a worker is killed",
     "killed PostgreSQL": "PostgreSQL is killed",
+    "connection storm": "a connection storm",
+    "slow heads": "heads that come a byte at a time",
+    "bad signatures": "bad signatures by the thousand",
+    "descriptors": "file descriptors run out",
+    "killed supervisor": "the supervisor is killed",
+    "a failed upgrade": "an upgrade cannot serve",
 }
 
 
 def rows() -> list[list[str]]:
-    """Of all tables, without their heads."""
+    """Of all tables of faults, without their heads."""
     found = []
-    for line in PAGE.read_text().splitlines():
+    for line in PAGE.read_text().partition(f"\n{NUMBERS}\n")[0].splitlines():
         if line.startswith("| "):
             cells = [cell.strip() for cell in line.strip("|").split("|")]
             if tuple(cells) != COLUMNS:
@@ -74,3 +84,14 @@ def test_every_test_of_a_fault_is_named_on_the_page() -> None:
     for path in (ROOT / "tests" / "end_to_end").glob("test_fault_*.py"):
         for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE):
             assert name in named, f"{path.name}: {name} has no line in docs/reference/faults.md"
+
+
+def test_every_metric_and_every_alert_on_the_page_is_there() -> None:
+    told = PAGE.read_text().partition(f"\n{NUMBERS}\n")[2]
+    metrics, alerts = set(re.findall(r"\bnqgate_\w+", told)), set(re.findall(r"\bNqgate\w+", told))
+    assert len(metrics) > 10
+    assert not metrics - {shown_name(metric) for metric in METRICS}
+    groups = yaml.safe_load((ROOT / "config" / "prometheus" / "rules.yml").read_text())["groups"]
+    rules = {rule.get("alert") for group in groups for rule in group["rules"]}
+    assert len(alerts) > 10
+    assert not alerts - rules

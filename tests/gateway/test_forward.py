@@ -293,6 +293,12 @@ def test_towards_another_address_it_is_what_would_have_been_planned_for_that(bod
     assert moved.towards(b"a:80", NOW).head == planned(authorized, len(body), here).head + body
 
 
+def test_towards_another_address_the_trace_goes_along() -> None:
+    authorized = admit("GET", "/aaa/k", {"traceparent": TRACEPARENT})
+    here = TARGET._replace(host_header=b"a:80", one_of_several=True)
+    assert headers(planned(authorized, target=here).towards(b"b:80", NOW))[b"traceparent"] == TRACEPARENT.encode()
+
+
 def test_a_store_with_one_address_keeps_nothing_to_sign_again() -> None:
     sent = planned(admit("GET", "/aaa/k"))
     assert (sent.host, sent._signing) == (b"", None)
