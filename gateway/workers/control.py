@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.config import Config, SettingsError
-from gateway.telemetry.slots import CONTROL, Slots
+from gateway.telemetry.slots import Slots
 from gateway.workers.link import Link, Message
 from gateway.workers.supervisor import LAST_MESSAGES, PAUSES, SETTLED, START_SECONDS, inherited_environment
 from keystore.errors import KeystoreUnavailable
@@ -100,12 +100,13 @@ class ControlPlane:
                 stdin=asyncio.subprocess.DEVNULL,
                 env=inherited_environment(),
             )
+        slot = self._slots.take()
         silent = asyncio.Event()
         link = self._link = Link(self._take, silent.set)
         await self._loop.create_connection(lambda: link, sock=ours)
-        self._send({"begin": True, "config": with_secrets(self._config), "slots": self._slots.file})
+        self._send({"begin": True, "config": with_secrets(self._config), "slots": self._slots.file, "slot": slot})
         await self._process.wait()
-        self._slots.give_back(CONTROL)
+        self._slots.give_back(slot)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_MESSAGES):
                 await silent.wait()
