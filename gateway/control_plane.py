@@ -60,9 +60,9 @@ async def _opened(settings: KeystoreSettings, ring: KekRing) -> AsyncIterator[Lo
             yield here
 
 
-def _numbers(stack: contextlib.AsyncExitStack, slots: tuple[int, int], acts: Acts) -> Callable[[], bytes]:
-    """What /metrics says, from now until the stack unwinds."""
-    file, number = slots
+def _numbers(stack: contextlib.AsyncExitStack, shared: tuple[int, int], acts: Acts) -> Callable[[], bytes]:
+    """What /metrics says, from now until the stack unwinds. `shared`: the file of all slots, and our own's number."""
+    file, number = shared
     slot, reader = Slot(file, number), SlotReader(file)
     stack.callback(slot.close)
     stack.callback(reader.close)
@@ -133,7 +133,7 @@ class Plane:
 
         return relayed
 
-    async def _serve(self, config: Config, slots: tuple[int, int]) -> None:
+    async def _serve(self, config: Config, shared: tuple[int, int]) -> None:
         configure_logs(config.log.level, config.log.format)
         tls = console_listener_context(config)
         ring = load_kek_ring(config.keystore.kek_file)
@@ -148,8 +148,8 @@ class Plane:
             watch = KekWatch(config.keystore.kek_file, ring, (use,), LOG.warning)
             await stack.enter_async_context(kek_watched(watch))
             acts = Acts(keystore, configured_policy(config), StoreList(config).fresh, config.keys.max_lifetime)
-            numbers = _numbers(stack, slots, acts)
-            door = Door(config, acts, keystore.store, self._readiness, lambda: rings[0], metrics=numbers)
+            read = _numbers(stack, shared, acts)
+            door = Door(config, acts, keystore.store, self._readiness, lambda: rings[0], metrics=read)
             app = build_app(door)
             await stack.enter_async_context(answering_relays(self._relay, self._relayed(acts, keystore.store)))
             runner = web.AppRunner(

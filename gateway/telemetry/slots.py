@@ -20,7 +20,7 @@ from gateway.telemetry.metrics import CELLS, GAUGES_AT
 
 SLOTS: Final = 512  # processes at once: more workers than processors, each twice while one takes another's place
 SUPERVISOR: Final = 0
-_FIRST: Final = 1  # of what the supervisor starts
+_FIRST: Final = 1  # of workers and control planes: one that ends and its successor have two
 _WIDTH: Final = 8
 _SLOT: Final = struct.Struct(f"{CELLS}Q")
 _MASK: Final = (1 << 64) - 1

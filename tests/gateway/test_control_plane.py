@@ -71,7 +71,7 @@ async def begun(begin: Message) -> AsyncIterator[Held]:
         process = await asyncio.create_subprocess_exec(*command, pass_fds=(*files, slots.file), env=environment)
         held = Held(process, listener.getsockname()[1])
     await asyncio.get_running_loop().create_connection(lambda: held.link, sock=ours)
-    held.link.send({**begin, "slots": slots.file})
+    held.link.send({**begin, "slots": slots.file, "slot": slots.take()})
     slots.close()
     try:
         yield held

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.console.measured import PlaneMeasures
 from gateway.telemetry.metrics import BY_NAME, SECONDS, place_of
-from gateway.telemetry.slots import CONTROL, Slot, SlotReader, Slots
+from gateway.telemetry.slots import Slot, SlotReader, Slots
 from keystore.access_key import RevokeReason
 from keystore.confirmation import Confirmation
 from tests.support.plane import OPERATOR, Plane
@@ -30,7 +30,7 @@ def numbers(slots: Slots) -> tuple[int, ...]:
 
 
 def test_a_confirmation_is_counted_with_its_time_at_once(slots: Slots) -> None:
-    slot = Slot(slots.file, CONTROL)
+    slot = Slot(slots.file, slots.take())
     measures = PlaneMeasures(slot)
     measures.confirmed(PROVEN)
     measures.confirmed(PROVEN._replace(confirmed=1, lapsed=1, took_ms=5100))

@@ -72,7 +72,7 @@ def test_when_all_are_taken_nobody_is_refused(slots: Slots) -> None:
 
 
 def test_a_gauge_is_never_below_0_and_a_number_may_run_over(slots: Slots) -> None:
-    slot = Slot(slots.file, 2)
+    slot = Slot(slots.file, slots.take())
     slot.put(GAUGES_AT, -5)
     slot.add(0, (1 << 64) + 3)
     slot.write()
@@ -96,7 +96,7 @@ def test_a_slot_given_back_after_the_end_harms_nobody() -> None:
 
 
 def _write_on(file: int, until: int) -> None:
-    slot = Slot(file, 2)
+    slot = Slot(file, 1)
     for turn in range(until):
         slot.cells[:] = [(turn % 2) * ((1 << 64) - 1)] * CELLS
         slot.write()
