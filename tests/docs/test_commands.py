@@ -42,8 +42,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def _up(folder: Path) -> PageRun:
     """Where the first ten minutes end."""
     page = PageRun(folder, {}, VARIABLES)
-    page.run(UP)
-    page.run(FIRST_TEN_MINUTES)
+    try:
+        page.run(UP)
+        page.run(FIRST_TEN_MINUTES)
+    except BaseException:
+        page.close()
+        raise
     return page
 
 

@@ -87,7 +87,8 @@ class PageRun:
             opened.write(self._as_typed(block.text) + "\n")
 
     def start(self, text: str) -> None:
-        """Leave it running, and go on when the gateway is ready."""
+        """Leave it running, and go on when the gateway is ready and has said what `up` says then."""
+        last = "Ctrl-C" if "nqgate up" in text else ""
         log = self.folder / f"server-{len(self._servers)}.log"
         with log.open("wb") as sink:
             # what it starts hears of the end too
@@ -101,7 +102,7 @@ class PageRun:
             )
         self._servers.append(server)
         limit = time.monotonic() + _READY_SECONDS
-        while not self._ready():
+        while not (self._ready() and last in log.read_text()):
             assert server.poll() is None, f"it ended with {server.returncode}:\n{log.read_text()}"
             assert time.monotonic() < limit, f"it is not ready:\n{log.read_text()}"
             time.sleep(0.1)
