@@ -51,8 +51,8 @@ class LimitsSettings(Section):
         ge=1,
         le=1_000_000,
         description="Requests under way at once, from when their signature held. Beyond, keys that have their share "
-        "are told SlowDown and others are let in, up to as many again. A few times upstream_connections: who waits for "
-        "one of those longer than upstream_wait_timeout has waited for nothing.",
+        "are told SlowDown and others are let in, up to as many again. A few times upstream_connections, and never "
+        "fewer: who waits for one of those longer than upstream_wait_timeout has waited for nothing.",
     )
     requests_per_access_key: int = Field(
         0, ge=0, le=1_000_000, description="Of these with one access key; 0 = its fair share when there are too many."

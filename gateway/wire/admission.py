@@ -53,8 +53,8 @@ class Admission:
     )
 
     def __init__(self, limits: Limits, trusted: Trusted) -> None:
-        self._wanted = limits.requests
-        self._ceiling = 2 * limits.requests
+        self._wanted = max(limits.requests, limits.upstream_connections)
+        self._ceiling = 2 * self._wanted
         self._per_access_key = limits.requests_per_access_key or _NO_LIMIT
         self._per_address = limits.requests_per_address or _NO_LIMIT
         self._refusals = limits.refusals_per_address or _NO_LIMIT

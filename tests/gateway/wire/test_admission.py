@@ -25,7 +25,7 @@ class Client:
 
 
 def admission(**changed: int) -> Admission:
-    limits = Limits(**(LimitsSettings().model_dump() | changed))
+    limits = Limits(**(LimitsSettings().model_dump() | {"upstream_connections": 1} | changed))
     return Admission(limits, read_trusted(["10.0.0.0/8"]))
 
 
@@ -69,6 +69,11 @@ def test_one_key_may_have_all_that_is_wanted_and_no_more() -> None:
     address = at.addresses.of("192.0.2.1")
     assert enter_all(at, GREEDY, address, 100) == 8
     assert (at.requests, address.requests) == (8, 8)
+
+
+def test_as_many_as_there_may_be_connections_to_the_store_are_always_wanted() -> None:
+    at = admission(requests=1, upstream_connections=20)
+    assert enter_all(at, GREEDY, at.addresses.of("192.0.2.1"), 100) == 20
 
 
 def test_another_key_gets_its_share_although_the_first_has_taken_everything() -> None:

@@ -42,7 +42,11 @@ def test_a_request_that_is_not_signed_well_never_counts(gateway: RunningEngine, 
 def test_more_requests_than_may_be_under_way_are_told_to_slow_down_and_their_bodies_are_not_read(
     upstream: RecordingUpstream,
 ) -> None:
-    with RunningEngine(upstream.port, requests=1) as gateway, gateway.connect() as first, gateway.connect() as second:
+    with (
+        RunningEngine(upstream.port, requests=1, upstream_connections=1) as gateway,
+        gateway.connect() as first,
+        gateway.connect() as second,
+    ):
         first.send(gateway.signer.head("PUT", "/bucket/k", body=b"body"))
         wait_until(lambda: held(gateway) == (1, 1))
         second.send(gateway.signer.head("PUT", "/bucket/k", body=b"body", unsigned=[("Expect", "100-continue")]))
