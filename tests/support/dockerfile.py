@@ -75,7 +75,7 @@ class Root:
     def run(self, command: Sequence[str], environment: dict[str, str], folder: str = "/") -> None:
         """AssertionError with its words when it fails."""
         words = self.entered(["sh", "-ec", f'cd {folder} && exec "$@"', "sh", *command])
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=900, check=False)
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=1800, check=False)
         assert done.returncode == 0, f"{' '.join(command)} → {done.returncode}\n{done.stdout}\n{done.stderr}"
 
     def copy(self, source: Path, target: str) -> None:
