@@ -102,7 +102,7 @@ def test_workers_that_stand_still_are_named_and_replaced(tmp_path: Path) -> None
         assert (told["workers"], told["listeners"]) == ({"serving": 0, "of": len(still)}, "not serving")
         assert told["not_ready"][0].startswith("workers: none of ")
         assert asked(gateway, "/healthz")[0] == 200
-        becomes(gateway, is_ready, 60.0)
+        becomes(gateway, lambda answer: answer[1]["workers"]["serving"] == len(still), 60.0)
         assert not set(still) & set(gateway.workers())
 
 
