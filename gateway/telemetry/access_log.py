@@ -74,34 +74,49 @@ class AccessLog:
         return f"{_local(second)},{fraction:03d} INFO    {LOGGER}: {request_id}{why} {' '.join(said)}\n"
 
     def _fields(self, record: RequestRecord, head: RequestHead | None, authorized: Authorized | None) -> list[str]:
-        """What there is to say, name and value of each."""
-        fields = _Fields(self._as_json)
-        fields.number("status", str(record.status))
-        fields.word("method", record.method.decode("latin-1"))
-        fields.word("operation", record.operation)
-        fields.word("access_key_id", record.access_key_id, MAX_ACCESS_KEY_ID)
-        if not record.access_key_id:
-            fields.word("claimed_access_key_id", record.claimed, MAX_ACCESS_KEY_ID)
-        fields.word("account", record.account if authorized is None else authorized.access_key.account)
-        fields.word("bucket", record.bucket)
-        if self._object_keys and authorized is not None:
-            fields.text("object_key", _readable(authorized.request.object_key), MAX_OBJECT_KEY)
-        fields.word("error", record.code)
-        if self._as_json:
-            fields.text("reason", record.reason, MAX_REASON)
-        fields.word("store_error", record.store_error)
+        """What there is to say, name and value of each. What is the same for many requests is put into words once."""
+        as_json = self._as_json
+        said = [_number(as_json, "status", record.status)]
+        add = said.append
+        if record.method:
+            add(_word(as_json, "method", record.method.decode("latin-1"), MAX_WORD))
+        if record.operation:
+            add(_word(as_json, "operation", record.operation, MAX_WORD))
+        if record.access_key_id:
+            add(_word(as_json, "access_key_id", record.access_key_id, MAX_ACCESS_KEY_ID))
+        elif record.claimed:
+            add(_word(as_json, "claimed_access_key_id", record.claimed, MAX_ACCESS_KEY_ID))
+        account = record.account if authorized is None else authorized.access_key.account
+        if account:
+            add(_word(as_json, "account", account, MAX_WORD))
+        if record.bucket:
+            add(_word(as_json, "bucket", record.bucket, MAX_WORD))
+        if self._object_keys and authorized is not None and authorized.request.object_key:
+            add(_named(as_json, "object_key", _bounded(_readable(authorized.request.object_key), MAX_OBJECT_KEY)))
+        if record.code:
+            add(_word(as_json, "error", record.code, MAX_WORD))
+        if as_json and record.reason:
+            add(_named(as_json, "reason", _bounded(record.reason, MAX_REASON)))
+        if record.store_error:
+            add(_word(as_json, "store_error", record.store_error, MAX_WORD))
         if record.end is not _WHOLE:
-            fields.word("end", "cut" if record.end is _CUT_OFF else "left")
-        fields.number("bytes_in", str(record.received))
-        fields.number("bytes_out", str(record.sent))
-        fields.number("duration_ms", f"{(record.ended - record.began) * 1000:.3f}")
+            add(_word(as_json, "end", "cut" if record.end is _CUT_OFF else "left", MAX_WORD))
+        add(_named(as_json, "bytes_in", str(record.received)))
+        add(_named(as_json, "bytes_out", str(record.sent)))
+        add(_named(as_json, "duration_ms", "%.3f" % ((record.ended - record.began) * 1000)))
         if record.replied and record.asked:
-            fields.number("store_ms", f"{max(record.replied - record.asked, 0.0) * 1000:.3f}")
-        fields.word("source", self._source(record, head, authorized))
+            add(_named(as_json, "store_ms", "%.3f" % (max(record.replied - record.asked, 0.0) * 1000)))
+        source = self._source(record, head, authorized)
+        if source:
+            add(_word(as_json, "source", source, MAX_WORD))
         if head is not None:
-            fields.text("user_agent", _readable(head.headers.get(b"user-agent", b"")), MAX_USER_AGENT)
-            fields.word("trace_id", _trace_id(head, authorized))
-        return fields.said
+            agent = head.headers.get(b"user-agent")
+            if agent:
+                add(_user_agent(as_json, agent))
+            trace = _trace_id(head, authorized)
+            if trace:
+                add(_word(as_json, "trace_id", trace, MAX_WORD))
+        return said
 
     def _source(self, record: RequestRecord, head: RequestHead | None, authorized: Authorized | None) -> str:
         if authorized is not None:
@@ -110,24 +125,25 @@ class AccessLog:
         return source_address(record.source, forwarded_for, self._trusted)
 
 
-class _Fields:
+def _named(as_json: bool, name: str, value: str) -> str:
+    return f'"{name}": {value}' if as_json else f"{name}={value}"
+
+
+@lru_cache(maxsize=64)
+def _number(as_json: bool, name: str, value: int) -> str:
+    return _named(as_json, name, str(value))
+
+
+@lru_cache(maxsize=4096)
+def _word(as_json: bool, name: str, value: str, most: int) -> str:
     """What is mostly a word of letters and digits stands bare in a line for people."""
+    bare = not as_json and len(value) <= most and _BARE(value) is not None
+    return _named(as_json, name, value if bare else _bounded(value, most))
 
-    def __init__(self, as_json: bool) -> None:
-        self.said: list[str] = []
-        self._as_json = as_json
 
-    def number(self, name: str, value: str) -> None:
-        self.said.append(f'"{name}": {value}' if self._as_json else f"{name}={value}")
-
-    def word(self, name: str, value: str, most: int = MAX_WORD) -> None:
-        if value:
-            bare = not self._as_json and len(value) <= most and _BARE(value) is not None
-            self.number(name, value if bare else _bounded(value, most))
-
-    def text(self, name: str, value: str, most: int) -> None:
-        if value:
-            self.number(name, _bounded(value, most))
+@lru_cache(maxsize=256)
+def _user_agent(as_json: bool, octets: bytes) -> str:
+    return _named(as_json, "user_agent", _bounded(_readable(octets), MAX_USER_AGENT))
 
 
 def _bounded(value: str, most: int) -> str:
@@ -148,7 +164,10 @@ def _trace_id(head: RequestHead, authorized: Authorized | None) -> str:
     """The one that goes on to the store, or would have."""
     if authorized is not None and authorized.request.trace:
         return authorized.request.trace[16:48].decode()
-    parent = read_traceparent(head.headers.get(b"traceparent"))
+    told = head.headers.get(b"traceparent")
+    if told is None:
+        return ""
+    parent = read_traceparent(told)
     return "" if parent is None else parent.trace_id.decode()
 
 
