@@ -308,7 +308,7 @@ async def test_known_records_are_bounded_by_the_buckets_they_name(
     directory: Directory, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weight = remembered.KEY_BYTES + 2 * remembered.GRANT_BYTES
-    directory._remembered._max_known = 2 * weight + 1
+    directory._remembered.max_known = 2 * weight + 1
     scope = SpecificBuckets((BucketGrant("photos"), BucketGrant("logs")))
     ids = [(await made(store, NewKey("default", "b", scope)))[0] for _ in range(5)]
     for access_key_id in ids:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.config import SettingsError
+from gateway.telemetry.slots import Slots
 from gateway.workers import hand as hands
 from gateway.workers.hand import Generation, Hand, House, inherited_environment
 from gateway.workers.keeper import Keeper
@@ -53,7 +54,7 @@ def house(side: Side, failed: Message | None = None) -> House:
         if "failed" in message:
             hand.failed = message
 
-    return House(side, "00", take)
+    return House(side, "00", Slots(), take, lambda: None)
 
 
 def runs(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
