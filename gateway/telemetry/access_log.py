@@ -30,6 +30,10 @@ _WORST: Final = 12  # characters that one takes at most, escaped: two surrogates
 _MORE: Final = "…"
 _BARE: Final = re.compile(r"[!#-<>-\[\]-~]+\Z").match  # printable, without blank, quote, equals and backslash
 _WHOLE, _CUT_OFF = End.WHOLE, End.CUT
+# A format specification costs 1,500 instructions where it is compiled; parts joined cost a tenth of that.
+_START: Final = '{"time": "'
+_LOGGER: Final = f'+00:00", "level": "info", "logger": "{LOGGER}", "request_id": "'
+_INFO: Final = f" INFO    {LOGGER}: "
 
 
 class AccessLog:
@@ -61,17 +65,18 @@ class AccessLog:
     def _line(self, record: RequestRecord, head: RequestHead | None, authorized: Authorized | None) -> str:
         at = self._clock()
         second = int(at)
-        fraction = int((at - second) * 1000)
-        said = self._fields(record, head, authorized)
+        fraction = _three(int((at - second) * 1000))
         request_id = record.request_id.decode()
+        said = self._fields(record, head, authorized)
         if self._as_json:
-            start = f'{{"time": "{_utc(second)}.{fraction:03d}+00:00", "level": "info", "logger": "{LOGGER}"'
-            return f'{start}, "request_id": "{request_id}", {", ".join(said)}}}\n'
-        why = ""
-        if record.reason:
-            became = "cut" if record.end is _CUT_OFF else "refused"
-            why = f" {became}: {_bounded(record.reason, MAX_REASON)[1:-1]};"
-        return f"{_local(second)},{fraction:03d} INFO    {LOGGER}: {request_id}{why} {' '.join(said)}\n"
+            moment: str = _utc(second)
+            return "".join([_START, moment, ".", fraction, _LOGGER, request_id, '", ', ", ".join(said), "}\n"])
+        local: str = _local(second)
+        if not record.reason:
+            return "".join([local, ",", fraction, _INFO, request_id, " ", " ".join(said), "\n"])
+        became = " cut: " if record.end is _CUT_OFF else " refused: "
+        why = _bounded(record.reason, MAX_REASON)[1:-1]
+        return "".join([local, ",", fraction, _INFO, request_id, became, why, "; ", " ".join(said), "\n"])
 
     def _fields(self, record: RequestRecord, head: RequestHead | None, authorized: Authorized | None) -> list[str]:
         """What there is to say, name and value of each. What is the same for many requests is put into words once."""
@@ -103,9 +108,9 @@ class AccessLog:
             add(_word(as_json, "end", "cut" if record.end is _CUT_OFF else "left", MAX_WORD))
         add(_named(as_json, "bytes_in", str(record.received)))
         add(_named(as_json, "bytes_out", str(record.sent)))
-        add(_named(as_json, "duration_ms", "%.3f" % ((record.ended - record.began) * 1000)))
+        add(_named(as_json, "duration_ms", _milliseconds(record.ended - record.began)))
         if record.replied and record.asked:
-            add(_named(as_json, "store_ms", "%.3f" % (max(record.replied - record.asked, 0.0) * 1000)))
+            add(_named(as_json, "store_ms", _milliseconds(max(record.replied - record.asked, 0.0))))
         source = self._source(record, head, authorized)
         if source:
             add(_word(as_json, "source", source, MAX_WORD))
@@ -123,6 +128,17 @@ class AccessLog:
             return authorized.request.source
         forwarded_for = None if head is None else head.headers.get(b"x-forwarded-for")
         return source_address(record.source, forwarded_for, self._trusted)
+
+
+def _three(number: int) -> str:
+    """Below 1000, with zeros before it."""
+    return str(1000 + number)[1:]
+
+
+def _milliseconds(seconds: float) -> str:
+    """To the microsecond."""
+    microseconds = int(seconds * 1_000_000 + 0.5)
+    return str(microseconds // 1000) + "." + _three(microseconds % 1000)
 
 
 def _named(as_json: bool, name: str, value: str) -> str:
