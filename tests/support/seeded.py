@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.cli import main as command
-from gateway.workers import supervisor, worker
+from gateway.workers import hand, supervisor, worker
 from keystore.directory import Directory
 from keystore.remembered import Remembered
 
@@ -78,5 +78,5 @@ if __name__ == "__main__":
         worker.main()
     else:
         supervisor.BEHIND = 3600.0  # type: ignore[misc]  # else it kills the worker that the bug leaves behind
-        supervisor.COMMAND[:] = [sys.executable, "-m", "tests.support.seeded", bug, AS_WORKER]
+        hand.COMMAND[:] = [sys.executable, "-m", "tests.support.seeded", bug, AS_WORKER]
         command.main()
