@@ -69,6 +69,7 @@ async def taking_orders(name: str, orders: Orders) -> AsyncIterator[None]:
         yield
     finally:
         listener.close()
+        await asyncio.sleep(0)  # who was accepted just now is in good hands, and closed
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
 

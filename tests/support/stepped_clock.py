@@ -38,8 +38,8 @@ if __name__ == "__main__":
             control_plane.main()
     else:
         from gateway.cli import main as command
-        from gateway.workers import control, supervisor
+        from gateway.workers import control, hand
 
-        for owner, module in ((supervisor, "worker"), (control, "control")):
+        for owner, module in ((hand, "worker"), (control, "control")):
             owner.COMMAND[:] = [sys.executable, "-m", "tests.support.stepped_clock", told, AS + module]
         command.main()
