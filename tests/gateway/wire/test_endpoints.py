@@ -2,8 +2,12 @@
 
 from typing import Any, cast
 
+import pytest
+
 from gateway.wire.endpoints import FAILURES, LONGEST_PAUSE, Address, Endpoint, Waited, least_busy, next_to_try
 from gateway.wire.upstream import UpstreamConnection
+
+pytestmark = pytest.mark.interpreted  # its pool inherits from a class that is compiled
 
 
 class Pool(Waited):
