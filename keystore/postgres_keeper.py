@@ -89,8 +89,8 @@ class PostgresKeeper:
         return lease.fresh(self._word, self.applied, self._clock_ms())
 
     def lease_left(self) -> float:
-        """Seconds for which what it knows is proven; not above 0 when that has run out."""
-        return (lease.expiry_of(self._word) - self._clock_ms()) / 1000
+        """Seconds for which what it knows is proven; 0 when that has run out."""
+        return max(0, lease.expiry_of(self._word) - self._clock_ms()) / 1000
 
     async def ready(self) -> None:
         """Return when the first proof has been had."""

@@ -112,7 +112,7 @@ class WorkerMeasures:
 
 
 class KeystoreState(NamedTuple):
-    """As the supervisor knows it. `lease_left`: seconds, not above 0 when it has run out; None where there is none."""
+    """As the supervisor knows it. `lease_left`: seconds, 0 when it has run out; None where there is none."""
 
     fresh: Callable[[], bool]
     applied: Callable[[], int]

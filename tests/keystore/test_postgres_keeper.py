@@ -57,6 +57,13 @@ async def test_the_first_word_is_good_for_nobody_and_the_first_proof_makes_it_go
     assert 0 < host.keeper.lease_left() <= lease.serve_ms(LEASE_MS) / 1000
 
 
+async def test_nothing_is_left_of_a_lease_however_long_it_has_run_out(house: House) -> None:
+    host = await house.add()
+    host.keeper._word = lease.NEVER
+    assert not host.keeper.fresh()
+    assert host.keeper.lease_left() == 0
+
+
 async def test_a_change_lies_in_the_ring_before_the_word_tells_of_it(house: House) -> None:
     host = await house.add()
     for _ in range(3):
