@@ -5,7 +5,6 @@ import hashlib
 import os
 import random
 import signal
-import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,8 +15,7 @@ from typing import Final
 from bench.soak.ledger import Version
 from bench.soak.run import BROKEN, BUCKET, Run
 from tests.support.gateway_process import IssuedKey
-from tests.support.raw_client import UNSIGNED_PAYLOAD, RawConnection, RawReply
-from tests.support.server_process import LOOPBACK
+from tests.support.raw_client import UNSIGNED_PAYLOAD, FromAddress, RawReply
 
 KIB: Final = 1024
 MIB: Final = 1 << 20
@@ -27,23 +25,6 @@ SLOW_BLOCK: Final = 64 * KIB
 UPLOAD: Final = 3 * MIB
 DRIPPING: Final = 10  # connections
 USE_SECONDS: Final = 2.0  # of a key, before it is revoked and after
-
-
-class FromAddress(RawConnection):
-    """To the gateway's port on loopback, from another address of it."""
-
-    def __init__(self, port: int, source: str, *, timeout: float = 60.0, receive_buffer: int | None = None) -> None:
-        self.socket = socket.socket()
-        if receive_buffer is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(timeout)
-        self._ahead = bytearray()
-        try:
-            self.socket.bind((source, 0))
-            self.socket.connect((LOOPBACK, port))
-        except OSError:
-            self.socket.close()
-            raise
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Final, Literal
 from gateway.authorize import Authorized
 from gateway.s3.request import RequestHead
 from gateway.source import Trusted, source_address
+from gateway.telemetry.request_log import local_time
 from gateway.telemetry.request_record import End, RequestRecord
 from gateway.trace_context import read_traceparent
 
@@ -71,7 +72,7 @@ class AccessLog:
         if self._as_json:
             moment: str = _utc(second)
             return "".join([_START, moment, ".", fraction, _LOGGER, request_id, '", ', ", ".join(said), "}\n"])
-        local: str = _local(second)
+        local: str = local_time(second)
         if not record.reason:
             return "".join([local, ",", fraction, _INFO, request_id, " ", " ".join(said), "\n"])
         became = " cut: " if record.end is _CUT_OFF else " refused: "
@@ -190,8 +191,3 @@ def _trace_id(head: RequestHead, authorized: Authorized | None) -> str:
 @lru_cache(maxsize=4)
 def _utc(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-
-
-@lru_cache(maxsize=4)
-def _local(second: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))

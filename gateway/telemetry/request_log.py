@@ -87,9 +87,10 @@ def _as_text(at: float, message: str) -> str:
     second = int(at)
     if not message.isprintable():
         message = " ".join(message.splitlines())
-    return f"{_shown(second)},{int((at - second) * 1000):03d} INFO    {_LOGGER}: {message}\n"
+    return f"{local_time(second)},{int((at - second) * 1000):03d} INFO    {_LOGGER}: {message}\n"
 
 
 @lru_cache(maxsize=4)
-def _shown(second: int) -> str:
+def local_time(second: int) -> str:
+    """As `logging` begins a line; `second`: Unix time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))

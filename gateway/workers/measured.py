@@ -57,6 +57,16 @@ class _Counted:
         self._told = value
 
 
+def _look(number: int, usage: OwnUsage, write: Callable[[], None]) -> None:
+    """One that fails is logged, and the next is tried."""
+    try:
+        if number % SELDOM == 0:
+            usage.measure()
+        write()
+    except Exception:
+        LOG.exception("measuring failed")
+
+
 class WorkerMeasures:
     """Of one worker. `applied`: the last change of the keystore that it knows."""
 
@@ -79,12 +89,7 @@ class WorkerMeasures:
             asked = monotonic()
             await asyncio.sleep(EVERY)
             observe(self._slot, "nqgate_loop_lag_seconds", max(0.0, monotonic() - asked - EVERY))
-            try:
-                if looks % SELDOM == 0:
-                    self._usage.measure()
-                self.write()
-            except Exception:
-                LOG.exception("measuring failed")
+            _look(looks, self._usage, self.write)
             looks += 1
 
     def write(self) -> None:
@@ -152,12 +157,7 @@ class SupervisorMeasures:
         """Until cancelled."""
         looks = 0
         while True:
-            try:
-                if looks % SELDOM == 0:
-                    self._usage.measure()
-                self.write()
-            except Exception:
-                LOG.exception("measuring failed")
+            _look(looks, self._usage, self.write)
             looks += 1
             await asyncio.sleep(EVERY)
 

@@ -2,34 +2,17 @@
 
 import contextlib
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.support.gateway_process import Gateway
-from tests.support.raw_client import RawConnection, Signer
-from tests.support.server_process import LOOPBACK
+from tests.support.raw_client import FromAddress, Signer
 from tests.support.sockets import family
 
 ATTACKER = "127.0.3.1"  # every address of 127.0.0.0/8 is this machine
 HONEST = "127.0.3.2"
-
-
-class FromAddress(RawConnection):
-    """To a port on loopback, from another address of it."""
-
-    def __init__(self, port: int, source: str, *, timeout: float = 30.0) -> None:
-        self.socket = socket.socket()
-        self.socket.settimeout(timeout)
-        self._ahead = bytearray()
-        try:
-            self.socket.bind((source, 0))
-            self.socket.connect((LOOPBACK, port))
-        except OSError:
-            self.socket.close()
-            raise
 
 
 @contextlib.contextmanager

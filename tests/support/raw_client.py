@@ -19,10 +19,13 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from tests.support.server_process import LOOPBACK
+
 REGION = "us-east-1"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 READ_SIZE = 65_536
 TIMEOUT = 15.0
+BESIDE_MANY = 60.0  # seconds for one of hundreds of clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +212,25 @@ class UnixConnection(RawConnection):
         self.socket.settimeout(timeout)
         try:
             self.socket.connect(str(path))
+        except OSError:
+            self.socket.close()
+            raise
+        self._ahead = bytearray()
+
+
+class FromAddress(RawConnection):
+    """The same to a port on loopback, from another address of it. `receive_buffer`: bytes, the system's when None."""
+
+    def __init__(
+        self, port: int, source: str, *, timeout: float = BESIDE_MANY, receive_buffer: int | None = None
+    ) -> None:
+        self.socket = socket.socket()
+        if receive_buffer is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(timeout)
+        try:
+            self.socket.bind((source, 0))
+            self.socket.connect((LOOPBACK, port))
         except OSError:
             self.socket.close()
             raise

@@ -1,23 +1,12 @@
 """One observation at a time."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from gateway.telemetry.histogram import observe
 from gateway.telemetry.metrics import BY_NAME, LAG, place_of
-from gateway.telemetry.slots import Slot, Slots
+from gateway.telemetry.slots import Slot
 
 NAME = "nqgate_loop_lag_seconds"
-
-
-@pytest.fixture
-def slot() -> Iterator[Slot]:
-    slots = Slots()
-    made = Slot(slots.file, 2)
-    yield made
-    made.close()
-    slots.close()
 
 
 @pytest.mark.parametrize(("value", "bucket"), [(0.0, 0), (LAG[0], 0), (LAG[0] * 1.01, 1), (LAG[-1] * 2, len(LAG))])

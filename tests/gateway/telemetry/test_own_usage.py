@@ -1,23 +1,13 @@
 """What a process says it takes is what the machine says."""
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
 from gateway.telemetry import own_usage
 from gateway.telemetry.metrics import place_of
 from gateway.telemetry.own_usage import OwnUsage, open_files
-from gateway.telemetry.slots import Slot, Slots
-
-
-@pytest.fixture
-def slot() -> Iterator[Slot]:
-    slots = Slots()
-    made = Slot(slots.file, 2)
-    yield made
-    made.close()
-    slots.close()
+from gateway.telemetry.slots import Slot
 
 
 def test_open_files_are_counted() -> None:

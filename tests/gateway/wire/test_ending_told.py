@@ -32,6 +32,12 @@ LARGE = random.Random(3).randbytes(3 << 20)
 NO_SUCH_KEY = b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code><Message>m</Message></Error>"
 
 
+def half(exchange: Exchange) -> None:
+    """500 bytes of 1000, and the connection stays."""
+    exchange.send(ok(b"x" * 1000)[:-500])
+    exchange.wait_for_end()
+
+
 class Told:
     """What the engine told, in order."""
 
@@ -319,10 +325,6 @@ def test_an_early_answer_of_the_store_is_told_once(
 def test_a_client_that_leaves_is_told(
     gateway: RunningEngine, upstream: RecordingUpstream, told: Told, *, answered: bool
 ) -> None:
-    def half(exchange: Exchange) -> None:
-        exchange.send(ok(b"x" * 1000)[:-500])
-        exchange.wait_for_end()
-
     upstream.script = half if answered else never_answers
     with gateway.connect() as client:
         client.send(gateway.signer.head("GET", "/bucket/k"))
@@ -339,10 +341,6 @@ def test_a_client_that_leaves_is_told(
 def test_a_request_that_a_revocation_ends_is_told_with_why(
     gateway: RunningEngine, upstream: RecordingUpstream, told: Told, *, answered: bool
 ) -> None:
-    def half(exchange: Exchange) -> None:
-        exchange.send(ok(b"x" * 1000)[:-500])
-        exchange.wait_for_end()
-
     upstream.script = half if answered else never_answers
     with gateway.connect() as client:
         client.send(gateway.signer.head("GET", "/bucket/k"))
