@@ -142,3 +142,33 @@ def test_a_menu_opens_and_closes_by_key_and_gives_the_focus_back(tab: Tab, conso
     page.keyboard.press("Escape")
     expect(page.locator("#dialog")).not_to_be_visible()
     expect(opener).to_be_focused()
+
+
+def test_a_press_beside_an_open_menu_closes_it_and_does_nothing_else(tab: Tab, console: Console) -> None:
+    """It covers buttons of the rows below, some by half: none of them is to be hit by who means the menu."""
+    account, token = console.account()
+    others = [console.key(f"other {number}", account=account).access_key_id for number in range(4)]
+    issued = console.key("menu", account=account)
+    page = console.sign_in(tab, token)
+    menu = row(page, issued.access_key_id).locator("details.menu")
+    revoke = row(page, others[0]).locator("a.revoke")
+    menu.locator("summary").click()
+    expect(menu).to_have_attribute("open", "")
+    expect(page.locator("tr[inert]")).to_have_count(len(others))
+    revoke.click(force=True)
+    expect(menu).not_to_have_attribute("open", "")
+    expect(page.locator("tr[inert]")).to_have_count(0)
+    expect(page.locator("#dialog")).not_to_be_visible()
+    revoke.click()
+    expect(page.locator("#dialog #revoke-form")).to_be_visible()
+
+
+def test_a_menu_closes_when_the_focus_leaves_it(tab: Tab, console: Console) -> None:
+    issued = console.key("menu")
+    page = console.sign_in(tab)
+    menu = row(page, issued.access_key_id).locator("details.menu")
+    _tab_to(page, menu.locator("summary"))
+    page.keyboard.press("Enter")
+    expect(menu).to_have_attribute("open", "")
+    page.keyboard.press("Shift+Tab")
+    expect(menu).not_to_have_attribute("open", "")

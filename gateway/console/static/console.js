@@ -93,6 +93,18 @@ dialog?.addEventListener("close", () => {
   dialog.replaceChildren();
 });
 
+// While a row's menu is open the other rows are out of reach: it covers their buttons, some of them by half.
+document.addEventListener("toggle", (event) => {
+  const menu = event.target;
+  const own = menu.matches("details.menu") && menu.closest("tr");
+  if (own) for (const row of own.parentElement.rows) row.inert = menu.open && row !== own;
+}, true);
+
+document.addEventListener("focusout", (event) => {
+  const menu = event.target.closest("details.menu[open]");
+  if (menu && event.relatedTarget && !menu.contains(event.relatedTarget)) menu.removeAttribute("open");
+});
+
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   const menu = document.querySelector("details.menu[open]");
