@@ -22,6 +22,7 @@ from gateway.workers.control import ControlPlane
 from gateway.workers.hand import Generation
 from gateway.workers.keeper import Keeper
 from gateway.workers.link import Message
+from gateway.workers.measured import Reloads
 from gateway.workers.share import processors
 from gateway.workers.supervisor import GRACE, Supervisor
 from keystore.derived import UpstreamCredential
@@ -40,6 +41,7 @@ class Running(NamedTuple):
     listening: Listening
     console: Listening
     watch: KekWatch
+    reloads: Reloads
 
 
 def generation_of(keystore: Opened, settled: Settled, *, shared: bool) -> Generation:
@@ -82,10 +84,12 @@ class Reloading:
             try:
                 changes, replaced = await self._reload(restart_workers=restart_workers)
             except (SettingsError, KeystoreError, OSError) as error:
+                self._running.reloads.count(refused=True)
                 LOG.error("nothing was reloaded, and what was in force stays so: %s", error)
                 return {"error": str(error), "kind": _kind(error)}
             finally:
                 self._told.ready("serving")
+        self._running.reloads.count(refused=False)
         took_ms = round((time.monotonic() - began) * 1000)
         answer = {
             "applied": list(changes.applied),

@@ -32,7 +32,7 @@ from gateway.sd_notify import ServiceManager
 from gateway.settled import settle
 from gateway.telemetry.slots import SUPERVISOR, Slot
 from gateway.workers.control import ControlPlane
-from gateway.workers.measured import KeystoreState, SupervisorMeasures
+from gateway.workers.measured import KeystoreState, Reloads, SupervisorMeasures
 from gateway.workers.relaying import relay_listener, relay_name
 from gateway.workers.scan import Scan
 from gateway.workers.sides import SideHere
@@ -68,13 +68,17 @@ def _seen(keystore: Opened, workers: Supervisor, scan: Scan) -> Seen:
     return Seen(keystore.fresh(), keystore.lease_left(), serving, of, workers.draining, scan.state, store)
 
 
-def _measured(stack: contextlib.AsyncExitStack, keystore: Opened, workers: Supervisor, control: ControlPlane) -> None:
-    """From now on, until the stack unwinds."""
+def _measured(
+    stack: contextlib.AsyncExitStack, keystore: Opened, workers: Supervisor, control: ControlPlane
+) -> Reloads:
+    """From now on, until the stack unwinds. → where reloads are counted."""
+    reloads = Reloads()
     slot = Slot(workers.slots.file, SUPERVISOR)
     stack.callback(slot.close)
     state = KeystoreState(keystore.fresh, keystore.side.applied, keystore.lease_left)
-    measures = SupervisorMeasures(slot, state, workers, control)
+    measures = SupervisorMeasures(slot, state, workers, control, reloads)
     stack.push_async_callback(cancelled, asyncio.get_running_loop().create_task(measures.run()))
+    return reloads
 
 
 async def _handed(config: Config, started: Started) -> tuple[Handed, Predecessor | None]:
@@ -154,13 +158,13 @@ async def serve(config: Config, started: Started = Started()) -> int:  # noqa: B
         stack.callback(loop.create_task(health.run()).cancel)
         control = ControlPlane(relay, console.groups[0], health.tell, workers.slots)
         stack.push_async_callback(control.stop)
-        _measured(stack, keystore, workers, control)
+        reloads = _measured(stack, keystore, workers, control)
         await workers.start(generation, listening.places(generation.workers))
         await control.start(config)
         stack.push_async_callback(cancelled, loop.create_task(scan.run()))
         bound = _bound_addresses(config, listening, console)
         LOG.info("serving S3 on %s, console, REST and health on %s", bound.s3, bound.console)
-        running = Running(keystore, workers, control, listening, console, watch)
+        running = Running(keystore, workers, control, listening, console, watch, reloads)
         reloading = Reloading(running, settled, started.config_file, told, stop)
         if before is not None:
             await asyncio.to_thread(_take, before)

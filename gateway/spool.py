@@ -12,19 +12,19 @@ from gateway.s3.errors import Code, S3Error
 
 
 class Budget:
-    """`total` bytes for all requests together. `taken`: what is in use."""
+    """`total` bytes for all requests together. `taken`: what is in use. `spent`: what is said when no more is left."""
 
-    __slots__ = ("_total", "_what", "taken")
+    __slots__ = ("_spent", "_total", "taken")
 
-    def __init__(self, total: int, what: str) -> None:
+    def __init__(self, total: int, spent: str) -> None:
         self._total = total
-        self._what = what
+        self._spent = spent
         self.taken = 0
 
     def take(self, size: int) -> None:
         """S3Error SLOW_DOWN when that is more than is left."""
         if self.taken + size > self._total:
-            raise S3Error(Code.SLOW_DOWN, f"{self._what} is spent", retry_after=1)
+            raise S3Error(Code.SLOW_DOWN, self._spent, retry_after=1)
         self.taken += size
 
     def give_back(self, size: int) -> None:

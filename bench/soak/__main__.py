@@ -8,6 +8,7 @@ import hashlib
 import json
 import random
 import secrets
+import shutil
 import sys
 import tempfile
 import threading
@@ -31,6 +32,8 @@ from tests.support.gateway_process import Gateway
 from tests.support.stores import Store, seaweedfs
 
 CLIENTS: Final = 3
+ROOM: Final = 3_000_000_000  # bytes: SeaweedFS takes no more below a hundredth of the disk
+WRITTEN: Final = 12_000_000  # bytes a second that the store's files grow by, overwritten or not
 SETTLE: Final = 10.0  # seconds: idle connections to the store are closed after five
 SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "workers": {"count": 2},
@@ -53,6 +56,7 @@ def _measure(options: Options) -> None:
 def _soak(options: Options) -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nqgate-soak-")))
+        check_room(shutil.disk_usage(folder).free, options.seconds)
         for name in ("store", "gateway", "spool"):
             (folder / name).mkdir()
         store = stack.enter_context(seaweedfs(folder / "store"))
@@ -65,6 +69,16 @@ def _soak(options: Options) -> None:
         compared = run.ledger.hold_against(_found(direct))
         rows = judged(samples, rest, run.acts + 2) + _more_rows(run, compared, folder, samples)
     _report(run, rows, samples, rest, options)
+
+
+def check_room(free: int, seconds: float) -> None:
+    """BenchError for a disk that would be full before the end: a store without room refuses, and that is no fault."""
+    wanted = ROOM + int(WRITTEN * seconds)
+    if free < wanted:
+        raise BenchError(
+            f"{wanted / 1e9:.0f} GB of disk are needed in {tempfile.gettempdir()}, and {free / 1e9:.0f} are free: make "
+            "room, choose another folder with TMPDIR, or a shorter run with SOAK_MINUTES"
+        )
 
 
 def _seed(run: Run, direct: Any) -> Version:

@@ -14,16 +14,18 @@ KIB: Final = 1024
 MIB: Final = 1 << 20
 OBJECTS: Final = 40  # under one prefix
 PART: Final = 5 * MIB
+LARGEST: Final = 100 * KIB  # of those that are not large
+# How often each, beside the others. Large ones are few: a store frees late what was overwritten.
 ACTS: Final = {
-    "put": 30,
-    "get": 36,
-    "list": 8,
-    "delete": 8,
-    "presigned_get": 6,
-    "presigned_put": 4,
-    "put_large": 4,
-    "multipart": 2,
-    "multipart_aborted": 2,
+    "put": 600,
+    "get": 720,
+    "list": 160,
+    "delete": 160,
+    "presigned_get": 120,
+    "presigned_put": 80,
+    "put_large": 6,
+    "multipart": 3,
+    "multipart_aborted": 3,
 }
 
 
@@ -51,7 +53,7 @@ class Honest:
     # ---- writing ----
 
     def _put(self, object_key: str, size: int | None = None, kind: str = "PUT") -> None:
-        body, version = self._body(self._random.randrange(200 * KIB) if size is None else size)
+        body, version = self._body(self._random.randrange(LARGEST) if size is None else size)
         self._run.ledger.begin(object_key, version)
         send = self._client.put_object
         if self._run.ask(kind, lambda: send(Bucket=BUCKET, Key=object_key, Body=body)) is not None:

@@ -45,11 +45,25 @@ REASON: Final = (
     "store",
     "internal",
 )
+LIMIT: Final = (
+    "requests",
+    "requests_per_access_key",
+    "requests_per_address",
+    "refusals_per_address",
+    "connections",
+    "connections_per_address",
+    "upstream_connections",
+    "buffer_total",
+    "spool_total",
+    OTHER,
+)
 POOL: Final = ("busy", "idle", "opening")
+RELOADED: Final = ("done", "refused")
 PROVEN: Final = ("yes", "no")
 PROCESS: Final = ("worker", "supervisor", "control")
 WORKER: Final = ("ready", "starting")
 
+LIMITS: Final = "limits."  # of the configuration
 CLIENT_STALLED: Final = "the client took no more of the reply"
 _REASONS: Final[dict[str, str]] = {
     Code.SIGNATURE_DOES_NOT_MATCH.wire_name: "signature",
@@ -81,6 +95,12 @@ def reason_of(code: str, told: str) -> str:
     if code == Code.SERVICE_UNAVAILABLE.wire_name and "keystore" in told:
         return "keystore"
     return _REASONS.get(code, "request")
+
+
+def limit_of(told: str) -> str:
+    """Which limit was reached, as one of LIMIT. `told`: what the operator's log says of it, and ends with its name."""
+    name = told.rpartition(LIMITS)[2]
+    return name if name in LIMIT else OTHER
 
 
 def group_of(operation: str) -> str:
@@ -179,6 +199,13 @@ METRICS: Final = (
         (("reason", REASON),),
     ),
     Metric(
+        "nqgate_limited",
+        Kind.COUNTER,
+        "Requests that were told to slow down, by the setting of [limits] that was reached. other: the disk under the "
+        "spool, or the memory of the process.",
+        (("limit", LIMIT),),
+    ),
+    Metric(
         "nqgate_request_seconds",
         Kind.HISTOGRAM,
         "From a request's head being here to its reply being written, by group of operations; uploads and downloads "
@@ -233,6 +260,13 @@ METRICS: Final = (
     Metric("nqgate_worker_restarts", Kind.COUNTER, "Workers that ended unasked and were replaced."),
     Metric("nqgate_control_plane_restarts", Kind.COUNTER, "Times that the control plane ended and was started again."),
     Metric(
+        "nqgate_reloads",
+        Kind.COUNTER,
+        "Times that configuration, certificates, KEKs and the store's secret were to be read again. refused: what "
+        "was read cannot be served with, and what was in force stayed so.",
+        (("outcome", RELOADED),),
+    ),
+    Metric(
         "nqgate_cpu_seconds",
         Kind.COUNTER,
         "Processor time, by kind of process.",
@@ -253,12 +287,23 @@ METRICS: Final = (
     Metric(
         "nqgate_upstream_unreachable_workers", Kind.GAUGE, "Workers whose last attempt to connect to the store failed."
     ),
+    Metric("nqgate_upstream_addresses", Kind.MOST, "Addresses of the store: its endpoints, or what DNS names."),
+    Metric(
+        "nqgate_upstream_addresses_aside",
+        Kind.MOST,
+        "Those of them that fail, and get no requests until they answer again; of the worker that has most of them.",
+    ),
     Metric("nqgate_body_memory_bytes", Kind.GAUGE, "Memory that bodies hold."),
     Metric("nqgate_body_memory_limit_bytes", Kind.GAUGE, "Memory that bodies may hold: [limits] buffer_total."),
     Metric("nqgate_spool_bytes", Kind.GAUGE, "Bytes of bodies that wait in files."),
     Metric("nqgate_spool_limit_bytes", Kind.GAUGE, "Bytes of bodies that may wait in files: [limits] spool_total."),
     Metric("nqgate_worker_change", Kind.LEAST, "The last change of the keystore that every worker has applied."),
     Metric("nqgate_workers", Kind.GAUGE, "Workers, by state.", (("state", WORKER),)),
+    Metric(
+        "nqgate_reload_refused",
+        Kind.GAUGE,
+        "1 while what the last reload read is not in force, because it was refused: a restart would fail over it.",
+    ),
     Metric("nqgate_keystore_change", Kind.GAUGE, "The last change of the keystore that the supervisor knows of."),
     Metric("nqgate_keystore_fresh", Kind.GAUGE, "1 while what is known of the keystore is proven to be the truth."),
     Metric(

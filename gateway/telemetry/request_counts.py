@@ -10,6 +10,7 @@ from gateway.telemetry.metrics import (
     BY,
     CODE,
     GROUP,
+    LIMIT,
     NO_OPERATION,
     OPERATION,
     OTHER,
@@ -17,6 +18,7 @@ from gateway.telemetry.metrics import (
     REASON,
     SECONDS,
     group_of,
+    limit_of,
     reason_of,
 )
 from gateway.telemetry.request_record import End, RequestRecord
@@ -43,13 +45,14 @@ class _Places:
 class RequestCounts:
     """`cells`: of a `Slot`; `count` is what the engine tells of each request's end."""
 
-    __slots__ = ("_bounds", "_cells", "_codes", "_places", "_reasons")
+    __slots__ = ("_bounds", "_cells", "_codes", "_limits", "_places", "_reasons")
 
     def __init__(self, cells: list[int]) -> None:
         self._cells = cells
         self._bounds = list(SECONDS)
         self._places = {operation: _Places(operation) for operation in OPERATION}
         self._codes = {code: PLACE["nqgate_errors"] + number * len(BY) for number, code in enumerate(CODE)}
+        self._limits = {limit: PLACE["nqgate_limited"] + number for number, limit in enumerate(LIMIT)}
         self._reasons = {reason: PLACE["nqgate_refusals"] + number for number, reason in enumerate(REASON)}
 
     def count(self, record: RequestRecord) -> None:
@@ -89,4 +92,7 @@ class RequestCounts:
             place = self._codes.get(code, self._codes[OTHER])
             cells[place + int(record.from_store)] += 1
         if not record.from_store or record.end is _CUT:
-            cells[self._reasons[reason_of(code, record.reason)]] += 1
+            reason = reason_of(code, record.reason)
+            cells[self._reasons[reason]] += 1
+            if reason == "limits":
+                cells[self._limits[limit_of(record.reason)]] += 1

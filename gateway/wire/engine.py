@@ -103,8 +103,9 @@ class Engine:
         self.tally = Tally()
         self.uploads = self.tally.uploads
         self.refusals = Refusals()
-        self.memory = Budget(limits.buffer_total, "the memory for bodies")
-        self.spool_room = SpoolRoom(self.memory, Budget(limits.spool_total, "the spool"), limits.spool_dir)
+        self.memory = Budget(limits.buffer_total, "the memory for bodies is spent: limits.buffer_total")
+        files = Budget(limits.spool_total, "the spool is spent: limits.spool_total")
+        self.spool_room = SpoolRoom(self.memory, files, limits.spool_dir)
         self.on_ended: tuple[OnEnded, ...] = ()
         self._descriptors = Descriptors()
         self.admission = Admission(limits, rules.trusted_proxies)

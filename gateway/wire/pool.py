@@ -19,6 +19,7 @@ from gateway.wire.turn import Turn
 from gateway.wire.upstream import ConnectionOwner, UpstreamConnection, UpstreamUser
 
 BACKLOG_PAUSE: Final = 0.01  # seconds
+BUSY: Final = "all connections to the store are busy: limits.upstream_connections"
 MAX_TRIES: Final = 3  # addresses that one connection is tried at: together they share the time for it
 
 
@@ -372,7 +373,7 @@ class UpstreamPool(Waited):
         is looked at, names are looked up again."""
         self.clock = now
         while self._waiting and self._waiting[0][1] <= now:
-            self._waiting.popleft()[0].connect_failed("all connections to the store are busy", busy=True)
+            self._waiting.popleft()[0].connect_failed(BUSY, busy=True)
         for address in self.addresses:
             address.close_older(now - self._limits.upstream_idle)
         for name in self._names:

@@ -33,12 +33,15 @@ _IN_FLIGHT: Final = place_of("nqgate_requests_in_flight")
 _WAITING: Final = place_of("nqgate_upstream_waiting")
 _UPSTREAM_LIMIT: Final = place_of("nqgate_upstream_connections_limit")
 _UNREACHABLE: Final = place_of("nqgate_upstream_unreachable_workers")
+_ADDRESSES: Final = place_of("nqgate_upstream_addresses")
+_ASIDE: Final = place_of("nqgate_upstream_addresses_aside")
 _MEMORY: Final = place_of("nqgate_body_memory_bytes")
 _MEMORY_LIMIT: Final = place_of("nqgate_body_memory_limit_bytes")
 _SPOOL: Final = place_of("nqgate_spool_bytes")
 _SPOOL_LIMIT: Final = place_of("nqgate_spool_limit_bytes")
 _WORKER_CHANGE: Final = place_of("nqgate_worker_change")
 _FRESH: Final = place_of("nqgate_keystore_fresh")
+_RELOAD_REFUSED: Final = place_of("nqgate_reload_refused")
 _KEYSTORE_CHANGE: Final = place_of("nqgate_keystore_change")
 _LEASE: Final = place_of("nqgate_keystore_lease_seconds")
 _MEASURED_AT: Final = place_of("nqgate_measured_at_seconds")
@@ -47,9 +50,9 @@ _MEASURED_AT: Final = place_of("nqgate_measured_at_seconds")
 class _Counted:
     """A number that others count from 0, added to one that outlives them."""
 
-    def __init__(self, slot: Slot, name: str) -> None:
+    def __init__(self, slot: Slot, name: str, *values: str) -> None:
         self._slot = slot
-        self._place = place_of(name)
+        self._place = place_of(name, *values)
         self._told = 0
 
     def told(self, value: int) -> None:
@@ -104,6 +107,8 @@ class WorkerMeasures:
         put(_WAITING, pool.waiting)
         put(_UPSTREAM_LIMIT, limits.upstream_connections)
         put(_UNREACHABLE, int(pool.last_error is not None))
+        put(_ADDRESSES, len(pool.addresses))
+        put(_ASIDE, pool.aside)
         put(_MEMORY, engine.memory.taken)
         put(_MEMORY_LIMIT, limits.buffer_total)
         put(_SPOOL, engine.spool_room.files.taken)
@@ -139,15 +144,34 @@ class Restarted(Protocol):
     restarts: int
 
 
+class Reloads:
+    """How often a reload was asked for, and what became of it. `refused_last`: the newest of them was."""
+
+    __slots__ = ("done", "refused", "refused_last")
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.refused = 0
+        self.refused_last = False
+
+    def count(self, *, refused: bool) -> None:
+        self.done += not refused
+        self.refused += refused
+        self.refused_last = refused
+
+
 class SupervisorMeasures:
     """Of the supervisor, and what it alone knows: its workers, and whether the keystore is proven."""
 
-    def __init__(self, slot: Slot, keystore: KeystoreState, gang: Gang, control: Restarted) -> None:
+    def __init__(self, slot: Slot, keystore: KeystoreState, gang: Gang, control: Restarted, reloads: Reloads) -> None:
         self._slot = slot
         self._keystore = keystore
         self._gang = gang
         self._control = control
+        self._reloads = reloads
         self._usage = OwnUsage(slot, "supervisor")
+        self._done = _Counted(slot, "nqgate_reloads", "done")
+        self._refused = _Counted(slot, "nqgate_reloads", "refused")
         self._workers = _Counted(slot, "nqgate_worker_restarts")
         self._planes = _Counted(slot, "nqgate_control_plane_restarts")
         slot.put(place_of("nqgate_started_at_seconds"), int(time()))
@@ -169,6 +193,9 @@ class SupervisorMeasures:
         serving, places = gang.alive
         put(_READY, serving)
         put(_STARTING, places - serving)
+        put(_RELOAD_REFUSED, int(self._reloads.refused_last))
+        self._done.told(self._reloads.done)
+        self._refused.told(self._reloads.refused)
         put(_MEASURED_AT, int(time()))
         self._workers.told(gang.restarts)
         self._planes.told(self._control.restarts)

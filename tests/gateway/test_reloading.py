@@ -51,6 +51,11 @@ def reload(served: Served, *words: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
+def metrics(served: Served) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{served.console}/metrics", timeout=10) as reply:
+        return str(reply.read().decode())
+
+
 def status(served: Served) -> int:
     with served.connect() as connection:
         return served.get(connection)
@@ -81,6 +86,11 @@ def test_a_configuration_with_errors_changes_nothing_and_tells_all_of_them(serve
         assert path in answer["error"]
         assert path in served.log.read_text()
     assert (served.workers, status(served)) == (workers, 200)
+    wait_until(lambda: "nqgate_reload_refused 1" in metrics(served), 20)
+    rewritten(served, "count = 0\n[log]\nlevel = 7\nsecretive = 1", "count = 1")
+    assert reload(served)[0] == 0
+    wait_until(lambda: "nqgate_reload_refused 0" in metrics(served), 20)
+    assert 'nqgate_reloads_total{outcome="refused"} 1' in metrics(served)
 
 
 def test_workers_that_cannot_serve_with_it_leave_those_that_do(served: Served, tmp_path: Path) -> None:

@@ -21,11 +21,12 @@ def spent(room: SpoolRoom) -> tuple[int, int]:
 
 
 def test_a_budget_refuses_what_is_more_than_it_has_and_keeps_what_it_had() -> None:
-    budget = Budget(10, "the test's budget")
+    budget = Budget(10, "the test's budget is spent")
     budget.take(10)
     with pytest.raises(S3Error) as refused:
         budget.take(1)
     assert (refused.value.code, refused.value.retry_after) == (Code.SLOW_DOWN, 1)
+    assert refused.value.reason == "the test's budget is spent"
     assert budget.taken == 10
     budget.give_back(4)
     budget.take(4)

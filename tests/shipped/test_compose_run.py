@@ -169,7 +169,7 @@ def test_a_revoke_is_confirmed_by_all_three(fleet: tuple[list[Service], Service]
 def test_a_gateway_that_stops_is_noticed_by_nobody(
     fleet: tuple[list[Service], Service], issued: IssuedKey, bucket: str
 ) -> None:
-    """The last of these: it does not come back."""
+    """The last but one of these: it does not come back."""
     gateways, balanced = fleet
     with client(balanced, issued) as s3:
         s3.put_object(Bucket=bucket, Key="k", Body=b"hello")
@@ -177,3 +177,19 @@ def test_a_gateway_that_stops_is_noticed_by_nobody(
     for _ in range(30):
         with client(balanced, issued) as s3:  # a connection of its own
             assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"hello"
+
+
+def test_with_no_gateway_left_the_balancer_answers_as_s3_does(
+    fleet: tuple[list[Service], Service], issued: IssuedKey, bucket: str
+) -> None:
+    """The last of these."""
+    gateways, balanced = fleet
+    for gateway in gateways[:2]:
+        assert gateway.process.stop() == 0
+    with client(balanced, issued) as s3, pytest.raises(ClientError) as refused:
+        s3.list_objects_v2(Bucket=bucket)
+    answer = refused.value.response
+    assert answer["Error"] == {"Code": "ServiceUnavailable", "Message": "No gateway is ready. Try again."}
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 503
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "1"
+    assert answer["ResponseMetadata"]["RetryAttempts"] > 0, "botocore takes it for one to ask again after"

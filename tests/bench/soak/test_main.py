@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.soak.__main__ import main
+from bench.errors import BenchError
+from bench.soak.__main__ import ROOM, check_room, main
 
 pytestmark = pytest.mark.server
 
@@ -20,3 +21,10 @@ def test_half_a_minute_of_everything_holds(tmp_path: Path, capsys: pytest.Captur
     assert len(soak["samples"]) > 5
     assert {"PUT", "GET", "LIST", "DELETE"} <= soak["answers"].keys()
     assert "| bad signatures among them |" in told.out
+
+
+def test_a_disk_that_would_be_full_before_the_end_is_said_before_the_beginning() -> None:
+    check_room(ROOM + 50_000_000_000, 3600)
+    with pytest.raises(BenchError, match=r"46 GB of disk are needed in .*, and 20 are free: make room"):
+        check_room(20_000_000_000, 3600)
+    check_room(20_000_000_000, 60)

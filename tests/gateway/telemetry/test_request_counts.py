@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.telemetry.metrics import ANSWER, BY_NAME, CELLS, OPERATION, SECONDS, place_of
+from gateway.config_limits import LimitsSettings
+from gateway.telemetry.metrics import ANSWER, BY_NAME, CELLS, LIMIT, OPERATION, OTHER, SECONDS, place_of
 from gateway.telemetry.request_counts import RequestCounts
 from gateway.telemetry.request_record import End, RequestRecord
 
@@ -133,3 +134,27 @@ def test_nothing_is_counted_outside_what_belongs_to_requests(counted: Counted) -
     ]
     assert outside == []
     assert all(counted.at("nqgate_requests", one, value) == 1 for one in OPERATION for value in ANSWER[:4])
+
+
+@pytest.mark.parametrize(
+    ("told", "limit"),
+    [
+        ("too many requests at once: limits.requests", "requests"),
+        ("too many requests at once, and this key has its share: limits.requests", "requests"),
+        ("too many requests of one access key at once: limits.requests_per_access_key", "requests_per_access_key"),
+        ("the spool: No space left on device", "other"),
+        ("the process has no memory left", "other"),
+        ("limits.made_up", "other"),
+    ],
+)
+def test_who_is_told_to_slow_down_is_counted_by_the_limit(counted: Counted, told: str, limit: str) -> None:
+    counted.count(record(status=503, code="SlowDown", reason=told))
+    counted.count(record(status=503, code="SlowDown", reason=told, from_store=True))
+    counted.count(record(status=403, code="AccessDenied", reason="limits.requests"))
+    assert {name: counted.at("nqgate_limited", name) for name in LIMIT if counted.at("nqgate_limited", name)} == {
+        limit: 1
+    }
+
+
+def test_every_limit_that_may_be_reached_is_a_setting() -> None:
+    assert {name for name in LIMIT if name != OTHER} <= set(LimitsSettings.model_fields)

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.telemetry.metrics import METRICS, PLACE, Kind, place_of
 from gateway.telemetry.slots import SUPERVISOR, Slot, SlotReader, Slots
-from gateway.workers.measured import EVERY, KeystoreState, SupervisorMeasures, WorkerMeasures
+from gateway.wire.endpoints import Endpoint
+from gateway.workers.measured import EVERY, KeystoreState, Reloads, SupervisorMeasures, WorkerMeasures
 from tests.support.recording_upstream import RecordingUpstream, canned, never_answers, ok
 from tests.support.wire import RunningEngine, wait_until
 
@@ -93,6 +94,31 @@ def test_a_store_that_cannot_be_reached_is_said(slots: Slots) -> None:
         assert measured.at("nqgate_refusals", "store") == 1
 
 
+def test_addresses_that_are_put_aside_are_counted(upstream: RecordingUpstream, slots: Slots) -> None:
+    endpoints = [Endpoint("127.0.0.1", port, None, None) for port in (1, upstream.port)]
+    with RunningEngine(upstream.port, endpoints=endpoints) as gateway:
+        measured = Measured(gateway, slots)
+        assert (measured.at("nqgate_upstream_addresses"), measured.at("nqgate_upstream_addresses_aside")) == (2, 0)
+        with gateway.connect() as client:
+            for _ in range(2):
+                client.send(gateway.signer.head("GET", "/bucket/k"))
+                assert client.reply().status == 200
+        assert (measured.at("nqgate_upstream_addresses"), measured.at("nqgate_upstream_addresses_aside")) == (2, 1)
+
+
+def test_which_limit_was_reached_is_said(upstream: RecordingUpstream, slots: Slots) -> None:
+    upstream.script = never_answers
+    with RunningEngine(upstream.port, upstream_connections=1, upstream_wait_timeout=1) as gateway:
+        measured = Measured(gateway, slots)
+        with gateway.connect() as first, gateway.connect() as second:
+            first.send(gateway.signer.head("GET", "/bucket/k"))
+            upstream.wait_for_requests(1)
+            second.send(gateway.signer.head("GET", "/bucket/k"))
+            assert second.reply().status == 503
+            assert measured.at("nqgate_limited", "upstream_connections") == 1
+        assert measured.at("nqgate_refusals", "limits") == 1
+
+
 def test_whoever_else_is_told_is_told_still(upstream: RecordingUpstream, slots: Slots) -> None:
     heard: list[Any] = []
     with RunningEngine(upstream.port) as gateway:
@@ -110,9 +136,9 @@ class Gang:
     alive = (1, 2)
 
 
-def supervisor(slot: Slot, left: float | None = None) -> SupervisorMeasures:
+def supervisor(slot: Slot, left: float | None = None, reloads: Reloads | None = None) -> SupervisorMeasures:
     state = KeystoreState(lambda: True, lambda: 42, lambda: left)
-    return SupervisorMeasures(slot, state, Gang(), Gang())
+    return SupervisorMeasures(slot, state, Gang(), Gang(), reloads or Reloads())
 
 
 @pytest.mark.parametrize(("left", "leased", "told"), [(None, 0, 0), (2.5, 1, 2_500_000), (0.0, 1, 0), (-3.0, 1, 0)])
@@ -145,7 +171,7 @@ async def test_the_loop_is_watched_and_what_fails_is_said_and_survived(
             raise RuntimeError("a bug")
         return True
 
-    measures = SupervisorMeasures(slot, KeystoreState(fresh, lambda: 1, lambda: None), Gang(), Gang())
+    measures = SupervisorMeasures(slot, KeystoreState(fresh, lambda: 1, lambda: None), Gang(), Gang(), Reloads())
     running = asyncio.create_task(measures.run())
     await asyncio.sleep(EVERY * 5)
     running.cancel()
@@ -174,3 +200,25 @@ def test_every_gauge_and_slow_counter_is_written_by_somebody() -> None:
     )
     assert [metric.name for metric in METRICS if f'"{metric.name}"' not in written] == []
     assert {metric.kind for metric in METRICS} == set(Kind)
+
+
+def test_reloads_are_counted_and_the_last_one_is_remembered(slots: Slots) -> None:
+    slot = Slot(slots.file, SUPERVISOR)
+    reloads = Reloads()
+    measures = supervisor(slot, reloads=reloads)
+    reader = SlotReader(slots.file)
+
+    def told() -> tuple[int, int, int]:
+        measures.write()
+        [cells] = reader.used()
+        done, refused = (cells[place_of("nqgate_reloads", outcome)] for outcome in ("done", "refused"))
+        return done, refused, cells[place_of("nqgate_reload_refused")]
+
+    assert told() == (0, 0, 0)
+    reloads.count(refused=False)
+    reloads.count(refused=True)
+    assert told() == (1, 1, 1)
+    reloads.count(refused=False)
+    assert told() == (2, 1, 0)
+    reader.close()
+    slot.close()
