@@ -21,16 +21,17 @@ class OwnUsage:
         self._cpu = place_of("nqgate_cpu_seconds", process)
         self._resident = place_of("nqgate_resident_bytes", process)
         self._files = place_of("nqgate_open_files", process)
+        self._files_limit = place_of("nqgate_open_files_limit", process)
         self._told = 0
         slot.put(place_of("nqgate_processes", process), 1)
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        slot.put(place_of("nqgate_open_files_limit", process), 0 if soft == resource.RLIM_INFINITY else soft)
 
     def measure(self) -> None:
         """30 µs. What /proc does not say stays as it was: measuring may not fail where descriptors have run out."""
         used = round(time.process_time() / BY_NAME["nqgate_cpu_seconds"].unit)
         self._slot.add(self._cpu, used - self._told)
         self._told = used
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)  # each time: prlimit(1) changes it while we run
+        self._slot.put(self._files_limit, 0 if soft == resource.RLIM_INFINITY else soft)
         try:
             with open(_STATM, "rb") as statm:
                 self._slot.put(self._resident, int(statm.read().split()[1]) * _PAGE)
