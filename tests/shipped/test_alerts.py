@@ -3,6 +3,7 @@
 What must be heard of stands in docs/reference/faults.md.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -36,6 +37,8 @@ HEARD = {
     "NqgateSupervisorSilent",
     "NqgateWorkersRestarting",
 }
+DASHBOARD = Path(__file__).resolve().parents[2] / "config" / "grafana" / "nqgate.json"
+WITH_POSTGRESQL = {"Fresh, and what is left of the lease: lease {{instance}}"}
 OF_THE_MACHINE = {"NqgateLoopLate"}  # two cores that have other work at the same time are late indeed
 
 
@@ -97,6 +100,20 @@ def test_nothing_is_heard_while_all_is_well(served: Served, watching: Prometheus
     assert heard <= OF_THE_MACHINE
     assert {rule["health"] for rule in watching.rules()} == {"ok"}, watching.rules()
     assert len(watching.rules()) > 20
+
+
+def test_every_panel_of_the_dashboard_has_something_to_show(served: Served, watching: Prometheus) -> None:
+    for _ in range(8):
+        asked(served, 20)
+        unsigned(served, 1)
+        time.sleep(0.3)
+    empty = []
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        for target in panel.get("targets", []):
+            expression = target["expr"].replace("$instance", ".*").replace("$__rate_interval", "4s")
+            if not watching.values(expression):
+                empty.append(f"{panel['title']}: {target['legendFormat']}")
+    assert set(empty) == WITH_POSTGRESQL
 
 
 def test_a_dead_store_is_heard_of_and_as_nothing_else(

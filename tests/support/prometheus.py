@@ -6,6 +6,7 @@ A fault that must last a minute there must last a second here; what is looked at
 import json
 import re
 import shutil
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,7 +39,12 @@ class Prometheus:
 
     def reads(self) -> bool:
         """Whether it has read the gateway's metrics: it takes some seconds until it does."""
-        return any(found["value"][1] == "1" for found in self._asked("query?query=up")["result"])
+        return any(found["value"][1] == "1" for found in self.values("up"))
+
+    def values(self, expression: str) -> list[dict[str, Any]]:
+        """Of an instant query, now. HTTPError for an expression that is none."""
+        values: list[dict[str, Any]] = self._asked(f"query?{urllib.parse.urlencode({'query': expression})}")["result"]
+        return values
 
     def _asked(self, path: str) -> Any:
         with urllib.request.urlopen(f"{self._at}/api/v1/{path}", timeout=10) as reply:
