@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -66,21 +66,26 @@ def status(gateway: Gateway, issued: IssuedKey) -> int:
         return connection.reply().status
 
 
-def test_all_workers_are_replaced_twice_under_load_and_no_request_is_lost(gateway: Gateway) -> None:
+def test_all_workers_are_replaced_twice_under_load_and_no_request_is_lost(
+    gateway: Gateway, record_property: Callable[[str, object], None]
+) -> None:
     issued = gateway.create_key()
     first = gateway.workers()
     with paced(gateway, issued).running() as load:
         load.wait_for(300)
+        began, before = time.monotonic(), load.sent
         assert reload(gateway, "--restart-workers")["workers_replaced"] == 2
         load.wait_for(1000)
         assert reload(gateway, "--restart-workers")["workers_replaced"] == 2
         load.wait_for(3000)
+        rate = (load.sent - before) / (time.monotonic() - began)
         wait_until(lambda: len(gateway.workers()) == 2, 40)  # the old ones have ended
     assert load.lost == []
     assert set(load.answered) == {200}
     assert sum(load.answered.values()) == load.sent
     assert load.told_to_close > 0, "no connection was kept over a replacement: nothing was tried"
     assert not set(first) & set(gateway.workers())
+    record_property("workers replaced twice: requests a second meanwhile, none lost", f"{rate:.0f}")
 
 
 def test_connections_that_wait_to_be_accepted_are_served_by_the_next_generation(gateway: Gateway) -> None:
