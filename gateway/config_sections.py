@@ -156,6 +156,13 @@ class ConsoleSettings(Section):
     )
     tls_key: Path | None = Field(None, description="PEM file with its private key, readable by nobody else.")
 
+    connections: int = Field(
+        1024,
+        ge=16,
+        le=65536,
+        description="Connections to it that may be open at once, and TLS handshakes as many again; beyond that the "
+        "eldest gives way, so that idle ones keep nobody out.",
+    )
     metrics_networks: tuple[str, ...] = Field(
         ("127.0.0.0/8", "::1/128"),
         description="Networks whose connections may read /metrics without a token, and without X-Forwarded-For. "

@@ -22,6 +22,7 @@ from aiohttp import web
 from gateway.config import Config, KeystoreSettings, SettingsError
 from gateway.console.acts import Acts
 from gateway.console.app import Door, build_app
+from gateway.console.connections import bounded
 from gateway.console.measured import PlaneMeasures
 from gateway.console.store_list import StoreList
 from gateway.console.unread import server_log
@@ -32,6 +33,7 @@ from gateway.telemetry.exposition import exposition
 from gateway.telemetry.logs import configure_logs
 from gateway.telemetry.slots import Slot, SlotReader
 from gateway.wiring import configured_policy, console_listener_context
+from gateway.workers.accepting import Accepting
 from gateway.workers.asking import Asking
 from gateway.workers.link import Link, Message
 from gateway.workers.relaying import Answer, answering_relays
@@ -162,8 +164,10 @@ class Plane:
             )
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
+            most = config.console.connections
+            spoken = None if tls is None else (tls, config.limits.head_timeout, most)
             for listener in self._listeners:
-                await web.SockSite(runner, listener, ssl_context=tls).start()
+                stack.callback(Accepting(listener, bounded(runner, most), spoken).close)
             self._link.send({"ready": os.getpid()})
             await self._stop.wait()
 

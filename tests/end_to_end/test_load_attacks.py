@@ -286,6 +286,21 @@ def test_handshakes_without_an_end_keep_nobody_out(tmp_path: Path, upstream: Rec
         settles(gateway, before, more=4)
 
 
+def test_more_connections_to_the_control_plane_than_may_be_keep_nobody_out(
+    tmp_path: Path, upstream: RecordingUpstream
+) -> None:
+    with Gateway(tmp_path, recorded_store(upstream), {"console": {"connections": 16}}) as gateway:
+        before = descriptors(gateway)
+        with many(gateway.console_port, 200) as attackers:
+            for number, attacker in enumerate(attackers):
+                with contextlib.suppress(OSError):  # it has given way
+                    attacker.send(b"GET /readyz HT" if number % 2 else b"POST /api/v1/keys HTTP/1.1\r\nhost: x\r\n")
+            for _ in range(20):
+                assert gateway.readyz() == 200
+            assert descriptors(gateway) <= before + 16
+        settles(gateway, before)
+
+
 def test_without_descriptors_nothing_spins_or_dies_and_it_is_said(tmp_path: Path, upstream: RecordingUpstream) -> None:
     with Gateway(tmp_path, recorded_store(upstream), {"workers": {"count": 1}}) as gateway:
         signer = gateway.signer(gateway.create_key())
