@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.server, pytest.mark.xdist_group("docs")]
 FROM_NOTHING = {
     "README.md",
     "docs/how-to/existing-store.md",
+    "docs/how-to/logs.md",
     "docs/how-to/stores.md",
     "docs/tutorial/first-ten-minutes.md",
 }
