@@ -88,7 +88,7 @@ def program(name: str) -> str:
 def prometheus(folder: Path, console_port: int) -> Iterator[Prometheus]:
     """In front of the gateway whose control plane listens there."""
     config = yaml.safe_load((CONFIG / "prometheus.yml").read_text())
-    config["global"] = {"scrape_interval": "250ms", "evaluation_interval": "250ms", "scrape_timeout": "250ms"}
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "250ms", "scrape_timeout": "1s"}
     config["scrape_configs"][0]["static_configs"][0]["targets"] = [f"{LOOPBACK}:{console_port}"]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     (folder / "rules.yml").write_text(rules())

@@ -157,6 +157,7 @@ def test_a_client_that_takes_nothing_is_ended(tmp_path: Path, upstream: Recordin
         slow.connect_here() as client,
     ):
         client.send(slow.signer.head("GET", "/bucket/k"))
+        wait_until(lambda: slow.call(lambda: slow.engine.running == 1))
         wait_until(lambda: slow.call(lambda: not slow.engine.clients))
         assert len(client.read_to_end()) < len(BODY)
 
