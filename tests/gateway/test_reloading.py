@@ -196,12 +196,12 @@ def test_a_renewed_certificate_is_shown_at_the_next_handshake_of_both_listeners(
 
 
 def test_a_stop_with_a_delay_goes_on_serving_while_it_is_not_ready(served: Served) -> None:
-    rewritten(served, "drain_timeout = 5", "drain_timeout = 5\ndrain_delay = 3")
+    rewritten(served, "drain_timeout = 5", "drain_timeout = 5\ndrain_delay = 6")
     assert reload(served)[1]["applied"] == ["limits.drain_delay"]
     with served.connect() as kept:
         assert served.get(kept) == 200
         served.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: not served.ready(), 2)
+        wait_until(lambda: not served.ready(), 4)
         kept.send(served.head("/bucket/k"))
         reply = kept.reply()
         assert (reply.status, reply.header(b"connection")) == (200, b"close")
