@@ -46,6 +46,7 @@ from keystore.store import Store
 
 HEAD_LINE: Final = 16_384  # bytes of a request line; a target has 8 KiB at most
 KEEP_ALIVE: Final = 30.0  # seconds; a person's browser opens another one in 1 ms
+HANDSHAKE: Final = 10.0  # seconds; no [limits], which a reload changes without another control plane
 SHUTDOWN: Final = 2.0  # seconds for what is being answered
 
 LOG: Final = logging.getLogger("nqgate")
@@ -165,7 +166,7 @@ class Plane:
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             most = config.console.connections
-            spoken = None if tls is None else (tls, config.limits.head_timeout, most)
+            spoken = None if tls is None else (tls, HANDSHAKE, most)
             for listener in self._listeners:
                 stack.callback(Accepting(listener, bounded(runner, most), spoken).close)
             self._link.send({"ready": os.getpid()})

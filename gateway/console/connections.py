@@ -18,10 +18,9 @@ def bounded(runner: web.AppRunner, most: int) -> Callable[[], asyncio.BaseProtoc
         server = runner.server
         if server is None:
             raise RuntimeError("the control plane has ended")
-        opened = [connection for connection in server.connections if connection.transport is not None]
-        for connection in opened[: max(0, len(opened) + 1 - most)]:
-            if connection.transport is not None:
-                connection.transport.abort()  # what it has not read is thrown away: it may never read it
+        opened = [one.transport for one in server.connections if one.transport is not None]
+        for transport in opened[: max(0, len(opened) + 1 - most)]:
+            transport.abort()  # what it has not read is thrown away: it may never read it
         return server()
 
     return made

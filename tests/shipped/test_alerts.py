@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.workers.test_supervisor import COMMAND, STORE_SECRET, Served
+from tests.gateway.test_reloading import Served, reload, rewritten, served, upstream  # the same gateway
 from tests.support.prometheus import Prometheus, prometheus
 from tests.support.recording_upstream import Exchange, RecordingUpstream, canned, never_answers, ok
 from tests.support.sockets import workers_of
 from tests.support.wire import wait_until
 
+__all__ = ["served", "upstream"]  # fixtures
 pytestmark = pytest.mark.server
 
 # Each is heard below; the others are in `test_rules`.
@@ -40,21 +41,6 @@ HEARD = {
 DASHBOARD = Path(__file__).resolve().parents[2] / "config" / "grafana" / "nqgate.json"
 WITH_POSTGRESQL = {"Fresh, and what is left of the lease: lease {{instance}}"}
 OF_THE_MACHINE = {"NqgateLoopLate"}  # two cores that have other work at the same time are late indeed
-
-
-@pytest.fixture
-def upstream() -> Iterator[RecordingUpstream]:
-    with RecordingUpstream(canned(ok(b"hello"))) as running:
-        yield running
-
-
-@pytest.fixture
-def served(tmp_path: Path, upstream: RecordingUpstream) -> Iterator[Served]:
-    running = Served(tmp_path, upstream.port, workers=1)
-    try:
-        yield running
-    finally:
-        running.end()
 
 
 @pytest.fixture
@@ -79,13 +65,9 @@ def unsigned(served: Served, times: int = 5) -> None:
 
 def changed(served: Served, old: str, new: str, *, refused: bool = False) -> None:
     """And reloaded, or refused: then it is to be said."""
-    config = served.folder / "gateway.toml"
-    assert old in config.read_text()
-    config.write_text(config.read_text().replace(old, new))
-    environment = {"NQGATE_UPSTREAM__SECRET_ACCESS_KEY": STORE_SECRET, "PATH": "/usr/bin:/bin"}
-    command = [COMMAND, "reload"]
-    done = subprocess.run(command, cwd=served.folder, env=environment, capture_output=True, text=True, timeout=90)
-    assert (done.returncode != 0) == refused, done.stderr
+    rewritten(served, old, new)
+    code, answer = reload(served)
+    assert (code != 0) == refused, answer
 
 
 def test_nothing_is_heard_while_all_is_well(served: Served, watching: Prometheus) -> None:
